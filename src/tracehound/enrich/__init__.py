@@ -1,0 +1,1 @@
+"""Address -> network, provider, country, access type and names; offline."""

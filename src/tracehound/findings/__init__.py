@@ -1,0 +1,1 @@
+"""Answers of the detectors -> findings -> one verdict."""

@@ -1,0 +1,35 @@
+"""In: a plain function over numpy arrays. Out: the same function compiled by numba: nogil, cached, bounds-checked.
+Never here: a kernel itself; each lives with the stage that it serves.
+
+Captures are hostile: `boundscheck=True` turns an overlooked index into an IndexError instead of a wild read. A kernel
+checks every length before it reads, so that error is a bug of ours and never an answer to bad input.
+NUMBA_DISABLE_JIT=1 runs the same text as plain Python (tests do, to compare)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def kernel(function: F) -> F:
+    """Compile `function` lazily with the project's options; the result is cached on disk."""
+    return cast(F, numba.njit(nogil=True, cache=True, boundscheck=True)(function))
+
+
+def on_first_compile(tell: Callable[[str], None]) -> None:
+    """Call `tell(name)` whenever a kernel is really compiled (not loaded from the cache), so that a first use can say why
+    it waits."""
+    from numba.core import event
+
+    class _Compiles(event.Listener):  # type: ignore[misc]
+        def on_start(self, event: Any) -> None:
+            tell(event.data["dispatcher"].py_func.__name__)
+
+        def on_end(self, event: Any) -> None:
+            return
+
+    event.register("numba:compile", _Compiles())

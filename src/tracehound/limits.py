@@ -1,0 +1,93 @@
+"""In: nothing. Out: every bound of the program as one named number with its unit, its default and its reason.
+Never here: code that acts on a bound. A length read from evidence is checked against a name of this file first."""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+# -- memory ---------------------------------------------------------------------------------------------------------
+MEMORY_CEILING_BYTES: Final = 1 * GIB
+"""What a full run may hold beside the interpreter and its libraries, whatever the size of the evidence."""
+DUCKDB_MEMORY_BYTES: Final = 384 * MIB
+"""DuckDB's share of the ceiling; beyond it DuckDB spills to the work folder."""
+SPILL_ROWS: Final = 65_536
+"""Rows of one table kept in memory before they are written to the work folder as a Parquet row group."""
+
+# -- capture files ----------------------------------------------------------------------------------------------------
+CHUNK_BYTES: Final = 8 * MIB
+"""Capture bytes decoded at once: large enough that a call costs nothing, small enough to stay in the last-level cache."""
+MAX_CAPLEN_BYTES: Final = 1 * MIB
+"""Largest captured length believed. libpcap's MAXIMUM_SNAPLEN is 262,144, and USB captures go higher; a larger length is
+damage, not a packet."""
+MAX_BLOCK_BYTES: Final = 16 * MIB
+"""Largest pcapng block believed (Wireshark's own limit)."""
+MAX_INTERFACES: Final = 4_096
+"""Interfaces in one pcapng section; a file that declares more is hostile."""
+MAX_COMMENTS: Final = 10_000
+"""Comments and name-resolution records kept per file."""
+MAX_COMMENT_BYTES: Final = 4 * KIB
+"""Bytes of one comment kept."""
+MAX_DECOMPRESSED_RATIO: Final = 2_000
+"""Output bytes per input byte of a compressed capture after which it is called a bomb (gzip's own maximum is 1,032)."""
+
+# -- packets ----------------------------------------------------------------------------------------------------------
+MAX_LINK_HEADERS: Final = 8
+"""VLAN tags and other link headers followed in one frame."""
+MAX_IPV6_EXTENSIONS: Final = 16
+"""IPv6 extension headers followed in one packet."""
+MAX_FRAGMENT_BYTES: Final = 32 * MIB
+"""Fragments kept waiting for the rest of their datagram."""
+MAX_FRAGMENTS_PER_DATAGRAM: Final = 8_192
+"""65,535 bytes in eights: no honest datagram has more fragments."""
+FRAGMENT_TIMEOUT_NS: Final = 60 * 1_000_000_000
+"""RFC 8200 section 4.5: reassembly is abandoned after 60 seconds."""
+
+# -- flows ------------------------------------------------------------------------------------------------------------
+MAX_OPEN_FLOWS: Final = 1_048_576
+"""Flows open at once; beyond it those idle longest are closed first, and the quality record counts them."""
+TCP_IDLE_NS: Final = 300 * 1_000_000_000
+"""Zeek's tcp_inactivity_timeout: five minutes without a packet end a TCP flow."""
+UDP_IDLE_NS: Final = 60 * 1_000_000_000
+"""Zeek's udp_inactivity_timeout; also used for ICMP and other protocols."""
+ATTEMPT_MERGE_NS: Final = 75 * 1_000_000_000
+"""Unanswered SYNs of one 5-tuple at most this far apart are one attempt (a Windows or Linux stack doubles 3 s or 1 s)."""
+
+# -- streams and transactions -------------------------------------------------------------------------------------------
+MAX_PENDING_STREAM_BYTES: Final = 96 * MIB
+"""Out-of-order bytes kept over all TCP streams."""
+MAX_PENDING_PER_STREAM_BYTES: Final = 2 * MIB
+"""Out-of-order bytes kept for one direction of one stream before its gap is taken as lost."""
+MAX_OVERLAP_WINDOW_BYTES: Final = 16 * KIB
+"""Delivered bytes kept per direction to tell a retransmission with other bytes from an honest one."""
+MAX_HTTP_LINE_BYTES: Final = 64 * KIB
+"""Longest request, status, header or chunk-size line."""
+MAX_HTTP_HEADERS: Final = 512
+"""Headers of one message."""
+MAX_HTTP_BODY_DECODED_BYTES: Final = 64 * MIB
+"""Decoded bytes of one gzip or deflate body hashed; beyond it the body is noted as cut (decompression bombs)."""
+MAX_HTTP_PIPELINE: Final = 4_096
+"""Requests waiting for their response on one connection."""
+HTTP_PREVIEW_BYTES: Final = 256
+"""Bytes of a body kept to be shown."""
+MAX_DNS_POINTERS: Final = 64
+"""Compression pointers followed in one name (RFC 1035 4.1.4 allows no loops; a name has at most 127 labels)."""
+MAX_DNS_RECORDS: Final = 512
+"""Resource records read from one message."""
+MAX_PENDING_QUERIES: Final = 262_144
+"""DNS queries waiting for their response."""
+HEAD_BYTES: Final = 256
+"""First payload bytes kept per flow and direction (templates of protocols without a parser, service identification)."""
+MAX_HEADS_PER_FLOW: Final = 1
+"""Payload heads kept per flow and direction."""
+
+# -- findings and reports -----------------------------------------------------------------------------------------------
+MAX_CITATIONS: Final = 20
+"""Citations printed per statement; the count of all is always given beside them."""
+MAX_TEMPLATE_SAMPLES: Final = 2_000
+"""Requests aligned for one template, taken evenly over time."""
+MAX_REPORT_ROWS: Final = 200
+"""Rows of one table in a report; the rest is counted and can be had as a table."""

@@ -1,0 +1,295 @@
+"""In: nothing. Out: the contract: every table of the program, its columns with Arrow type, unit, meaning, nullability, and
+the identifier that points back towards the bytes. Never here: code that fills a table.
+
+One name means one thing in the whole program. Times are nanoseconds since 1970 UTC; sizes are bytes; addresses are
+canonical text (RFC 5952 for IPv6). `docs/tables.md` is generated from this file, and tests/test_columns.py holds every
+stage to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+TS: Final = pa.timestamp("ns", tz="UTC")
+TEXT: Final = pa.string()
+NAME: Final = pa.dictionary(pa.int32(), pa.string())
+"""Text that repeats: addresses, states, services."""
+
+EVIDENCE_SHIFT: Final = 40
+"""packet_id = evidence_id << 40 | frame: a packet can be cited without looking anything up."""
+FRAME_MASK: Final = (1 << EVIDENCE_SHIFT) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: `unit` is empty where there is none; `upstream` names the id that leads towards the bytes."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+    unit: str = ""
+    nullable: bool = False
+    upstream: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema([pa.field(c.name, c.type, nullable=c.nullable) for c in self.columns])
+
+    @property
+    def names(self) -> list[str]:
+        return [c.name for c in self.columns]
+
+
+EVIDENCE: Final = Table(
+    "evidence",
+    "One row a file (or stream) that was read.",
+    (
+        Column("evidence_id", pa.int32(), "number of the file in this run, in order of first packet"),
+        Column("path", TEXT, "path as given, '-' for standard input"),
+        Column("kind", TEXT, "pcap, pcapng, ... decided from content"),
+        Column("compression", TEXT, "gzip, bzip2, xz, zstd, lz4", nullable=True),
+        Column("size", pa.int64(), "size of the file as it lies on disk", "bytes", nullable=True),
+        Column("sha256", TEXT, "SHA-256 of the file as it lies on disk (null when it was not asked for)", nullable=True),
+        Column("packets", pa.int64(), "packet records read"),
+        Column("start", TS, "time of the earliest packet", "ns", nullable=True),
+        Column("end", TS, "time of the latest packet", "ns", nullable=True),
+        Column("link_types", TEXT, "LINKTYPE numbers with their names, in order of appearance", nullable=True),
+        Column("damage", TEXT, "where and why reading stopped early", nullable=True),
+    ),
+)
+
+QUALITY: Final = Table(
+    "quality",
+    "The capture-quality record: what the capture lacks, each counted. Goes with every result.",
+    (
+        Column("evidence_id", pa.int32(), "file", upstream="evidence.evidence_id"),
+        Column("item", TEXT, "what is counted (see docs/quality.md)"),
+        Column("count", pa.int64(), "how often", "packets, flows or bytes as the item says"),
+        Column("note", TEXT, "what it means for the answers", nullable=True),
+    ),
+)
+
+NOTES: Final = Table(
+    "capture_notes",
+    "Comments, name-resolution records and other words that a pcapng file carries beside its packets.",
+    (
+        Column("evidence_id", pa.int32(), "file", upstream="evidence.evidence_id"),
+        Column("kind", TEXT, "comment_packet, comment_section, comment_interface, name, application, hardware, os"),
+        Column("frame", pa.int64(), "frame that a packet comment belongs to", nullable=True),
+        Column("subject", TEXT, "address that a name belongs to", nullable=True),
+        Column("text", TEXT, "the words"),
+    ),
+)
+
+PACKETS: Final = Table(
+    "packets",
+    "One row a packet record of the capture, whatever it holds.",
+    (
+        Column("packet_id", pa.int64(), "evidence_id << 40 | frame"),
+        Column("evidence_id", pa.int32(), "file", upstream="evidence.evidence_id"),
+        Column("frame", pa.int64(), "number of the packet in its file, from 1, as Wireshark shows it"),
+        Column("file_offset", pa.int64(), "where the packet's bytes begin in the (decompressed) file", "bytes"),
+        Column("ts", TS, "capture time", "ns"),
+        Column("caplen", pa.int32(), "bytes captured", "bytes"),
+        Column("wirelen", pa.int32(), "bytes on the wire", "bytes"),
+        Column("src", NAME, "sender's address", nullable=True),
+        Column("dst", NAME, "receiver's address", nullable=True),
+        Column("proto", pa.uint8(), "IP protocol number", nullable=True),
+        Column("sport", pa.uint16(), "sender's port; ICMP: type", nullable=True),
+        Column("dport", pa.uint16(), "receiver's port; ICMP: code", nullable=True),
+        Column("tcp_flags", pa.uint8(), "TCP flags, FIN=1 SYN=2 RST=4 PSH=8 ACK=16 URG=32 ECE=64 CWR=128", nullable=True),
+        Column("seq", pa.uint32(), "TCP sequence number", nullable=True),
+        Column("ack", pa.uint32(), "TCP acknowledgment number", nullable=True),
+        Column("window", pa.uint16(), "TCP window as sent, unscaled", nullable=True),
+        Column("ttl", pa.uint8(), "IPv4 time to live or IPv6 hop limit", nullable=True),
+        Column("ip_id", pa.uint32(), "IPv4 identification (IPv6: that of the fragment header)", nullable=True),
+        Column("payload_offset", pa.int64(), "first byte of the transport payload in the (decompressed) file; null for a "
+               "datagram put together from fragments", "bytes", nullable=True),
+        Column("payload_len", pa.int32(), "transport payload on the wire", "bytes", nullable=True),
+        Column("vlan", NAME, "VLAN identifiers from the outside in, '10' or '10.200'", nullable=True),
+        Column("tunnel", NAME, "tunnels from the outside in", nullable=True),
+        Column("flow_id", pa.int64(), "flow that the packet belongs to", nullable=True, upstream="flows.flow_id"),
+        Column("decode_note", NAME, "why decoding stopped or what is odd; null = clean", nullable=True),
+    ),
+)
+
+FLOWS: Final = Table(
+    "flows",
+    "One row a flow: both directions of one conversation, src = originator. Unanswered SYNs that repeat are one row.",
+    (
+        Column("flow_id", pa.int64(), "number of the flow in this run, in order of first packet"),
+        Column("community_id", TEXT, "Community ID v1, seed 0", nullable=True),
+        Column("evidence_id", pa.int32(), "file of the first packet", upstream="evidence.evidence_id"),
+        Column("start", TS, "first packet", "ns"),
+        Column("end", TS, "last packet", "ns"),
+        Column("proto", pa.uint8(), "IP protocol number"),
+        Column("src", NAME, "originator's address"),
+        Column("sport", pa.uint16(), "originator's port; ICMP: type"),
+        Column("dst", NAME, "responder's address"),
+        Column("dport", pa.uint16(), "responder's port; ICMP: the type that answers (echo), otherwise the code, as in Zeek"),
+        Column("service", NAME, "application protocol, recognised from content", nullable=True),
+        Column("pkts_src", pa.int64(), "packets from the originator", "packets"),
+        Column("pkts_dst", pa.int64(), "packets from the responder", "packets"),
+        Column("bytes_src", pa.int64(), "IP bytes from the originator, headers included", "bytes"),
+        Column("bytes_dst", pa.int64(), "IP bytes from the responder, headers included", "bytes"),
+        Column("payload_src", pa.int64(), "payload from the originator; TCP: by sequence numbers, as in Zeek", "bytes",
+               nullable=True),
+        Column("payload_dst", pa.int64(), "payload from the responder; TCP: by sequence numbers, as in Zeek", "bytes",
+               nullable=True),
+        Column("missed", pa.int64(), "TCP payload that was acknowledged but is not in the capture", "bytes", nullable=True),
+        Column("syn_count", pa.int32(), "SYNs (without ACK) from the originator: how often it was tried", "packets",
+               nullable=True),
+        Column("tcp_flags_src", pa.uint8(), "all TCP flags of the originator, or-ed", nullable=True),
+        Column("tcp_flags_dst", pa.uint8(), "all TCP flags of the responder, or-ed", nullable=True),
+        Column("conn_state", NAME, "Zeek's conn_state", nullable=True),
+        Column("history", TEXT, "Zeek's history", nullable=True),
+        Column("outcome", NAME, "how the attempt fared: unanswered, refused, unreachable, accepted, answered, one_sided, "
+               "midstream"),
+        Column("originator_reason", NAME, "why src is taken as the originator: syn, syn_ack, first_packet, port, reply_only"),
+        Column("icmp_type", pa.uint8(), "type of the ICMP error that answered this flow", nullable=True),
+        Column("icmp_code", pa.uint8(), "code of the ICMP error that answered this flow", nullable=True),
+        Column("icmp_from", NAME, "who sent that ICMP error", nullable=True),
+        Column("ttl_src", pa.uint8(), "TTL of the originator's first packet", nullable=True),
+        Column("syn_seq", pa.uint32(), "sequence number of the originator's first SYN", nullable=True),
+        Column("syn_window", pa.uint16(), "window of the originator's first SYN", nullable=True),
+        Column("syn_options", pa.uint8(), "length of that SYN's TCP options; 0 is rare for an ordinary stack", "bytes",
+               nullable=True),
+        Column("ip_id_src", pa.uint32(), "IP identification of the originator's first packet", nullable=True),
+        Column("vlan", NAME, "VLAN identifiers of the first packet from the outside in", nullable=True),
+        Column("tunnel", NAME, "tunnels of the first packet from the outside in", nullable=True),
+        Column("first_packet_id", pa.int64(), "first packet", nullable=True, upstream="packets.packet_id"),
+        Column("last_packet_id", pa.int64(), "last packet", nullable=True, upstream="packets.packet_id"),
+    ),
+)
+
+HEADS: Final = Table(
+    "heads",
+    "The first payload bytes of each flow and direction, for protocols that have no table of their own.",
+    (
+        Column("flow_id", pa.int64(), "flow", upstream="flows.flow_id"),
+        Column("from_originator", pa.bool_(), "true: sent by the originator"),
+        Column("packet_id", pa.int64(), "packet that carried it", upstream="packets.packet_id"),
+        Column("payload_len", pa.int32(), "payload of that packet on the wire", "bytes"),
+        Column("head", pa.binary(), "its first bytes (limits.HEAD_BYTES at most)"),
+    ),
+)
+
+HTTP: Final = Table(
+    "http",
+    "One row an HTTP/1 transaction: a request, its response, or whichever of them is in the evidence.",
+    (
+        Column("txn_id", pa.int64(), "number of the transaction in this run"),
+        Column("flow_id", pa.int64(), "flow", upstream="flows.flow_id"),
+        Column("trans_depth", pa.int32(), "number of the transaction in its flow, from 1"),
+        Column("ts", TS, "first byte of the request (of the response where the request is missing)", "ns"),
+        Column("response_ts", TS, "first byte of the response", "ns", nullable=True),
+        Column("end_ts", TS, "last byte of the transaction seen", "ns"),
+        Column("src", NAME, "client's address"),
+        Column("sport", pa.uint16(), "client's port"),
+        Column("dst", NAME, "server's address"),
+        Column("dport", pa.uint16(), "server's port"),
+        Column("method", NAME, "request method; null where the request is missing", nullable=True),
+        Column("uri", TEXT, "request target as sent (bytes outside ASCII as \\xNN)", nullable=True),
+        Column("version", NAME, "HTTP version of the request: 0.9, 1.0, 1.1", nullable=True),
+        Column("host", TEXT, "Host header, without port", nullable=True),
+        Column("user_agent", TEXT, "User-Agent header", nullable=True),
+        Column("referer", TEXT, "Referer header; null = absent", nullable=True),
+        Column("header_names", pa.list_(TEXT), "request header names in order, as spelled", nullable=True),
+        Column("header_values", pa.list_(TEXT), "request header values in the same order", nullable=True),
+        Column("request_head_bytes", pa.int32(), "request line and headers up to and with the empty line", "bytes",
+               nullable=True),
+        Column("request_bytes", pa.int64(), "request body on the wire, transfer coding removed", "bytes", nullable=True),
+        Column("request_body_sha256", TEXT, "SHA-256 of the request body", nullable=True),
+        Column("request_body_kind", NAME, "kind of the request body, recognised from content", nullable=True),
+        Column("status", pa.uint16(), "status code; null where no response is in the evidence", nullable=True),
+        Column("reason", TEXT, "reason phrase", nullable=True),
+        Column("server", TEXT, "Server header", nullable=True),
+        Column("content_type", TEXT, "Content-Type of the response, without parameters", nullable=True),
+        Column("response_header_names", pa.list_(TEXT), "response header names in order", nullable=True),
+        Column("response_header_values", pa.list_(TEXT), "response header values in the same order", nullable=True),
+        Column("response_bytes", pa.int64(), "response body, transfer and content coding removed", "bytes", nullable=True),
+        Column("body_sha256", TEXT, "SHA-256 of the response body, codings removed; null = no body", nullable=True),
+        Column("body_kind", NAME, "kind of the response body, recognised from content", nullable=True),
+        Column("body_preview", pa.binary(), "first bytes of the response body", nullable=True),
+        Column("complete", pa.bool_(), "request and response are whole"),
+        Column("request_packet_id", pa.int64(), "packet with the first byte of the request", nullable=True,
+               upstream="packets.packet_id"),
+        Column("response_packet_id", pa.int64(), "packet with the first byte of the response", nullable=True,
+               upstream="packets.packet_id"),
+        Column("note", TEXT, "what was malformed, missing or cut; null = clean", nullable=True),
+    ),
+)
+
+DNS: Final = Table(
+    "dns",
+    "One row a DNS query with its response, or whichever of them is in the evidence.",
+    (
+        Column("txn_id", pa.int64(), "number of the transaction in this run"),
+        Column("flow_id", pa.int64(), "flow", upstream="flows.flow_id"),
+        Column("ts", TS, "the query (the response where the query is missing)", "ns"),
+        Column("response_ts", TS, "the response", "ns", nullable=True),
+        Column("src", NAME, "who asks"),
+        Column("sport", pa.uint16(), "its port"),
+        Column("dst", NAME, "who is asked"),
+        Column("dport", pa.uint16(), "its port"),
+        Column("proto", pa.uint8(), "17 UDP, 6 TCP"),
+        Column("trans_id", pa.uint16(), "DNS message id"),
+        Column("opcode", pa.uint8(), "operation code"),
+        Column("query", TEXT, "name asked for, without the final dot, spelled as sent", nullable=True),
+        Column("qtype", NAME, "type asked for, 'A', 'PTR', 'TYPE65280'", nullable=True),
+        Column("qclass", pa.uint16(), "class asked for", nullable=True),
+        Column("rcode", NAME, "response code, 'NOERROR', 'NXDOMAIN'; null = no response seen", nullable=True),
+        Column("authoritative", pa.bool_(), "AA of the response", nullable=True),
+        Column("truncated", pa.bool_(), "TC of the response", nullable=True),
+        Column("recursion_desired", pa.bool_(), "RD of the query"),
+        Column("recursion_available", pa.bool_(), "RA of the response", nullable=True),
+        Column("answers", pa.list_(TEXT), "data of the answer records in order, as text", nullable=True),
+        Column("answer_types", pa.list_(TEXT), "their types", nullable=True),
+        Column("answer_names", pa.list_(TEXT), "the names that they belong to", nullable=True),
+        Column("answer_ttls_s", pa.list_(pa.uint32()), "their times to live", "s", nullable=True),
+        Column("query_packet_id", pa.int64(), "packet of the query", nullable=True, upstream="packets.packet_id"),
+        Column("response_packet_id", pa.int64(), "packet of the response", nullable=True, upstream="packets.packet_id"),
+        Column("note", TEXT, "what was malformed; null = clean", nullable=True),
+    ),
+)
+
+FINDINGS: Final = Table(
+    "findings",
+    "One row a statement of the verdict.",
+    (
+        Column("finding_id", TEXT, "stable within one run: kind and number"),
+        Column("kind", NAME, "probing_host, outcomes, request_template, targets, turning_point, identity, ..."),
+        Column("host", TEXT, "host that the statement is about", nullable=True),
+        Column("from", TS, "since when", "ns", nullable=True),
+        Column("to", TS, "until when", "ns", nullable=True),
+        Column("statement", TEXT, "one sentence"),
+        Column("confidence", pa.float64(), "0..1"),
+        Column("confidence_reason", TEXT, "what the confidence comes from"),
+        Column("evidence", pa.list_(TEXT), "what it rests on: 'file frame N', 'flow N', 'http N'"),
+        Column("detector", TEXT, "detector and its version"),
+        Column("technique", TEXT, "ATT&CK technique", nullable=True),
+    ),
+)
+
+ALL: Final[dict[str, Table]] = {
+    t.name: t for t in (EVIDENCE, QUALITY, NOTES, PACKETS, FLOWS, HEADS, HTTP, DNS, FINDINGS)
+}
+
+OUTCOMES: Final[dict[str, str]] = {
+    "unanswered": "nothing came back; syn_count says how often it was tried",
+    "refused": "a RST answered the SYN",
+    "unreachable": "an ICMP error answered",
+    "accepted": "the handshake was completed, but no payload came back",
+    "answered": "payload came back",
+    "one_sided": "only the reply was seen",
+    "midstream": "no handshake in the evidence",
+}
