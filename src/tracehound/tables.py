@@ -262,6 +262,25 @@ DNS: Final = Table(
     ),
 )
 
+ADDRESSES: Final = Table(
+    "addresses",
+    "One row a distinct address of the flows, with what is known of it offline.",
+    (
+        Column("address", TEXT, "canonical text"),
+        Column("is_home", pa.bool_(), "inside the home networks of this run"),
+        Column("network", TEXT, "routed prefix where the address table has it, otherwise the /24 or /48", nullable=True),
+        Column("asn", pa.int64(), "autonomous system number", nullable=True),
+        Column("provider", TEXT, "organisation of that autonomous system", nullable=True),
+        Column("country", TEXT, "ISO 3166 code of the address block", nullable=True),
+        Column("provider_kind", TEXT, "access, mobile, hosting, content, education, government, enterprise, transit; null = unknown",
+               nullable=True),
+        Column("name", TEXT, "name seen in the evidence", nullable=True),
+        Column("name_source", TEXT, "where the name was seen: dns, ptr, http_host, capture_notes", nullable=True),
+        Column("is_access", pa.bool_(), "taken as an access line: cable, DSL, dial-up, mobile; null = cannot be told", nullable=True),
+        Column("access_reason", TEXT, "why", nullable=True),
+    ),
+)
+
 FINDINGS: Final = Table(
     "findings",
     "One row a statement of the verdict.",
@@ -281,7 +300,7 @@ FINDINGS: Final = Table(
 )
 
 ALL: Final[dict[str, Table]] = {
-    t.name: t for t in (EVIDENCE, QUALITY, NOTES, PACKETS, FLOWS, HEADS, HTTP, DNS, FINDINGS)
+    t.name: t for t in (EVIDENCE, QUALITY, NOTES, PACKETS, FLOWS, HEADS, HTTP, DNS, ADDRESSES, FINDINGS)
 }
 
 OUTCOMES: Final[dict[str, str]] = {
