@@ -23,16 +23,28 @@ CHUNK_BYTES: Final = 8 * MIB
 MAX_CAPLEN_BYTES: Final = 1 * MIB
 """Largest captured length believed. libpcap's MAXIMUM_SNAPLEN is 262,144, and USB captures go higher; a larger length is
 damage, not a packet."""
+MAX_WIRELEN_BYTES: Final = 2**31 - 1
+"""Largest length on the wire believed: what the column holds. Offloaded segments and IPv6 jumbograms pass 65,535."""
+BATCH_SLACK_BYTES: Final = 256 * KIB
+"""Room at the end of every capture buffer for datagrams put together from fragments (65,535 bytes each)."""
 MAX_BLOCK_BYTES: Final = 16 * MIB
 """Largest pcapng block believed (Wireshark's own limit)."""
 MAX_INTERFACES: Final = 4_096
 """Interfaces in one pcapng section; a file that declares more is hostile."""
+MAX_SECTIONS: Final = 65_536
+"""Sections in one pcapng file: every rotation of a year's captures put together stays below it."""
 MAX_COMMENTS: Final = 10_000
 """Comments and name-resolution records kept per file."""
 MAX_COMMENT_BYTES: Final = 4 * KIB
 """Bytes of one comment kept."""
 MAX_DECOMPRESSED_RATIO: Final = 2_000
 """Output bytes per input byte of a compressed capture after which it is called a bomb (gzip's own maximum is 1,032)."""
+DECOMPRESSED_HEADSTART_BYTES: Final = 16 * MIB
+"""Output that a compressed capture may have before its ratio counts: small files of zeros are no bombs."""
+MAX_DECOMPRESSOR_BYTES: Final = 192 * MIB
+"""Memory that one decompressor may ask for (xz -9 needs 65 MiB, zstd --long=27 128 MiB)."""
+MAX_PEEK_BYTES: Final = 32 * MIB
+"""Bytes read of a file in search of its first packet before files are put in order."""
 
 # -- packets ----------------------------------------------------------------------------------------------------------
 MAX_LINK_HEADERS: Final = 8
@@ -91,3 +103,9 @@ MAX_TEMPLATE_SAMPLES: Final = 2_000
 """Requests aligned for one template, taken evenly over time."""
 MAX_REPORT_ROWS: Final = 200
 """Rows of one table in a report; the rest is counted and can be had as a table."""
+MAX_REPORT_HOSTS: Final = 40
+"""Hosts that get a section of their own in the HTML report; the rest are rows of its overview table."""
+MAX_TERMINAL_HOSTS: Final = 6
+"""Hosts described in full on a terminal; the rest get a line each."""
+MAX_REPORT_TEXT: Final = 1_200
+"""Characters of one piece of evidence text shown in a report; the rest is counted."""

@@ -45,7 +45,7 @@ class Walk:
     consumed    bytes of the buffer that are done with; the rest begins the next buffer
     state       the format's state, to be passed to the next call
     notes       comments and names met on the way
-    damage      why nothing after `consumed` can be read; None = nothing wrong so far
+    damage      why nothing after `consumed` can be read, with byte offset and frame; None = nothing wrong so far
     """
 
     records: Records
@@ -59,12 +59,16 @@ class Walk:
 class RawBatch:
     """A buffer of capture bytes with its records, as the evidence edge hands it on.
 
-    buffer        uint8 array; only read. It may be reused once the next batch is asked for
-    length        bytes of `buffer` that are filled
-    base_offset   position of buffer[0] in the (decompressed) file
-    evidence_id   number of the file in this run
-    first_frame   frame number of records[0], from 1
-    new_chain     true: the flow state starts anew (the file overlaps earlier ones in time, so it is another witness)
+    buffer           uint8 array with limits.BATCH_SLACK_BYTES of spare room after `length`, which the receiver may fill.
+                     It is reused: edges/evidence.py says for how long it stays valid
+    length           bytes of `buffer` that are filled
+    base_offset      position of buffer[0] in the (decompressed) file
+    evidence_id      number of the file in this run, from 1
+    first_frame      frame number of records[0], from 1
+    chain            number of the flow state that these packets belong to, from 0: a file that begins after another ended
+                     continues its chain; one that overlaps all others in time is another witness and begins a chain
+    finished_chains  chains that no later packet of this run continues, said once: their flows can be closed before
+                     this batch is read. Chains not named here end with the run
     """
 
     buffer: NDArray[np.uint8]
@@ -73,4 +77,5 @@ class RawBatch:
     evidence_id: int
     first_frame: int
     records: Records
-    new_chain: bool = False
+    chain: int = 0
+    finished_chains: tuple[int, ...] = ()
