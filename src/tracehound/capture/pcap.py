@@ -141,7 +141,7 @@ def _walk_records(
         wirelen[n] = wire
         offset[n] = at + record_header
         n += 1
-        at += record_header + cap
+        at += record_header + int(cap)
     return n, at, why
 
 

@@ -150,7 +150,7 @@ def _walk_blocks(
         if kind == 1:
             why = 2
             break
-        if kind == 6 or kind == 2:
+        if kind in (6, 2):
             if total < 32:
                 why = 7
                 break
@@ -208,12 +208,9 @@ def _walk_blocks(
                 break
             b = buffer[at + 8 : at + 12]
             wire = (np.int64(b[0]) << s0) | (np.int64(b[1]) << s1) | (np.int64(b[2]) << s2) | (np.int64(b[3]) << s3)
-            cap = wire
-            if snaplen > 0 and cap > snaplen:
-                cap = snaplen
+            cap = wire if snaplen == 0 else min(wire, np.int64(snaplen))
             # A snap length that the file does not state: the block itself says how much there is.
-            if cap > padded - 16:
-                cap = padded - 16
+            cap = min(cap, padded - 16)
             if cap > max_caplen or wire > max_wirelen:
                 why = 6
                 break
@@ -228,7 +225,7 @@ def _walk_blocks(
             wordy[noted, 0] = at
             wordy[noted, 1] = -1
             noted += 1
-        at += padded
+        at += int(padded)
     return n, noted, at, why
 
 
@@ -352,16 +349,19 @@ def to_ns(ticks: NDArray[np.uint64], tsresol: int, tsoffset_s: int) -> NDArray[n
     ns = _from_binary(ticks, power) if tsresol & 0x80 else _from_decimal(ticks, power)
     # if_tsoffset: "an offset (in seconds) that must be added to the timestamp of each packet", signed 64 bits
     shift = max(-_MAX_NS, min(_MAX_NS, tsoffset_s * _NS))
-    return np.minimum(ns, _MAX_NS - shift) + shift if shift > 0 else ns + shift
+    moved: NDArray[np.int64] = np.minimum(ns, _MAX_NS - shift) + shift if shift > 0 else ns + shift
+    return moved
 
 
 def _from_decimal(ticks: NDArray[np.uint64], power: int) -> NDArray[np.int64]:
     if power <= 9:
         factor = 10 ** (9 - power)
-        return np.minimum(ticks, np.uint64(_MAX_NS // factor)).astype(np.int64) * factor
+        bounded: NDArray[np.int64] = np.minimum(ticks, np.uint64(_MAX_NS // factor)).astype(np.int64)
+        return bounded * factor
     if power - 9 > 19:
         return np.zeros(len(ticks), np.int64)
-    return np.minimum(ticks // np.uint64(10 ** (power - 9)), np.uint64(_MAX_NS)).astype(np.int64)
+    whole: NDArray[np.int64] = np.minimum(ticks // np.uint64(10 ** (power - 9)), np.uint64(_MAX_NS)).astype(np.int64)
+    return whole
 
 
 def _from_binary(ticks: NDArray[np.uint64], power: int) -> NDArray[np.int64]:
@@ -381,7 +381,7 @@ def _from_binary(ticks: NDArray[np.uint64], power: int) -> NDArray[np.int64]:
         below = np.zeros(len(ticks), np.uint64)
     else:
         below = (high + (low >> np.uint64(32))) >> np.uint64(power - 32)
-    whole = np.minimum(seconds, np.uint64(_MAX_NS // _NS - 1)).astype(np.int64) * _NS
+    whole: NDArray[np.int64] = np.minimum(seconds, np.uint64(_MAX_NS // _NS - 1)).astype(np.int64) * _NS
     return whole + below.astype(np.int64)
 
 
