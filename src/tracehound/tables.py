@@ -184,7 +184,8 @@ FLOWS: Final = Table(
         Column(
             "outcome",
             NAME,
-            "how the attempt fared: unanswered, refused, unreachable, accepted, answered, one_sided, midstream",
+            "how the attempt fared: unanswered, refused, unreachable, accepted, answered, one_sided, midstream; null = no attempt",
+            nullable=True,
         ),
         Column(
             "originator_reason",
@@ -380,6 +381,6 @@ OUTCOMES: Final[dict[str, str]] = {
     "unreachable": "an ICMP error answered",
     "accepted": "the handshake was completed, but no payload came back",
     "answered": "payload came back",
-    "one_sided": "only the reply was seen",
+    "one_sided": "only one side of the conversation is in the evidence",
     "midstream": "no handshake in the evidence",
 }

@@ -32,7 +32,7 @@ class PacketBatch(NamedTuple):
     payload_len     int32, transport payload by the headers (wire), whatever was captured
     payload_caplen  int32, payload bytes really in the buffer (<= payload_len)
     option_len      uint8, length of the TCP options
-    vlan            int32, 0 none; VLAN id + 1 of the outer tag, inner tag's id + 1 shifted left by 12
+    vlan            int32, 0 none; VLAN id + 1 of the outer tag, inner tag's id + 1 shifted left by 13
     note            uint8, index into NOTES, 0 = clean
     """
 

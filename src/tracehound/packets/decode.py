@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tracehound.capture.records import RawBatch, Records
+from tracehound.capture.records import RawBatch
 from tracehound.kernels import kernel
 from tracehound.packets.batch import NOTE, PacketBatch
 from tracehound.packets.defrag import DefragState, Fragment, add_fragment
@@ -62,208 +62,197 @@ def folded(total: int) -> int:
 
 
 @kernel
-def transport(
-    buffer: NDArray[np.uint8], at: int, end: int, ip_end: int, proto: int, out: PacketBatch, i: int
-) -> int:
-    """Decode the transport header at `at` into row i; returns the note."""
+def transport(buffer: NDArray[np.uint8], at: int, end: int, ip_end: int, proto: int) -> tuple[int, int, int, int, int]:
+    """Read the transport header at `at`. Returns (note, sport, dport, header bytes, end of the transport on the wire)."""
     captured = min(end, ip_end)
-    out.payload_offset[i] = -1
-    out.payload_len[i] = 0
-    out.payload_caplen[i] = 0
-    if proto == TCP:
+    sport, dport = np.int64(0), np.int64(0)
+    if proto == TCP or proto == UDP:
         # RFC 9293 3.1: ports 4, sequence 4, acknowledgment 4, data offset 4 bits, flags, window 2, checksum 2, urgent 2.
-        if at + 4 <= captured:
-            out.sport[i] = be16(buffer, at)
-            out.dport[i] = be16(buffer, at + 2)
-        if at + 20 > captured:
-            return _TRANSPORT_CUT
-        header = (np.int64(buffer[at + 12]) >> 4) * 4
-        if header < 20 or at + header > ip_end:
-            return _TRANSPORT_BAD
-        out.seq[i] = be32(buffer, at + 4)
-        out.ack[i] = be32(buffer, at + 8)
-        out.tcp_flags[i] = buffer[at + 13]
-        out.window[i] = be16(buffer, at + 14)
-        out.option_len[i] = header - 20
-    elif proto == UDP:
         # RFC 768: ports 4, length 2 (header included), checksum 2.
         if at + 4 <= captured:
-            out.sport[i] = be16(buffer, at)
-            out.dport[i] = be16(buffer, at + 2)
-        if at + 8 > captured:
-            return _TRANSPORT_CUT
+            sport, dport = be16(buffer, at), be16(buffer, at + 2)
+        if at + (20 if proto == TCP else 8) > captured:
+            return _TRANSPORT_CUT, sport, dport, np.int64(0), ip_end
+        if proto == TCP:
+            header = (np.int64(buffer[at + 12]) >> 4) * 4
+            if header < 20 or at + header > ip_end:
+                return _TRANSPORT_BAD, sport, dport, np.int64(0), ip_end
+            return np.int64(0), sport, dport, header, ip_end
         length = be16(buffer, at + 4)
-        if 8 <= length < ip_end - at:
-            ip_end = at + length
-        elif 0 < length < 8:
-            return _TRANSPORT_BAD
-        header = 8
-    elif proto in (ICMP, ICMPV6):
+        if 0 < length < 8:
+            return _TRANSPORT_BAD, sport, dport, np.int64(0), ip_end
+        return np.int64(0), sport, dport, np.int64(8), min(ip_end, at + length) if length else ip_end
+    if proto == ICMP or proto == ICMPV6:
         # RFC 792, RFC 4443: type, code, checksum 2, then 4 bytes that depend on the type.
         if at + 2 <= captured:
-            out.sport[i] = buffer[at]
-            out.dport[i] = buffer[at + 1]
+            sport, dport = np.int64(buffer[at]), np.int64(buffer[at + 1])
         if at + 8 > captured:
-            # An ICMP message shorter than its own eight bytes was never whole; otherwise the capture cut it.
-            return _TRANSPORT_BAD if at + 8 > ip_end else _TRANSPORT_CUT
-        header = 8
-    else:
-        out.payload_len[i] = max(0, ip_end - at)
-        out.payload_caplen[i] = max(0, captured - at)
-        if captured > at:
-            out.payload_offset[i] = at
-        return _TRANSPORT_OTHER
-    out.payload_len[i] = max(0, ip_end - at - header)
-    have = min(end, ip_end) - at - header
-    if have > 0:
-        out.payload_offset[i] = at + header
-        out.payload_caplen[i] = have
-    return 0
+            # A message shorter than its own eight bytes was never whole; otherwise the capture cut it.
+            return _TRANSPORT_BAD if at + 8 > ip_end else _TRANSPORT_CUT, sport, dport, np.int64(0), ip_end
+        return np.int64(0), sport, dport, np.int64(8), ip_end
+    return _TRANSPORT_OTHER, sport, dport, np.int64(0), ip_end
 
 
 @kernel
-def transport_checksum_bad(
-    buffer: NDArray[np.uint8], at: int, end: int, ip_end: int, proto: int, out: PacketBatch, i: int
-) -> bool:
+def fill_transport(
+    buffer: NDArray[np.uint8], at: int, end: int, ip_end: int, proto: int,
+    ports: NDArray[np.uint16], numbers: NDArray[np.uint32], small: NDArray[np.uint8],
+    payload_offset: NDArray[np.int64], payload: NDArray[np.int32], i: int,
+) -> int:
+    """Decode the transport header at `at` into row i of the blocks (see `_empty`); returns the note."""
+    note, sport, dport, header, last = transport(buffer, at, end, ip_end, proto)
+    ports[0, i] = sport
+    ports[1, i] = dport
+    if note != 0 and note != _TRANSPORT_OTHER:
+        return note
+    if note == 0 and proto == TCP:
+        numbers[0, i] = be32(buffer, at + 4)
+        numbers[1, i] = be32(buffer, at + 8)
+        small[0, i] = buffer[at + 13]
+        ports[2, i] = be16(buffer, at + 14)
+        small[1, i] = header - 20
+    payload[0, i] = max(0, last - at - header)
+    have = min(end, last) - at - header
+    if have > 0:
+        payload_offset[i] = at + header
+        payload[1, i] = have
+    return note
+
+
+@kernel
+def address_sum(hi: np.uint64, lo: np.uint64, version: int) -> int:
+    """RFC 9293 3.1, RFC 8200 8.1: an address as 16-bit words of the pseudo header, summed."""
+    total = np.int64(0)
+    if version == 4:
+        lo = lo & np.uint64(0xFFFFFFFF)
+    for _ in range(4):
+        total += np.int64(lo & np.uint64(0xFFFF)) + np.int64(hi & np.uint64(0xFFFF))
+        lo = lo >> np.uint64(16)
+        hi = hi >> np.uint64(16)
+    return total
+
+
+@kernel
+def transport_checksum_bad(buffer: NDArray[np.uint8], at: int, end: int, ip_end: int, proto: int, pseudo: int) -> bool:
     """True where the whole segment is captured and its checksum does not hold (a UDP checksum of 0 means none)."""
-    if ip_end > end or proto not in (TCP, UDP, ICMP, ICMPV6):
+    if ip_end > end or (proto != TCP and proto != UDP and proto != ICMP and proto != ICMPV6):
         return False
     if proto == UDP and be16(buffer, at + 6) == 0:
         return False
-    length = ip_end - at
-    total = np.int64(0)
-    if proto != ICMP:
-        # RFC 9293 3.1, RFC 8200 8.1: pseudo header of both addresses, length and protocol.
-        for word in range(4):
-            shift = np.uint64(48 - 16 * word)
-            mask = np.uint64(0xFFFF)
-            if out.ip_version[i] == 6 or word >= 2:
-                total += np.int64(out.src_lo[i] >> shift & mask) + np.int64(out.dst_lo[i] >> shift & mask)
-            if out.ip_version[i] == 6:
-                total += np.int64(out.src_hi[i] >> shift & mask) + np.int64(out.dst_hi[i] >> shift & mask)
-        total += length + proto
+    total = np.int64(0) if proto == ICMP else pseudo + (ip_end - at) + proto
     return folded(ones_complement(buffer, at, ip_end, total)) != 0xFFFF
 
 
 @kernel
 def decode_records(
-    buffer: NDArray[np.uint8], records: Records, verify: bool, at_ip: NDArray[np.int64], out: PacketBatch
+    buffer: NDArray[np.uint8], offset: NDArray[np.int64], lengths: NDArray[np.int32], link_type: NDArray[np.int32],
+    verify: bool, addresses: NDArray[np.uint64], ports: NDArray[np.uint16], numbers: NDArray[np.uint32],
+    small: NDArray[np.uint8], payload_offset: NDArray[np.int64], payload: NDArray[np.int32],
 ) -> int:
-    """Fill the rows of `out` from `records`. at_ip gets, for a fragment, where its data begins. Returns how many fragments."""
+    """Fill the blocks (see `_empty`) from the records. Returns how many fragments there are."""
     fragments = 0
-    for i in range(records.offset.size):
-        start = records.offset[i]
-        end = start + records.caplen[i]
-        wire_end = start + max(records.wirelen[i], records.caplen[i])
-        version, at, vlan, note = network_layer(buffer, start, end, records.link_type[i])
-        out.vlan[i] = vlan
-        at_ip[i] = at
-        # Every column gets a value: the arrays come uninitialised.
-        out.ip_version[i] = 0
-        out.src_hi[i] = 0
-        out.src_lo[i] = 0
-        out.dst_hi[i] = 0
-        out.dst_lo[i] = 0
-        out.proto[i] = 0
-        out.sport[i] = 0
-        out.dport[i] = 0
-        out.tcp_flags[i] = 0
-        out.seq[i] = 0
-        out.ack[i] = 0
-        out.window[i] = 0
-        out.ttl[i] = 0
-        out.ip_id[i] = 0
-        out.ip_bytes[i] = 0
-        out.payload_offset[i] = -1
-        out.payload_len[i] = 0
-        out.payload_caplen[i] = 0
-        out.option_len[i] = 0
+    for i in range(offset.size):
+        start = offset[i]
+        end = start + np.int64(lengths[0, i])
+        wire_end = start + max(np.int64(lengths[1, i]), np.int64(lengths[0, i]))
+        version, at, vlan, note = network_layer(buffer, start, end, np.int64(link_type[i]))
+        # Every column gets a value: the blocks come uninitialised.
+        for row in range(4):
+            addresses[row, i] = 0
+        for row in range(3):
+            ports[row, i] = 0
+            numbers[row, i] = 0
+        for row in range(6):
+            small[row, i] = 0
+        payload_offset[i] = -1
+        payload[0, i] = 0
+        payload[1, i] = 0
+        payload[2, i] = 0
+        payload[3, i] = vlan
         if version == 4:
             here, ip_end, proto, ip_id, fragment, note = ipv4_header(buffer, at, end, wire_end)
             if ip_end > at:
-                out.ip_version[i] = 4
-                out.src_lo[i] = _V4_MAPPED | np.uint64(be32(buffer, at + 12))
-                out.dst_lo[i] = _V4_MAPPED | np.uint64(be32(buffer, at + 16))
-                out.ttl[i] = buffer[at + 8]
+                addresses[1, i] = _V4_MAPPED | np.uint64(be32(buffer, at + 12))
+                addresses[3, i] = _V4_MAPPED | np.uint64(be32(buffer, at + 16))
+                small[2, i] = buffer[at + 8]
         elif version == 6:
             here, ip_end, proto, ip_id, fragment, note = ipv6_header(buffer, at, end, wire_end)
             if ip_end > at:
-                out.ip_version[i] = 6
-                out.src_hi[i] = be64(buffer, at + 8)
-                out.src_lo[i] = be64(buffer, at + 16)
-                out.dst_hi[i] = be64(buffer, at + 24)
-                out.dst_lo[i] = be64(buffer, at + 32)
-                out.ttl[i] = buffer[at + 7]
+                for row in range(4):
+                    addresses[row, i] = be64(buffer, at + 8 + 8 * row)
+                small[2, i] = buffer[at + 7]
         else:
-            out.note[i] = note
+            small[3, i] = note
             continue
-        if out.ip_version[i] != 0:
-            out.proto[i] = proto
-            out.ip_id[i] = ip_id
-            out.ip_bytes[i] = ip_end - at
+        if ip_end > at:
+            small[4, i] = version
+            small[5, i] = proto
+            numbers[2, i] = ip_id
+            payload[2, i] = ip_end - at
             if note == _WAITING:
                 fragments += 1
-                at_ip[i] = here
-                # Kept for defrag.py: the fragment field travels in `window`, the end of the fragment in `payload_len`.
-                out.window[i] = fragment
-                out.payload_len[i] = ip_end - here
-                out.payload_caplen[i] = max(0, min(end, ip_end) - here)
-                out.payload_offset[i] = here
+                # Kept for defrag.py: the fragment field travels in `window`, the fragment's data in the payload columns.
+                ports[2, i] = fragment
+                payload[0, i] = ip_end - here
+                payload[1, i] = max(0, min(end, ip_end) - here)
+                payload_offset[i] = here
             elif note == 0:
-                note = transport(buffer, here, end, ip_end, proto, out, i)
+                note = fill_transport(
+                    buffer, here, end, ip_end, proto, ports, numbers, small, payload_offset, payload, i
+                )
                 if verify and note == 0:
+                    pseudo = address_sum(addresses[0, i], addresses[1, i], version)
+                    pseudo += address_sum(addresses[2, i], addresses[3, i], version)
                     bad = version == 4 and folded(ones_complement(buffer, at, here, np.int64(0))) != 0xFFFF
-                    if bad or transport_checksum_bad(buffer, here, end, ip_end, proto, out, i):
-                        note = _CHECKSUM
-        out.note[i] = note
+                    if bad or transport_checksum_bad(buffer, here, end, ip_end, proto, pseudo):
+                        note = np.int64(_CHECKSUM)
+        small[3, i] = note
     return fragments
 
 
-@kernel
-def decode_datagram(buffer: NDArray[np.uint8], at: int, end: int, i: int, out: PacketBatch) -> int:
-    """Decode the transport of a datagram put together from fragments into row i; returns the note."""
-    return transport(buffer, at, end, end, np.int64(out.proto[i]), out, i)
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """Columns of one type side by side: few arguments make kernels that compile fast. Rows of each block in order:
+
+    addresses  src_hi src_lo dst_hi dst_lo      ports  sport dport window       numbers  seq ack ip_id
+    small      tcp_flags option_len ttl note ip_version proto
+    payload    payload_len payload_caplen ip_bytes vlan"""
+
+    addresses: NDArray[np.uint64]
+    ports: NDArray[np.uint16]
+    numbers: NDArray[np.uint32]
+    small: NDArray[np.uint8]
+    payload_offset: NDArray[np.int64]
+    payload: NDArray[np.int32]
 
 
-def _empty(raw: RawBatch) -> PacketBatch:
-    n = raw.records.offset.size
-    first = np.int64(raw.evidence_id) << EVIDENCE_SHIFT | np.int64(raw.first_frame)
-
-    def column(dtype: type) -> NDArray[np.generic]:
-        return np.empty(n, dtype=dtype)
-
-    return PacketBatch(
-        buffer=raw.buffer,
-        packet_id=np.arange(first, first + n, dtype=np.int64),
-        ts=raw.records.ts,
-        caplen=raw.records.caplen,
-        wirelen=raw.records.wirelen,
-        file_offset=raw.records.offset + raw.base_offset,
-        ip_version=column(np.uint8),  # type: ignore[arg-type]
-        src_hi=column(np.uint64),  # type: ignore[arg-type]
-        src_lo=column(np.uint64),  # type: ignore[arg-type]
-        dst_hi=column(np.uint64),  # type: ignore[arg-type]
-        dst_lo=column(np.uint64),  # type: ignore[arg-type]
-        proto=column(np.uint8),  # type: ignore[arg-type]
-        sport=column(np.uint16),  # type: ignore[arg-type]
-        dport=column(np.uint16),  # type: ignore[arg-type]
-        tcp_flags=column(np.uint8),  # type: ignore[arg-type]
-        seq=column(np.uint32),  # type: ignore[arg-type]
-        ack=column(np.uint32),  # type: ignore[arg-type]
-        window=column(np.uint16),  # type: ignore[arg-type]
-        ttl=column(np.uint8),  # type: ignore[arg-type]
-        ip_id=column(np.uint32),  # type: ignore[arg-type]
-        ip_bytes=column(np.int32),  # type: ignore[arg-type]
-        payload_offset=column(np.int64),  # type: ignore[arg-type]
-        payload_len=column(np.int32),  # type: ignore[arg-type]
-        payload_caplen=column(np.int32),  # type: ignore[arg-type]
-        option_len=column(np.uint8),  # type: ignore[arg-type]
-        vlan=column(np.int32),  # type: ignore[arg-type]
-        note=column(np.uint8),  # type: ignore[arg-type]
+def _blocks(n: int) -> _Blocks:
+    return _Blocks(
+        np.empty((4, n), np.uint64), np.empty((3, n), np.uint16), np.empty((3, n), np.uint32),
+        np.empty((6, n), np.uint8), np.empty(n, np.int64), np.empty((4, n), np.int32),
     )
 
 
-def _join_fragments(raw: RawBatch, out: PacketBatch, state: DefragState) -> PacketBatch:
+def _batch(raw: RawBatch, blocks: _Blocks) -> PacketBatch:
+    """The blocks' rows under their names."""
+    n = raw.records.offset.size
+    first = np.int64(raw.evidence_id) << EVIDENCE_SHIFT | np.int64(raw.first_frame)
+    src_hi, src_lo, dst_hi, dst_lo = blocks.addresses
+    sport, dport, window = blocks.ports
+    seq, ack, ip_id = blocks.numbers
+    tcp_flags, option_len, ttl, note, ip_version, proto = blocks.small
+    payload_len, payload_caplen, ip_bytes, vlan = blocks.payload
+    return PacketBatch(
+        buffer=raw.buffer, packet_id=np.arange(first, first + n, dtype=np.int64), ts=raw.records.ts,
+        caplen=raw.records.caplen, wirelen=raw.records.wirelen, file_offset=raw.records.offset + raw.base_offset,
+        ip_version=ip_version, src_hi=src_hi, src_lo=src_lo, dst_hi=dst_hi, dst_lo=dst_lo, proto=proto,
+        sport=sport, dport=dport, tcp_flags=tcp_flags, seq=seq, ack=ack, window=window, ttl=ttl, ip_id=ip_id,
+        ip_bytes=ip_bytes, payload_offset=blocks.payload_offset, payload_len=payload_len,
+        payload_caplen=payload_caplen, option_len=option_len, vlan=vlan, note=note,
+    )  # fmt: skip
+
+
+def _join_fragments(raw: RawBatch, out: PacketBatch, blocks: _Blocks, state: DefragState) -> PacketBatch:
     """Put fragments together in capture order; a completed datagram is appended to the buffer and decoded into its row."""
     buffer = out.buffer
     tail = raw.length
@@ -302,15 +291,24 @@ def _join_fragments(raw: RawBatch, out: PacketBatch, state: DefragState) -> Pack
         out = out._replace(buffer=buffer)
     for i, data in pieces:
         buffer[tail : tail + len(data)] = np.frombuffer(data, dtype=np.uint8)
-        out.note[i] = decode_datagram(buffer, tail, tail + len(data), i, out)
+        out.note[i] = fill_transport(
+            buffer, tail, tail + len(data), tail + len(data), int(out.proto[i]),
+            blocks.ports, blocks.numbers, blocks.small, blocks.payload_offset, blocks.payload, i,
+        )
         tail += len(data)
     return out
 
 
 def decode(raw: RawBatch, state: DecodeState) -> PacketBatch:
     """Decode one batch. The result shares `raw.buffer` (copied only where reassembled datagrams do not fit behind it)."""
-    out = _empty(raw)
-    at_ip = np.empty(out.ts.size, dtype=np.int64)
-    if decode_records(raw.buffer, raw.records, state.verify_checksums, at_ip, out):
-        out = _join_fragments(raw, out, state.fragments.setdefault(raw.evidence_id, DefragState()))
+    records = raw.records
+    blocks = _blocks(records.offset.size)
+    lengths = np.stack([records.caplen, records.wirelen])
+    fragments = decode_records(
+        raw.buffer, records.offset, lengths, records.link_type, state.verify_checksums,
+        blocks.addresses, blocks.ports, blocks.numbers, blocks.small, blocks.payload_offset, blocks.payload,
+    )
+    out = _batch(raw, blocks)
+    if fragments:
+        out = _join_fragments(raw, out, blocks, state.fragments.setdefault(raw.evidence_id, DefragState()))
     return out

@@ -1,0 +1,262 @@
+"""In: records of finished flows. Out: the rows of table `flows`: conn_state as Zeek decides it, history, outcome.
+Never here: packets."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tracehound.flows.key import address_text, community_ids
+from tracehound.flows.state import (
+    ACK_REL,
+    BEFORE,
+    BYTES,
+    CLOSED,
+    END,
+    ESTABLISHED,
+    FINS,
+    FIRST_PACKET,
+    FLAGS,
+    FLOW_ID,
+    HI,
+    HISTORY,
+    HISTORY_BYTES,
+    HISTORY_LEN,
+    ICMP,
+    ICMP_CODE,
+    ICMP_HI,
+    ICMP_LO,
+    ICMP_TYPE,
+    INACTIVE,
+    IP_ID,
+    LAST_PACKET,
+    LAST_REL,
+    LO,
+    MISSED,
+    ONE_WAY,
+    ORIG,
+    PARTIAL,
+    PAYLOAD,
+    PKTS,
+    PORT,
+    PROTO,
+    REASON,
+    REASONS,
+    RESET,
+    START,
+    STATE,
+    SYNS,
+    SYN_ACK,
+    SYN_ACK_SENT,
+    SYN_OPTIONS,
+    SYN_SENT,
+    SYN_SEQ,
+    SYN_WINDOW,
+    TTL,
+    VERSION,
+    VLAN,
+    Rows,
+    at_end,
+)
+from tracehound.tables import EVIDENCE_SHIFT, FLOWS
+
+CONN_STATES: Final = ("S0", "S1", "SF", "REJ", "S2", "S3", "RSTO", "RSTR", "RSTOS0", "RSTRH", "SH", "SHR", "OTH")
+_CODE: Final = {name: code for code, name in enumerate(CONN_STATES)}
+OUTCOME_NAMES: Final = ("unanswered", "refused", "unreachable", "accepted", "answered", "one_sided", "midstream")
+_OUTCOME: Final = {name: code for code, name in enumerate(OUTCOME_NAMES)}
+_RSTOS0: Final = re.compile(rb"^\^?S[^HAFGIQ]*R")
+
+
+def _histories(rows: Rows) -> list[bytes]:
+    width = HISTORY_BYTES
+    raw = np.ascontiguousarray(rows[:, HISTORY : HISTORY + width // 8]).astype("<i8", copy=False).tobytes()
+    return [raw[i * width : i * width + n] for i, n in enumerate(rows[:, HISTORY_LEN].tolist())]
+
+
+def conn_states(rows: Rows, histories: list[bytes]) -> NDArray[np.int8]:
+    """Codes into CONN_STATES, in the order of decision that Zeek documents (base/protocols/conn)."""
+    at = np.arange(rows.shape[0])
+    orig = rows[:, ORIG]
+    o, r = at_end(rows, STATE, orig), at_end(rows, STATE, 1 - orig)
+    o_size, r_size = tcp_size(rows, orig), tcp_size(rows, 1 - orig)
+    tcp, udp = rows[:, PROTO] == 6, rows[:, PROTO] == 17
+    o_quiet = (o == INACTIVE) | (o == PARTIAL)
+    both_reset = (o == RESET) & (o_size == 0) & (r_size == 0)
+    rules: list[tuple[NDArray[np.bool_], str]] = [
+        (tcp & (r == RESET) & ((o == SYN_SENT) | (o == SYN_ACK_SENT) | both_reset), "REJ"),
+        (tcp & (r == RESET) & o_quiet, "RSTRH"),
+        (tcp & (r == RESET), "RSTR"),
+        (tcp & (o == RESET) & (r == INACTIVE), "OTH"),
+        (tcp & (o == RESET), "RSTO"),
+        (tcp & (o == CLOSED) & (r == CLOSED), "SF"),
+        (tcp & (o == CLOSED) & (r == INACTIVE), "SH"),
+        (tcp & (o == CLOSED), "S2"),
+        (tcp & (r == CLOSED) & (o == INACTIVE), "SHR"),
+        (tcp & (r == CLOSED), "S3"),
+        (tcp & (o == SYN_SENT) & (r == INACTIVE), "S0"),
+        (tcp & (o == ESTABLISHED) & (r == ESTABLISHED), "S1"),
+        (udp & (o != INACTIVE) & (r != INACTIVE), "SF"),
+        (udp & (o != INACTIVE), "S0"),
+        (udp & (r != INACTIVE), "SHR"),
+    ]
+    codes = np.select([c for c, _ in rules], [_CODE[s] for _, s in rules], default=_CODE["OTH"]).astype(np.int8)
+    for i in np.flatnonzero(tcp & (o == RESET) & (r == INACTIVE)):
+        if _RSTOS0.match(histories[i]):
+            codes[i] = _CODE["RSTOS0"]
+    return codes
+
+
+def tcp_size(rows: Rows, side: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Payload by sequence numbers: what was sent or acknowledged, less the SYN and the FIN."""
+    at = np.arange(rows.shape[0])
+    last, acked = at_end(rows, LAST_REL, side), at_end(rows, ACK_REL, side)
+    size = np.maximum(last, acked)
+    size = np.where(size > 0, size - 1, 0)
+    size = np.where((at_end(rows, FINS, side) > 0) & (size > 0), size - 1, size)
+    # A SYN and then a RST, nothing back: the RST's sequence number says nothing about payload.
+    half_open = (
+        (at_end(rows, BEFORE, side) == SYN_SENT) & (at_end(rows, STATE, side) == RESET)
+        & (at_end(rows, STATE, 1 - side) == INACTIVE) & (acked > 1)
+    )  # fmt: skip
+    return np.where(half_open, 0, size)
+
+
+def outcomes(rows: Rows) -> NDArray[np.int8]:
+    """Codes into OUTCOME_NAMES; -1 where the flow is no attempt (one-way ICMP, protocols without ports)."""
+    at = np.arange(rows.shape[0])
+    orig = rows[:, ORIG]
+    resp = 1 - orig
+    pkts_src, pkts_dst = at_end(rows, PKTS, orig), at_end(rows, PKTS, resp)
+    proto = rows[:, PROTO]
+    tcp = proto == 6
+    syn = rows[:, SYNS] > 0
+    syn_ack = at_end(rows, SYN_ACK, resp) > 0
+    payload_dst = np.where(tcp, tcp_size(rows, resp), at_end(rows, PAYLOAD, resp))
+    reset_dst = at_end(rows, FLAGS, resp) & 4 > 0
+    spoke_on = at_end(rows, FLAGS, orig) & 16 > 0
+    told = rows[:, ICMP] > 0
+    answerable = (proto == 17) | (((proto == 1) | (proto == 58)) & (rows[:, ONE_WAY] == 0))
+    rules: list[tuple[NDArray[np.bool_], str]] = [
+        (tcp & (pkts_src == 0), "one_sided"),
+        (tcp & syn & (pkts_dst == 0) & told, "unreachable"),
+        # SYN and later an ACK, but never a packet back: the other direction is not in this evidence.
+        (tcp & syn & (pkts_dst == 0) & spoke_on, "one_sided"),
+        (tcp & syn & (pkts_dst == 0), "unanswered"),
+        (tcp & syn & ~syn_ack & reset_dst, "refused"),
+        (tcp & ~syn & ~syn_ack, "midstream"),
+        (tcp & (payload_dst > 0), "answered"),
+        (tcp & syn_ack, "accepted"),
+        (tcp & told, "unreachable"),
+        (tcp, "midstream"),
+        (answerable & (pkts_src == 0), "one_sided"),
+        (answerable & (pkts_dst > 0) & ((payload_dst > 0) | (proto != 17)), "answered"),
+        (answerable & (pkts_dst > 0), "accepted"),
+        (answerable & told, "unreachable"),
+        (answerable, "unanswered"),
+    ]
+    return np.select([c for c, _ in rules], [_OUTCOME[s] for _, s in rules], default=-1).astype(np.int8)
+
+
+def _dictionary(codes: NDArray[Any], names: tuple[str, ...] | list[str], missing: NDArray[np.bool_] | None = None) -> pa.Array:
+    indices = pa.array(codes.astype(np.int32), mask=missing)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(list(names), type=pa.string()))
+
+
+def address_column(
+    hi: NDArray[np.uint64], lo: NDArray[np.uint64], version: NDArray[Any], missing: NDArray[np.bool_] | None = None
+) -> pa.Array:
+    """Addresses as dictionary-encoded canonical text; each distinct one is formatted once."""
+    keys = np.empty(hi.size, dtype=[("hi", "u8"), ("lo", "u8"), ("v", "u1")])
+    keys["hi"], keys["lo"], keys["v"] = hi, lo, version
+    if version.size and not np.any(version == 6):
+        distinct_lo, inverse = np.unique(lo, return_inverse=True)
+        texts = [address_text(0, int(x), 4) for x in distinct_lo]
+    else:
+        distinct, inverse = np.unique(keys, return_inverse=True)
+        texts = [address_text(int(a), int(b), 6 if v == 6 else 4) for a, b, v in distinct.tolist()]
+    return _dictionary(inverse.reshape(-1), texts, missing)
+
+
+def vlan_column(vlan: NDArray[np.int64]) -> pa.Array:
+    """VLAN paths as text, null where untagged."""
+    distinct, inverse = np.unique(vlan, return_inverse=True)
+    texts = [
+        str((v & 0x1FFF) - 1) + (f".{(v >> 13) - 1}" if v >> 13 else "") if v else "" for v in distinct.tolist()
+    ]
+    return _dictionary(inverse.reshape(-1), texts, vlan == 0)
+
+
+def flow_table(rows: Rows, *, with_community_id: bool = True) -> pa.Table:
+    """Finished flows as rows of table `flows` (service is filled later, from payload)."""
+    n = rows.shape[0]
+    at = np.arange(n)
+    orig = rows[:, ORIG]
+    resp = 1 - orig
+    high, low = rows.view(np.uint64)[:, HI : HI + 2], rows.view(np.uint64)[:, LO : LO + 2]
+    version = rows[:, VERSION]
+    proto = rows[:, PROTO]
+    tcp = proto == 6
+    no_syn = ~tcp | (rows[:, SYNS] == 0)
+    no_icmp = rows[:, ICMP] == 0
+    histories = _histories(rows)
+    outcome = outcomes(rows)
+    schema = FLOWS.schema
+
+    def payload(side: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.where(tcp, tcp_size(rows, side), at_end(rows, PAYLOAD, side))
+
+    def number(name: str, values: NDArray[Any], missing: NDArray[np.bool_] | None = None) -> pa.Array:
+        kind = schema.field(name).type
+        if pa.types.is_timestamp(kind):
+            return pa.array(values).cast(kind)
+        return pa.array(values.astype(kind.to_pandas_dtype()), mask=missing)
+
+    numbers: dict[str, tuple[NDArray[Any], NDArray[np.bool_] | None]] = {
+        "flow_id": (rows[:, FLOW_ID], None),
+        "evidence_id": (rows[:, FIRST_PACKET] >> EVIDENCE_SHIFT, None),
+        "start": (rows[:, START], None),
+        "end": (rows[:, END], None),
+        "proto": (proto, None),
+        "sport": (at_end(rows, PORT, orig), None),
+        "dport": (at_end(rows, PORT, resp), None),
+        "pkts_src": (at_end(rows, PKTS, orig), None),
+        "pkts_dst": (at_end(rows, PKTS, resp), None),
+        "bytes_src": (at_end(rows, BYTES, orig), None),
+        "bytes_dst": (at_end(rows, BYTES, resp), None),
+        "payload_src": (payload(orig), None),
+        "payload_dst": (payload(resp), None),
+        "missed": (rows[:, MISSED], ~tcp),
+        "syn_count": (rows[:, SYNS], ~tcp),
+        "tcp_flags_src": (at_end(rows, FLAGS, orig), ~tcp),
+        "tcp_flags_dst": (at_end(rows, FLAGS, resp), ~tcp),
+        "icmp_type": (rows[:, ICMP_TYPE], no_icmp),
+        "icmp_code": (rows[:, ICMP_CODE], no_icmp),
+        "ttl_src": (rows[:, TTL], at_end(rows, PKTS, orig) == 0),
+        "syn_seq": (rows[:, SYN_SEQ], no_syn),
+        "syn_window": (rows[:, SYN_WINDOW], no_syn),
+        "syn_options": (rows[:, SYN_OPTIONS], no_syn),
+        "ip_id_src": (rows[:, IP_ID], at_end(rows, PKTS, orig) == 0),
+        "first_packet_id": (rows[:, FIRST_PACKET], None),
+        "last_packet_id": (rows[:, LAST_PACKET], None),
+    }
+    columns = {name: number(name, values, missing) for name, (values, missing) in numbers.items()}
+    columns |= {
+        "community_id": pa.array(community_ids(rows), pa.string()) if with_community_id else pa.nulls(n, pa.string()),
+        "src": address_column(high[at, orig], low[at, orig], version),
+        "dst": address_column(high[at, resp], low[at, resp], version),
+        "service": pa.nulls(n, schema.field("service").type),
+        "conn_state": _dictionary(conn_states(rows, histories), CONN_STATES),
+        "history": pa.array([h.decode("ascii") for h in histories], pa.string(), mask=~(tcp | (proto == 17))),
+        "outcome": _dictionary(outcome, OUTCOME_NAMES, outcome < 0),
+        "originator_reason": _dictionary(rows[:, REASON], REASONS),
+        "icmp_from": address_column(
+            rows.view(np.uint64)[:, ICMP_HI], rows.view(np.uint64)[:, ICMP_LO], version, no_icmp
+        ),
+        "vlan": vlan_column(rows[:, VLAN]),
+        "tunnel": pa.nulls(n, schema.field("tunnel").type),
+    }
+    return pa.table([columns[name] for name in FLOWS.names], schema=schema)
