@@ -1,0 +1,60 @@
+-- id: contacts
+-- version: 1
+-- title: Contacts
+-- question: Which services of which targets did each host try, how often, and was the target looked up by name first?
+-- what: One row a source, target, protocol and port: attempts by outcome, first and last moment, how the first contact
+--   fared, and whether a DNS answer had named the target before.
+-- why: Retries and revisits are not evidence of scanning; distinct targets are. A target that a name led to was
+--   wanted by somebody; a scanner takes addresses, not names.
+-- look-alikes: A host whose DNS is not in the evidence is judged by all DNS answers that are; where there is none at
+--   all, no target counts as named.
+-- tables: attempts
+-- optional: dns
+-- cannot: see names that were resolved before the evidence begins, by DNS over HTTPS, or out of sight of the capture
+-- source: methods of the field: whole-evidence first contacts, Schechter, Jung, Berger, RAID 2004
+-- technique: none
+WITH looked_up AS (
+  SELECT src, unnest(answers) AS address, epoch_ns(COALESCE(response_ts, ts)) AS named_ns
+  FROM dns
+  WHERE rcode = 'NOERROR' AND answers IS NOT NULL),
+own_names AS (
+  SELECT src, address, MIN(named_ns) AS named_ns FROM looked_up GROUP BY src, address),
+any_names AS (
+  SELECT address, MIN(named_ns) AS named_ns FROM looked_up GROUP BY address),
+askers AS (
+  SELECT src, COUNT(*) AS lookups FROM looked_up GROUP BY src),
+pairs AS (
+  SELECT src, dst, proto, dport, COUNT(*) AS attempts,
+         CAST(SUM(CASE WHEN class = 'failure' THEN 1 ELSE 0 END) AS BIGINT) AS failures,
+         CAST(SUM(CASE WHEN class = 'success' THEN 1 ELSE 0 END) AS BIGINT) AS successes,
+         CAST(SUM(CASE WHEN outcome = 'answered' THEN 1 ELSE 0 END) AS BIGINT) AS answered,
+         CAST(SUM(CASE WHEN outcome = 'accepted' THEN 1 ELSE 0 END) AS BIGINT) AS accepted,
+         CAST(SUM(CASE WHEN outcome = 'unreachable' THEN 1 ELSE 0 END) AS BIGINT) AS unreachable,
+         MIN(start_ns) AS first_ns, MAX(start_ns) AS last_ns, MIN(flow_id) AS first_flow_id,
+         ARG_MIN(class, flow_id) AS first_class,
+         CAST(SUM(CASE WHEN class = 'failure' THEN tries ELSE 0 END) AS BIGINT) AS failed_tries,
+         MIN(CASE WHEN class = 'success' OR proto <> 6 THEN payload_src END) AS request_min,
+         MAX(CASE WHEN class = 'success' OR proto <> 6 THEN payload_src END) AS request_max,
+         CAST(SUM(payload_src) AS BIGINT) AS payload_src, CAST(SUM(payload_dst) AS BIGINT) AS payload_dst,
+         MAX(end_ns - start_ns) AS longest_ns,
+         MIN(sport) AS sport_min, MAX(sport) AS sport_max,
+         MIN(syn_options) AS options_min, MAX(syn_options) AS options_max, MAX(icmp_type) AS icmp_type
+  FROM attempts
+  GROUP BY src, dst, proto, dport)
+SELECT p.*,
+       CASE WHEN strpos(p.dst, ':') > 0
+            THEN split_part(p.dst, ':', 1) || ':' || split_part(p.dst, ':', 2) || ':' || split_part(p.dst, ':', 3)
+            ELSE split_part(p.dst, '.', 1) || '.' || split_part(p.dst, '.', 2) END AS net,
+       CASE WHEN strpos(p.dst, ':') > 0
+            THEN split_part(p.dst, ':', 1) || ':' || split_part(p.dst, ':', 2) || ':' || split_part(p.dst, ':', 3)
+                 || ':' || split_part(p.dst, ':', 4)
+            ELSE split_part(p.dst, '.', 1) || '.' || split_part(p.dst, '.', 2) || '.' || split_part(p.dst, '.', 3)
+            END AS subnet,
+       a.lookups IS NOT NULL AS asks_dns,
+       CASE WHEN a.lookups IS NULL THEN COALESCE(n.named_ns <= p.first_ns, FALSE)
+            ELSE COALESCE(o.named_ns <= p.first_ns, FALSE) END AS named
+FROM pairs AS p
+LEFT JOIN askers AS a ON a.src = p.src
+LEFT JOIN own_names AS o ON o.src = p.src AND o.address = p.dst
+LEFT JOIN any_names AS n ON n.address = p.dst
+ORDER BY p.first_ns, p.first_flow_id

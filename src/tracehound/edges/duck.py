@@ -1,0 +1,91 @@
+"""In: Arrow tables and Parquet files, and SQL. Out: Arrow tables. The one gate to DuckDB.
+Never here: what to ask (detectors/, findings/).
+
+The database lives in memory, spills to the work folder, never loads an extension, and sees no file but those registered."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from tracehound import limits
+from tracehound.errors import UsageError
+
+_CONFIG: Final[dict[str, str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_unsigned_extensions": "false",
+    "preserve_insertion_order": "false",
+}
+
+
+class Duck:
+    """An in-process DuckDB with named tables. Not shared between threads."""
+
+    def __init__(
+        self,
+        *,
+        memory_bytes: int = limits.DUCKDB_MEMORY_BYTES,
+        work_folder: Path | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """`work_folder` is where DuckDB spills (none: nothing is spilled); `threads` None leaves the choice to DuckDB."""
+        config: dict[str, str | bool | int | float | list[str]] = {
+            **_CONFIG,
+            "memory_limit": f"{memory_bytes}B",
+            "temp_directory": str(work_folder or ""),
+        }
+        if threads is not None:
+            config["threads"] = str(threads)
+        self._connection = duckdb.connect(":memory:", config=config)
+        self._locked = False
+
+    def register(self, name: str, data: pa.Table | Sequence[str | Path]) -> None:
+        """Make `data` (an Arrow table, or Parquet files of one schema) available as table `name`."""
+        if isinstance(data, pa.Table):
+            self._connection.register(name, data)
+            return
+        if self._locked:
+            raise UsageError(f"{name}: files cannot be added once the database is locked")
+        files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in data)
+        self._connection.execute(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM read_parquet([{files}])')
+
+    def register_text_only_paths(self, paths: Sequence[str | Path]) -> None:
+        """Keep these files readable after `lock`."""
+        listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+        self._connection.execute(f"SET allowed_paths = [{listed}]")
+
+    def lock(self) -> None:
+        """From here on SQL reaches no file, no setting and no network: needed before a user's SQL is run."""
+        if self._locked:
+            return
+        self._connection.execute("SET enable_external_access = false")
+        self._connection.execute("SET lock_configuration = true")
+        self._locked = True
+
+    def ask(self, sql: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+        """Run one statement. Parameters are named ($name). Raises UsageError with DuckDB's own words."""
+        try:
+            relation = self._connection.sql(sql, params=dict(parameters) if parameters else None)
+            return pa.table({}) if relation is None else relation.to_arrow_table()
+        except duckdb.Error as cause:
+            raise UsageError(f"SQL: {cause}") from None
+
+    def close(self) -> None:
+        with contextlib.suppress(duckdb.Error):
+            self._connection.close()
+
+    def __enter__(self) -> Duck:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,615 @@
+"""In: a way to ask the tables, the detectors, and what is known of the run (home networks, files, quality). Out: the
+verdict. Never here: a statement's making (the other files of this folder); this file only calls them in order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from tracehound import tables
+from tracehound.detectors.catalog import Ask, Catalog, tables_of
+from tracehound.errors import Unanswerable
+from tracehound.findings import answers as answering
+from tracehound.findings import outcomes as outcoming
+from tracehound.findings.citations import Citer
+from tracehound.findings.model import (
+    AnswerKind,
+    Confidence,
+    EvidenceItem,
+    Finding,
+    Identity,
+    Innocent,
+    OutcomeCount,
+    Probing,
+    QualityItem,
+    TargetSummary,
+    Template,
+    TimelineBin,
+    TurningPoint,
+    Verdict,
+)
+from tracehound.findings.order import first_rows, port_order, revisits, target_order
+from tracehound.findings.probes import Probes, from_table
+from tracehound.findings.stack import stack
+from tracehound.findings.suspects import Answers, Suspect, choose
+from tracehound.findings.turning_point import phases, phases_text, stands_out, turning_points
+from tracehound.findings.wording import S_NS, count, duration, listing, moment, per_minute, percent, service
+
+MAX_PROBES: Final = 200_000
+"""Attempts of one suspect looked at one by one; beyond it runs of neighbouring flows are taken at equal distances."""
+MAX_PROBING: Final = 20
+"""Suspects of the home networks described in full."""
+MAX_EXTERNAL: Final = 10
+"""Outside scanners described in full; the others are counted."""
+MAX_INNOCENTS: Final = 20
+ONE_SIDED_SHARE: Final = 0.5
+"""Share of conversations of which only one direction is in the evidence, from which on failures are not believed."""
+BINS_NS: Final = tuple(
+    int(s * S_NS)
+    for s in (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 900, 1800, 3600, 7200, 21600, 86400)
+)
+
+TemplateOf = Callable[[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]], Citer], Template | None]
+"""Requests (rows of probe_http) and heads (rows of probe_heads) of one suspect -> what they have in common."""
+TargetsOf = Callable[[Probing, Probes, Ask], TargetSummary]
+IdentityOf = Callable[[Probing], tuple[Identity, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is known of the run beside the tables."""
+
+    evidence: tuple[EvidenceItem, ...] = ()
+    quality: tuple[QualityItem, ...] = ()
+    home_networks: tuple[str, ...] = ()
+    home_reason: str = ""
+    version: str = ""
+    synthetic: str = ""
+
+
+def judge(
+    ask: Ask,
+    catalog: Catalog,
+    run: Run,
+    *,
+    host: str | None = None,
+    template_of: TemplateOf | None = None,
+    targets_of: TargetsOf | None = None,
+    identity_of: IdentityOf | None = None,
+    overrides: Mapping[str, Mapping[str, object]] | None = None,
+) -> Verdict:
+    """The verdict over the tables that `ask` reaches (at least `flows`).
+
+    `host` narrows the findings to one host; `overrides` are detector parameters (detector id -> name -> value)."""
+    available = tables_of(ask)
+    given = overrides or {}
+    health = catalog.run("capture_health", ask, available).to_pylist()[0]
+    if not health["flows"]:
+        return _nothing(run)
+    for name in ("attempts", "contacts"):
+        catalog = catalog.materialise(name, ask, available, **given.get(name, {}))
+    available = available | {"attempts", "contacts"}
+
+    def answer(name: str, **parameters: object) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = catalog.run(
+            name, ask, available, **{**given.get(name, {}), **parameters}
+        ).to_pylist()
+        return rows
+
+    view = _View(ask, catalog, available, _citer(ask, available, run), health, answer)
+    unanswerable = _unanswerable(view)
+    one_sided = one_sided_reason(health)
+    if one_sided is not None:
+        suspects: list[Suspect] = []
+        innocents: list[Innocent] = []
+        unanswerable.append(("Which hosts probe others?", one_sided))
+    else:
+        suspects, innocents = choose(
+            Answers(
+                services=answer("probing_hosts"),
+                verticals=answer("vertical_scans"),
+                blocks=answer("block_scans"),
+                walks=answer("trw"),
+                roles=answer("host_roles"),
+                outages=answer("outages"),
+            )
+        )
+    home = _home(ask, available)
+    inside = [s for s in suspects if not home or s.host in home]
+    outside = [s for s in suspects if home and s.host not in home]
+    if host is not None:
+        inside = [s for s in inside if s.host == host]
+        outside = [s for s in outside if s.host == host]
+    accused = {s.host for s in inside} | {s.host for s in outside}
+    innocents = [
+        i for i in innocents if i.host not in accused and (not home or i.host in home) and host in (None, i.host)
+    ]
+    findings: list[Finding] = []
+    for suspect in inside[:MAX_PROBING]:
+        probing, citer_findings = _describe(view, suspect, template_of, targets_of, identity_of)
+        findings += _findings(view, suspect, probing, citer_findings, "probing_host", len(findings))
+    for suspect in outside[:MAX_EXTERNAL]:
+        probing, citer_findings = _describe(view, suspect, None, None, None)
+        findings += _findings(view, suspect, probing, citer_findings, "external_scan", len(findings))[:1]
+    verdict_findings = tuple(findings)
+    return Verdict(
+        summary=summary(verdict_findings, inside, outside, one_sided, health, host),
+        findings=verdict_findings,
+        innocents=tuple(innocents[:MAX_INNOCENTS]),
+        unanswerable=tuple(unanswerable),
+        quality=run.quality,
+        evidence=run.evidence,
+        home_networks=run.home_networks,
+        home_reason=run.home_reason,
+        counts=_counts(view, available, suspects),
+        method=_method(catalog),
+        version=run.version,
+        synthetic=run.synthetic,
+        start_ns=health["first_ns"],
+        end_ns=health["last_ns"],
+        extra={
+            "suspects_not_described": max(0, len(inside) - MAX_PROBING),
+            "external_scanners": len({s.host for s in outside}),
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    ask: Ask
+    catalog: Catalog
+    available: frozenset[str]
+    citer: Citer
+    health: Mapping[str, Any]
+    answer: Callable[..., list[dict[str, Any]]]
+
+
+def one_sided_reason(health: Mapping[str, Any]) -> str | None:
+    """Why failures cannot be believed, or None. A scan alone also fails nearly always, but nobody acknowledges replies that
+    are not there."""
+    one_way = health["one_way"] + health["one_way_midstream"] + health["reply_only"]
+    both = health["succeeded"]
+    if one_way >= 20 and one_way > ONE_SIDED_SHARE * (one_way + both):
+        return (
+            f"a capture of both directions: {one_way:,} of {one_way + both:,} TCP conversations show one direction only, "
+            "so a failed attempt cannot be told from a reply that was not captured"
+        )
+    return None
+
+
+# -- one suspect ------------------------------------------------------------------------------------------------------------
+
+
+def _describe(
+    view: _View,
+    suspect: Suspect,
+    template_of: TemplateOf | None,
+    targets_of: TargetsOf | None,
+    identity_of: IdentityOf | None,
+) -> tuple[Probing, Probes]:
+    parameters = suspect.parameters
+    stride = max(1, math.ceil(suspect.attempts / MAX_PROBES))
+    table: pa.Table = view.catalog.run("probe_attempts", view.ask, view.available, stride=stride, **parameters)
+    probes = from_table(table, stride)
+    counts = outcoming.outcome_counts(
+        view.answer("probe_outcomes", **parameters), probes, view.citer, version6=":" in suspect.host
+    )
+    requests = _with_ns(view.answer("probe_http", **parameters)) if "http" in view.available else []
+    heads = view.answer("probe_heads", **parameters) if "heads" in view.available else []
+    kinds = _answers(requests, heads, view.citer)
+    first, last = int(probes.start_ns[0]), int(probes.start_ns[-1])
+    span_min = max((last - first) / (60 * S_NS), 1e-9)
+    firsts = probes.start_ns[first_rows(probes)]
+    new_span = max((int(firsts[-1]) - first) / (60 * S_NS), 1e-9)
+    attempts = sum(c.attempts for c in counts)
+    order = port_order(probes) if suspect.shape == "vertical" else target_order(probes)
+    again = revisits(probes)
+    active = _active_share(probes)
+    distinct = len(probes.targets) if suspect.shape != "horizontal" else max(len(probes.targets), _targets(suspect))
+    bin_ns = _bin_ns(view.health["first_ns"], view.health["last_ns"])
+    spans = phases(probes, view.health["first_ns"], view.health["last_ns"] + 1)
+    probing = Probing(
+        host=suspect.host,
+        service=service(suspect.proto, suspect.dport),
+        proto=suspect.proto,
+        dport=suspect.dport,
+        shape=suspect.shape,
+        start_ns=first,
+        end_ns=last,
+        attempts=attempts,
+        targets=distinct,
+        attempts_per_min=round((attempts - 1) / span_min, 3) if attempts > 1 else 0.0,
+        new_targets_per_min=round((distinct - 1) / new_span, 3) if distinct > 1 else 0.0,
+        active_share=round(active, 3),
+        order=order.text,
+        revisits=again.text,
+        stack=stack(probes, suspect.proto),
+        outcomes=counts,
+        answers=tuple(kinds),
+        template=template_of(requests, heads, view.citer) if template_of is not None else None,
+        target_summary=TargetSummary(targets=distinct, order=order.text, revisits=again.text),
+        turning_points=_turning_points(view, suspect, probes),
+        identities=(),
+        timeline=timeline(probes, view.health["first_ns"], view.health["last_ns"], bin_ns),
+        bin_ns=bin_ns,
+        measures=(*suspect.figures, *((("pace", phases_text(spans)),) if spans else ()), *_retries(counts)),
+    )
+    if targets_of is not None:
+        probing = _replaced(probing, target_summary=targets_of(probing, probes, view.ask))
+    if identity_of is not None:
+        probing = _replaced(probing, identities=identity_of(probing))
+    return probing, probes
+
+
+def _replaced(probing: Probing, **changes: Any) -> Probing:
+    import dataclasses
+
+    return dataclasses.replace(probing, **changes)
+
+
+def _targets(suspect: Suspect) -> int:
+    for name, value in suspect.figures:
+        if name == "distinct targets":
+            return int(value.replace(",", ""))
+    return 0
+
+
+def _retries(counts: Sequence[OutcomeCount]) -> tuple[tuple[str, str], ...]:
+    text = outcoming.retries_text(counts)
+    return (("retries", text),) if text else ()
+
+
+def _with_ns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    for row in rows:
+        stamp = row["ts"]
+        row["ts_ns"] = int(getattr(stamp, "value", 0)) or int(stamp.timestamp() * S_NS)
+    return rows
+
+
+def _answers(
+    requests: Sequence[Mapping[str, Any]], heads: Sequence[Mapping[str, Any]], citer: Citer
+) -> list[AnswerKind]:
+    kinds = answering.http_answers(requests, citer)
+    spoken = {r["flow_id"] for r in requests}
+    rest = [h for h in heads if not h["from_originator"] and h["flow_id"] not in spoken]
+    return [*kinds, *answering.head_answers(rest, citer)]
+
+
+def _turning_points(view: _View, suspect: Suspect, probes: Probes) -> tuple[TurningPoint, ...]:
+    first, last = int(probes.start_ns[0]), int(probes.start_ns[-1])
+    activity = view.answer("host_activity", host=suspect.host, from_ns=first, to_ns=last)[0]
+    transfers = view.answer("transfers", host=suspect.host)
+    return turning_points(
+        probes,
+        evidence_from_ns=view.health["first_ns"],
+        evidence_to_ns=view.health["last_ns"],
+        activity=activity,
+        transfers=transfers,
+        probe_flows=frozenset(probes.flow_id.tolist()),
+        hosts=_sources(view),
+        citer=view.citer,
+    )
+
+
+def _sources(view: _View) -> int:
+    return int(view.ask("SELECT COUNT(DISTINCT src) AS n FROM contacts WHERE successes > 0", {})["n"][0].as_py())
+
+
+def _active_share(probes: Probes) -> float:
+    """Share of the time between first and last probe in which probing went on: bins of five median gaps."""
+    starts = probes.start_ns
+    if len(starts) < 3 or starts[-1] == starts[0]:
+        return 1.0
+    width = max(float(np.median(np.diff(starts))) * 5, 1.0, float(starts[-1] - starts[0]) / 100_000)
+    bins = math.ceil(float(starts[-1] - starts[0]) / width)
+    used = len(np.unique(((starts - starts[0]) / width).astype(np.int64)))
+    return min(1.0, used / max(1, bins))
+
+
+def _bin_ns(first_ns: int, last_ns: int) -> int:
+    span = max(1, last_ns - first_ns)
+    return next((b for b in BINS_NS if span / b <= 180), BINS_NS[-1])
+
+
+def timeline(probes: Probes, first_ns: int, last_ns: int, bin_ns: int) -> tuple[TimelineBin, ...]:
+    """Attempts by outcome in every bin of the evidence, empty bins too."""
+    origin = first_ns - first_ns % bin_ns
+    bins = min((last_ns - origin) // bin_ns + 1, 10_000)
+    place = np.minimum((probes.start_ns - origin) // bin_ns, bins - 1)
+    grid = np.zeros((bins, len(probes.outcomes)), dtype=np.int64)
+    np.add.at(grid, (place, probes.outcome), probes.stride)
+    names = [o for o in outcoming.ORDER if o in probes.outcomes]
+    columns = [probes.outcomes.index(o) for o in names]
+    return tuple(
+        TimelineBin(
+            int(origin + n * bin_ns),
+            tuple((o, int(grid[n, c])) for o, c in zip(names, columns, strict=True) if grid[n, c]),
+        )
+        for n in range(bins)
+    )
+
+
+# -- statements -------------------------------------------------------------------------------------------------------------
+
+
+def probing_sentence(p: Probing) -> str:
+    """Who tries what on whom, since when, until when, how fast."""
+    span = p.end_ns - p.start_ns
+    when = f"from {moment(p.start_ns)} to {moment(p.end_ns)} ({duration(span)})"
+    pace = f"{per_minute(p.attempts_per_min)}" if p.attempts > 1 and span > 0 else ""
+    if p.shape == "vertical":
+        what = f"tries {p.order.split(',')[0]} of one target over {p.service}"
+    elif p.shape == "block":
+        what = f"tries many ports of {count(p.targets, 'target')} over {p.service}"
+    else:
+        what = f"tries {p.service} on {count(p.targets, 'target')}"
+    return f"{p.host} {what}, {p.attempts:,} attempts {when}{', ' + pace if pace else ''}"
+
+
+def _findings(view: _View, suspect: Suspect, p: Probing, probes: Probes, kind: str, already: int) -> list[Finding]:
+    detector = view.catalog[suspect.detector]
+    serial = already + 1
+    made: list[Finding] = []
+
+    def add(name: str, statement: str, confidence: Confidence, by: str, technique: str | None, **more: Any) -> None:
+        made.append(
+            Finding(
+                finding_id=f"{name}-{serial + len(made)}",
+                kind=name,
+                host=p.host,
+                from_ns=more.pop("from_ns", p.start_ns),
+                to_ns=more.pop("to_ns", p.end_ns),
+                statement=statement,
+                confidence=confidence,
+                citations=more.pop("citations", None) or probes.cite(view.citer, None, p.attempts),
+                detector=by,
+                technique=technique,
+                **more,
+            )
+        )
+
+    target = f" {suspect.target}" if suspect.target else ""
+    add(
+        kind,
+        probing_sentence(p).replace("one target", f"one target,{target},") + ".",
+        suspect.confidence,
+        detector.label,
+        detector.technique,
+        probing=p,
+    )
+    outcomes = view.catalog["probe_outcomes"]
+    add(
+        "outcomes",
+        outcoming.statement(p.outcomes) + ".",
+        Confidence(0.95, ("counted from the flows",)),
+        outcomes.label,
+        outcomes.technique,
+    )
+    if p.answers:
+        merged = [c for a in p.answers for c in a.citations.shown]
+        add(
+            "answers",
+            f"Answers: {answering.statement(p.answers)}.",
+            Confidence(0.95, ("counted from the transactions",)),
+            view.catalog["probe_http"].label,
+            None,
+            citations=view.citer.some(merged, sum(a.citations.total for a in p.answers)),
+        )
+    if p.template is not None:
+        add(
+            "request_template",
+            f"What the probes send: {p.template.text}" if p.template.text else p.template.note,
+            Confidence(0.9, (f"aligned over {count(p.template.samples, 'request')}",)),
+            view.catalog["probe_http"].label,
+            None,
+            citations=p.template.citations,
+        )
+    add(
+        "targets",
+        f"Targets: {p.target_summary.spread or p.order}; {p.revisits}.",
+        Confidence(0.9, ("order and revisits counted from the flows",)),
+        view.catalog["probe_attempts"].label,
+        None,
+    )
+    add(
+        "stack",
+        f"Stack: {p.stack.verdict}; source ports {p.stack.source_ports}; {p.stack.syn_retries}.",
+        Confidence(0.8 if p.stack.reasons else 0.4, p.stack.reasons or ("too little to tell",)),
+        view.catalog["probe_attempts"].label,
+        None,
+    )
+    for point in p.turning_points:
+        if point.at_edge:
+            continue
+        sure = stands_out(point.candidates)
+        cited = [*point.citations.shown, *(c for one in point.candidates[:1] if sure for c in one.citations.shown)]
+        add(
+            "turning_point",
+            point.statement,
+            Confidence(
+                0.8 if sure else 0.6,
+                (
+                    "the silence is far longer than the pace of the probing",
+                    f"candidate's placebo p = {point.candidates[0].placebo_p}"
+                    if point.candidates
+                    else "no transfer before it",
+                ),
+            ),
+            view.catalog["transfers"].label,
+            None,
+            from_ns=point.bracket_from_ns or point.ts_ns,
+            to_ns=point.bracket_to_ns or point.ts_ns,
+            citations=view.citer.some(cited),
+        )
+    if p.identities and p.identities[0].tier != "none":
+        one = p.identities[0]
+        add(
+            "identity",
+            f"Behaves as {one.family} ({one.tier}): {one.explanation}",
+            Confidence(
+                round(one.probability, 2),
+                (f"score {one.score:.1f}, {percent(one.coverage)} of its indicators observable",),
+            ),
+            "profiles",
+            None,
+        )
+    return made
+
+
+def summary(
+    findings: Sequence[Finding],
+    inside: Sequence[Suspect],
+    outside: Sequence[Suspect],
+    one_sided: str | None,
+    health: Mapping[str, Any],
+    host: str | None,
+) -> str:
+    """The verdict in a few sentences."""
+    who = f"host {host}" if host else "host"
+    if one_sided is not None:
+        return f"No verdict on probing: it needs {one_sided}."
+    tail = ""
+    if outside:
+        hosts = sorted({s.host for s in outside})
+        tail = f" From outside, {count(len(hosts), 'host scans', 'hosts scan')} the home networks ({listing(hosts)})."
+    if not inside:
+        span = duration(health["last_ns"] - health["first_ns"])
+        none = (
+            f"{who[0].upper()}{who[1:]} does not behave"
+            if host
+            else "No host of the home networks behaves"
+            if outside
+            else "No host behaves"
+        )
+        return f"{none} strangely in this evidence ({health['flows']:,} flows over {span}).{tail}"
+    hosts = list(dict.fromkeys(s.host for s in inside))
+    strange = [f for f in findings if f.probing is not None and f.kind == "probing_host"]
+    head = f"{count(len(hosts), 'host behaves', 'hosts behave')} strangely: {listing(hosts, 10)}."
+    body = " ".join(_story(f) for f in strange[:3])
+    more = f" {len(inside) - 3} more findings of this kind." if len(inside) > 3 else ""
+    return f"{head} {body}{more}{tail}"
+
+
+def _story(finding: Finding) -> str:
+    p = finding.probing
+    assert p is not None
+    parts = [finding.statement]
+    best = max(p.outcomes, key=lambda c: c.attempts)
+    words = {
+        "unanswered": "went unanswered",
+        "refused": "were refused",
+        "unreachable": "were unreachable",
+        "accepted": "were accepted without a word",
+        "answered": "were answered",
+    }
+    parts.append(f"{percent(best.share)} of the attempts {words[best.outcome]}{_answered(p.outcomes, best)}.")
+    if p.template is not None and p.template.text:
+        parts.append(f"Each asks {p.template.text[:160]}")
+    if p.target_summary.access_share is not None:
+        parts.append(
+            f"{percent(p.target_summary.access_share)} of the targets are access lines (cable, DSL, dial-up, mobile)."
+        )
+    parts += [t.statement for t in p.turning_points if not t.at_edge and p.shape == "horizontal"]
+    if p.identities and p.identities[0].tier in ("confirmed", "likely", "possible"):
+        one = p.identities[0]
+        parts.append(f"It fits {one.family} ({one.tier}).")
+    return " ".join(parts)
+
+
+def _answered(counts: Sequence[OutcomeCount], best: OutcomeCount) -> str:
+    for c in counts:
+        if c.outcome == "answered" and c is not best:
+            return f", {percent(c.share)} were answered"
+    return "" if best.outcome == "answered" else ", none was answered"
+
+
+# -- the frame --------------------------------------------------------------------------------------------------------------
+
+
+def _citer(ask: Ask, available: frozenset[str], run: Run) -> Citer:
+    if "evidence" in available:
+        rows = ask("SELECT evidence_id, path FROM evidence", {}).to_pylist()
+        return Citer({r["evidence_id"]: r["path"] for r in rows})
+    return Citer({n: item.path for n, item in enumerate(run.evidence)})
+
+
+def _home(ask: Ask, available: frozenset[str]) -> frozenset[str]:
+    """Sources inside the home networks; empty when nothing is known of home."""
+    if "addresses" not in available:
+        return frozenset()
+    return frozenset(ask("SELECT address FROM addresses WHERE is_home", {})["address"].to_pylist())
+
+
+def _unanswerable(view: _View) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    if not view.health["from_packets"]:
+        found.append(("What do the probes send, and what answers them?", "packets: flow logs carry no payload"))
+        found.append(
+            ("Is the stack that sends the probes an ordinary one?", "packets: flow logs carry no header fields")
+        )
+    elif "http" not in view.available:
+        found.append(("What do the requests have in common?", "the table http"))
+    if "dns" not in view.available:
+        found.append(("Were the targets looked up by name?", "DNS in the evidence"))
+    return found
+
+
+def _counts(view: _View, available: frozenset[str], suspects: Sequence[Suspect]) -> tuple[tuple[str, int], ...]:
+    found = []
+    if "evidence" in available:
+        packets = view.ask("SELECT CAST(COALESCE(SUM(packets), 0) AS BIGINT) AS n FROM evidence", {})["n"][0].as_py()
+        found.append(("packets", int(packets)))
+    found.append(("flows", int(view.health["flows"])))
+    row = view.ask(
+        "SELECT COUNT(*) AS attempts, COUNT(DISTINCT src) AS hosts, COUNT(DISTINCT dst) AS targets FROM attempts", {}
+    )
+    one = row.to_pylist()[0]
+    found += [("attempts", one["attempts"]), ("hosts that tried something", one["hosts"]), ("targets", one["targets"])]
+    for name in ("http", "dns"):
+        if name in available:
+            found.append(
+                (f"{name} transactions", int(view.ask(f"SELECT COUNT(*) AS n FROM {name}", {})["n"][0].as_py()))
+            )
+    found.append(("suspects", len({s.host for s in suspects})))
+    return tuple(found)
+
+
+def _method(catalog: Catalog) -> tuple[str, ...]:
+    names = (
+        "attempts",
+        "contacts",
+        "capture_health",
+        "probing_hosts",
+        "vertical_scans",
+        "block_scans",
+        "trw",
+        "host_roles",
+        "outages",
+        "transfers",
+    )
+    return tuple(f"{catalog[n].label}: {catalog[n].question}" for n in names)
+
+
+def _nothing(run: Run) -> Verdict:
+    return Verdict(
+        summary="No flows in this evidence, so there is nothing to judge.",
+        findings=(),
+        innocents=(),
+        unanswerable=(("Which hosts behave strangely?", "at least one IP packet or flow"),),
+        quality=run.quality,
+        evidence=run.evidence,
+        home_networks=run.home_networks,
+        home_reason=run.home_reason,
+        counts=(("flows", 0),),
+        method=(),
+        version=run.version,
+        synthetic=run.synthetic,
+    )
+
+
+__all__ = ["Run", "Unanswerable", "judge", "tables"]
