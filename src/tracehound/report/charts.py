@@ -284,7 +284,7 @@ def timeline(
     return element(
         "svg",
         {
-            "class": "chart",
+            "class": "chart wide" if wide else "chart narrow",
             "viewBox": f"0 0 {width} {height}",
             "role": "img",
             "aria-labelledby": f"{ident}-t {ident}-d",
