@@ -356,8 +356,8 @@ def to_ns(ticks: NDArray[np.uint64], tsresol: int, tsoffset_s: int) -> NDArray[n
 def _from_decimal(ticks: NDArray[np.uint64], power: int) -> NDArray[np.int64]:
     if power <= 9:
         factor = 10 ** (9 - power)
-        bounded: NDArray[np.int64] = np.minimum(ticks, np.uint64(_MAX_NS // factor)).astype(np.int64)
-        return bounded * factor
+        scaled: NDArray[np.int64] = np.minimum(ticks, np.uint64(_MAX_NS // factor)).astype(np.int64) * factor
+        return scaled
     if power - 9 > 19:
         return np.zeros(len(ticks), np.int64)
     whole: NDArray[np.int64] = np.minimum(ticks // np.uint64(10 ** (power - 9)), np.uint64(_MAX_NS)).astype(np.int64)

@@ -160,8 +160,8 @@ class _Decoder(Protocol):
 
 
 class _Gzip:
-    """zlib throws away the output of a call that fails; so a call is tried on a copy, and again with less output asked
-    for, until what can be had before the damage is out."""
+    """zlib throws away the output of a call that fails; so a failed call is made again on a copy of the state
+    before it with less and less input, until all that comes before the damage is out."""
 
     input_bytes = _INPUT_BYTES
 
@@ -187,19 +187,18 @@ class _Gzip:
 
     def _rescue(self, z: Any) -> bytes:
         out = bytearray()
-        ask = _OUTPUT_BYTES
         rest = self._input
-        while ask:
+        take = len(rest)
+        while take:
             trial = z.copy()
             try:
-                piece = trial.decompress(rest, ask)
+                piece = trial.decompress(rest[:take], _OUTPUT_BYTES)
             except zlib.error:
-                ask //= 2
+                take //= 2
                 continue
-            if not piece:
-                break
             out += piece
-            z, rest = trial, trial.unconsumed_tail
+            rest = trial.unconsumed_tail + rest[take:]
+            z, take = trial, min(take, len(rest))
         return bytes(out)
 
     def hungry(self) -> bool:
@@ -459,7 +458,7 @@ def _read(source: _Source, count: int) -> bytes:
 def _no_capture(head: bytes, squeezed: str | None, damage: str | None) -> str:
     if squeezed is None:
         return "is empty" if not head else f"is no capture file: it looks like {kinds.looks_like(head)}"
-    if damage is not None and not head:
+    if damage is not None and len(head) < kinds.HEAD_BYTES:
         return f"nothing can be read: {damage}"
     return f"is {squeezed} data, but no capture file inside: it looks like {kinds.looks_like(head)}"
 
@@ -471,7 +470,8 @@ def _first_time(kind: str, source: _Source, data: bytes) -> int | None:
     while True:
         more = _read(source, want - len(data))
         data += more
-        found = walk(np.frombuffer(data, np.uint8), len(data), open_state(data), final=len(data) < want)
+        # Writable, as read_batches' buffers are: numba would compile the kernel once more for bytes.
+        found = walk(np.frombuffer(bytearray(data), np.uint8), len(data), open_state(data), final=len(data) < want)
         if len(found.records.ts):
             return int(found.records.ts[0])
         if len(data) < want or found.damage is not None or want >= limits.MAX_PEEK_BYTES:
