@@ -57,7 +57,9 @@ class OutcomeCount:
 
 @dataclass(frozen=True, slots=True)
 class AnswerKind:
-    """One kind of answer that probes got: HTTP status with body kind, or the first bytes of another protocol."""
+    """One kind of answer that probes got: HTTP status with body kind, or the first bytes of another protocol.
+
+    `preview` holds the first bytes, one character a byte (latin-1), so that reports can show text as text and the rest as hex."""
 
     label: str
     count: int
@@ -145,7 +147,7 @@ class TargetSummary:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A transfer just before a turning point that may have caused it."""
+    """A transfer just before a turning point that may have caused it; `preview` as in AnswerKind."""
 
     rank: int
     score: float

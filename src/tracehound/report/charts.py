@@ -5,6 +5,7 @@ Never here: evidence text that is not made harmless first, scripts, or links out
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -58,7 +59,7 @@ def element(name: str, attributes: Mapping[str, object], *children: str) -> Mark
     """One SVG element; attribute values and plain-text children are escaped."""
     written = "".join(f' {key}="{escape(figure(value))}"' for key, value in attributes.items())
     inside = "".join(str(child if isinstance(child, Markup) else escape(child)) for child in children)
-    return Markup(f"<{name}{written}>{inside}</{name}>")
+    return Markup(f"<{name}{written}>{inside}</{name}>")  # noqa: S704 - its pieces were escaped above
 
 
 def figure(value: object) -> str:
@@ -86,12 +87,13 @@ def pattern_definitions() -> Markup:
         "</pattern>"
         for name in PATTERNED
     )
-    return Markup(f'<svg class="defs" width="0" height="0" aria-hidden="true"><defs>{patterns}</defs></svg>')
+    opening = '<svg class="defs" width="0" height="0" aria-hidden="true"><defs>'
+    return Markup(f"{opening}{patterns}</defs></svg>")  # noqa: S704 - constants of this file only
 
 
 def bar(part: float, css_class: str, *, width: int = 220, height: int = 12) -> Markup:
     """A share as a bar. The figure stands beside it in the table, so it is hidden from readers' aids."""
-    part = min(1.0, max(0.0, part)) if part == part else 0.0
+    part = min(1.0, max(0.0, part)) if math.isfinite(part) else 0.0
     drawn = max(1.5, part * width) if part > 0 else 0.0
     return element(
         "svg",
@@ -134,7 +136,9 @@ def rebinned(bins: Sequence[TimelineBin], bin_ns: int, most: int) -> tuple[list[
         slot = totals.setdefault((item.start_ns - start) // wide, {})
         for outcome, count in item.counts:
             slot[outcome] = slot.get(outcome, 0) + count
-    return [TimelineBin(start + at * wide, tuple(sorted(counts.items()))) for at, counts in sorted(totals.items())], wide
+    return [
+        TimelineBin(start + at * wide, tuple(sorted(counts.items()))) for at, counts in sorted(totals.items())
+    ], wide
 
 
 def nice_top(value: int) -> tuple[int, int]:
@@ -240,7 +244,7 @@ def marked(frame: Frame, marks: Sequence[Mark], font: float) -> list[Markup]:
     out: list[Markup] = []
     for row, mark in enumerate(marks):
         x = min(frame.right, max(frame.left, frame.x(mark.ts_ns)))
-        y = font + row * (font + 5)
+        y = font * 2 + 4 + row * (font + 5)
         wide = len(mark.label) * font * GLYPH_WIDTH + 8
         anchor = "end" if x + wide > frame.right and x - wide > 0 else "start"
         out.append(line(x, y - font + 2, x, frame.bottom, "mark"))
@@ -270,11 +274,11 @@ def timeline(
     font = 12.0
     shown, shown_ns = rebinned(bins, bin_ns, most)
     from_ns, to_ns = axis_range(shown, shown_ns, *evidence)
-    head = 16 + len(marks) * (font + 5)
+    head = 18 + len(marks) * (font + 5)
     totals = [sum(count for _, count in b.counts) for b in shown]
     top, step = nice_top(max(totals))
     left = max(26.0, len(short_number(top)) * font * 0.62 + 12)
-    frame = Frame(left, width - 10.0, head + 8, height - 28.0, from_ns, to_ns)
+    frame = Frame(left, width - 10.0, head + 4, height - 28.0, from_ns, to_ns)
     caption = f"Attempts per {narrative.duration(shown_ns)}, by outcome"
     described = (
         f"{narrative.count_of(sum(totals), 'attempt')} from {narrative.when(bins[0].start_ns, tz)} to "
@@ -291,6 +295,7 @@ def timeline(
         },
         element("title", {"id": f"{ident}-t"}, caption),
         element("desc", {"id": f"{ident}-d"}, visible(described)),
+        text(0.0, font, "tick", f"attempts per {narrative.duration(shown_ns)}"),
         *value_axis(frame, top, step),
         *stacks(frame, shown, shown_ns, top),
         *time_axis(frame, height, font, tz),

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from tracehound import limits
 from tracehound.findings.model import Finding, Probing, TemplatePart, TurningPoint, Verdict
 from tracehound.report import charts, narrative
-from tracehound.report.visible import preview, runs, visible
+from tracehound.report.visible import clip, preview, runs, visible
 
 TEMPLATE: Final = "report.html.j2"
 
@@ -57,7 +57,9 @@ def hex_or_text(text: str) -> Markup:
 def marks(points: tuple[TurningPoint, ...], tz: datetime.tzinfo | None) -> list[charts.Mark]:
     """Turning points inside the evidence as marks of the time axis."""
     return [
-        charts.Mark(p.ts_ns, f"{p.change} {narrative.moment(p.ts_ns, tz):%H:%M:%S}") for p in points if not p.at_edge
+        charts.Mark(p.ts_ns, f"{clip(visible(p.change), 16)} {narrative.moment(p.ts_ns, tz):%H:%M:%S}")
+        for p in points
+        if not p.at_edge
     ]
 
 

@@ -5,6 +5,7 @@ Never here: layout, escaping, or judgement beyond what the verdict already says.
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -67,7 +68,7 @@ def number(value: float) -> str:
     """1234567 -> 1,234,567; 3.04 -> 3.0; 120.4 -> 120."""
     if isinstance(value, int):
         return f"{value:,}"
-    if value != value or value in (float("inf"), float("-inf")):
+    if not math.isfinite(value):
         return "unknown"
     return f"{value:,.0f}" if abs(value) >= 99.95 or value == int(value) else f"{value:,.1f}"
 
@@ -88,7 +89,7 @@ def plural_of(noun: str) -> str:
 
 def share(value: float | None) -> str:
     """0.024 -> 2.4 %; what is not quite none or all is never printed as none or all."""
-    if value is None or value != value:
+    if value is None or not math.isfinite(value):
         return "unknown"
     percent = value * 100
     if percent <= 0:
@@ -106,10 +107,10 @@ def share(value: float | None) -> str:
 
 def duration(ns: int) -> str:
     """A span in its two largest units: 29 h 14 min, 4 d 23 h (from two days on), 12 s, 1.5 s, 35 ms."""
-    if ns < 0:
-        return "-" + duration(-ns)
+    if ns <= 0:
+        return "-" + duration(-ns) if ns else "0 s"
     if ns < SECOND_NS:
-        return f"{ns / 1e6:.0f} ms" if ns >= 1_000_000 or ns == 0 else f"{ns / 1e3:.0f} us"
+        return f"{ns / 1e6:.0f} ms" if ns >= 1_000_000 else f"{ns / 1e3:.0f} us"
     if ns < 10 * SECOND_NS:
         return f"{ns / 1e9:.1f} s"
     left = (ns + SECOND_NS // 2) // SECOND_NS
@@ -132,7 +133,7 @@ def seconds(value: float) -> str:
 
 def rate(per_min: float, noun: str) -> str:
     """A rate in the unit that keeps the figure readable: 3.5 targets a minute, 8.2 targets an hour, 160 targets a second."""
-    if per_min != per_min or per_min <= 0:
+    if not math.isfinite(per_min) or per_min <= 0:
         return f"0 {plural_of(noun)} a minute"
     unit, factor = next(
         ((u, f) for u, f in RATE_UNITS if per_min * f >= (5 if u == "a second" else 0.95)), RATE_UNITS[-1]

@@ -5,6 +5,7 @@ Never here: escape codes when colour is off, or evidence text that was not made 
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -82,7 +83,7 @@ class Page:
     def question(self, text: str) -> None:
         """The title of an answer inside a host's section."""
         self.blank()
-        self.lines.append("  " + self.styled(text, "title"))
+        self.put(text, indent=2, style="title")
 
     def pair(self, label: str, value: str, *, indent: int = 4, label_cells: int = LABEL_CELLS) -> None:
         """A labelled value; the value wraps in its own column, or under the label where the label is too long."""
@@ -106,7 +107,9 @@ class Page:
 
     def verbatim(self, lines: Sequence[str], *, indent: int = 6) -> None:
         """Harmless lines behind a bar, cut at the width: what was really sent."""
-        self.lines.extend(self.styled(" " * indent + "| " + clip(line, self.width - indent - 2), "faint") for line in lines)
+        self.lines.extend(
+            self.styled(" " * indent + "| " + clip(line, self.width - indent - 2), "faint") for line in lines
+        )
 
     def more(self, total: int, shown: int, noun: str, *, indent: int = 4) -> None:
         """How many rows a cut list leaves out."""
@@ -162,8 +165,12 @@ def host_section(page: Page, finding: Finding, probing: Probing, at: int, total:
         page.put(finding.statement)
     page.question("Since when, and how fast")
     page.pair("Period", narrative.period(probing.start_ns, probing.end_ns, page.tz))
-    page.pair("Attempts", f"{narrative.number(probing.attempts)}; {narrative.rate(probing.attempts_per_min, 'attempt')}")
-    page.pair("Targets", f"{narrative.number(probing.targets)}; {narrative.rate(probing.new_targets_per_min, 'new target')}")
+    page.pair(
+        "Attempts", f"{narrative.number(probing.attempts)}; {narrative.rate(probing.attempts_per_min, 'attempt')}"
+    )
+    page.pair(
+        "Targets", f"{narrative.number(probing.targets)}; {narrative.rate(probing.new_targets_per_min, 'new target')}"
+    )
     page.pair("Active", f"{narrative.share(probing.active_share)} of that time")
     page.pair("Shape", probing.shape)
     page.pair("Order", probing.order)
@@ -250,7 +257,7 @@ def outcome_bar(page: Page, item: OutcomeCount) -> None:
     label = clip(visible(narrative.outcome_label(item.outcome)), LABEL_CELLS)
     figures = f"{narrative.number(item.attempts):>9} {narrative.share(item.share):>7}"
     room = page.width - 4 - LABEL_CELLS - 2 - len(figures) - 1
-    part = min(1.0, max(0.0, item.share)) if item.share == item.share else 0.0
+    part = min(1.0, max(0.0, item.share)) if math.isfinite(item.share) else 0.0
     full = max(1, round(part * room)) if part > 0 else 0
     bar = "#" * full + "." * (room - full)
     if room < 8:
@@ -302,7 +309,10 @@ def targets(page: Page, probing: Probing) -> None:
     if summary.named:
         page.pair("Names seen", "; ".join(f"{address} {name}" for address, name in summary.named[:TERMINAL_GROUPS]))
         page.more(len(summary.named), TERMINAL_GROUPS, "name", indent=5 + LABEL_CELLS)
-    page.pair("Table of", summary.table_date and f"{summary.table_date} (networks and countries then, not at the time of the evidence)")
+    page.pair(
+        "Table of",
+        summary.table_date and f"{summary.table_date} (networks and countries then, not at the time of the evidence)",
+    )
 
 
 def target_groups(page: Page, title: str, groups: Sequence[TargetGroup]) -> None:
@@ -361,7 +371,9 @@ def identities(page: Page, items: Sequence[Identity]) -> None:
             sign = narrative.STATE_SIGNS.get(hit.state, "?")
             where = f" ({hit.where})" if hit.where else ""
             page.put(
-                f"{sign} {hit.weight:4.1f} {hit.kind} {hit.value}: {narrative.state(hit.state)}{where}", indent=4, hang=7
+                f"{sign} {hit.weight:4.1f} {hit.kind} {hit.value}: {narrative.state(hit.state)}{where}",
+                indent=4,
+                hang=7,
             )
         page.more(len(item.indicators), TERMINAL_INDICATORS, "indicator")
         page.pair("Next best", item.runner_up)
