@@ -136,11 +136,20 @@ def lookup(table: AddressTable, hi: U64, lo: U64) -> Networks:
     country: NDArray[Any] = np.full(n, None, object)
     network: NDArray[Any] = np.full(n, "", object)
     v4 = is_v4(hi, lo)
-    families = (
-        (v4, lo & np.uint64(0xFFFF_FFFF), table.v4_start, table.v4_asn, table.v4_country_start, table.v4_country)
-        + (table.countries_v4, 32, 8, _v4_text),
-        (~v4, hi, table.v6_start, table.v6_asn, table.v6_country_start, table.v6_country)
-        + (table.countries_v6, 63, 16, _v6_text),
+    v4_country, v6_country = (table.v4_country_start, table.v4_country), (table.v6_country_start, table.v6_country)
+    families: tuple[tuple[Any, ...], ...] = (
+        (
+            v4,
+            lo & np.uint64(0xFFFF_FFFF),
+            table.v4_start,
+            table.v4_asn,
+            *v4_country,
+            table.countries_v4,
+            32,
+            8,
+            _v4_text,
+        ),
+        (~v4, hi, table.v6_start, table.v6_asn, *v6_country, table.countries_v6, 63, 16, _v6_text),
     )
     for mask, values, starts, numbers, country_starts, codes, names, bits, default, text in families:
         if not mask.any():
@@ -154,9 +163,16 @@ def lookup(table: AddressTable, hi: U64, lo: U64) -> Networks:
         # np.array(names, object) keeps None for "nothing known"
         country[mask] = np.array([name or None for name in names], object)[codes[where]]
         shift = size.astype(np.uint64)
-        keys = np.rec.fromarrays([value >> shift << shift, size], names="base,size")
-        unique, inverse = np.unique(keys, return_inverse=True)
-        texts = np.array([text(int(k["base"]), int(k["size"])) for k in unique], object)
+        base = value >> shift << shift
+        order = np.lexsort((size, base))
+        fresh = np.ones(len(order), bool)
+        fresh[1:] = (np.diff(base[order]) != 0) | (np.diff(size[order]) != 0)
+        chosen = order[fresh]
+        texts = np.array(
+            [text(b, k) for b, k in zip(base[chosen].tolist(), size[chosen].tolist(), strict=True)], object
+        )
+        inverse = np.empty(len(order), np.int64)
+        inverse[order] = np.cumsum(fresh) - 1
         network[mask] = texts[inverse]
     return Networks(asn, country.tolist(), network.tolist())
 

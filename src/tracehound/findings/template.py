@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from tracehound import limits
@@ -115,7 +116,7 @@ def _is_counter(values: Sequence[str], samples: Sequence[Sample]) -> bool:
         return False
     order = sorted(range(len(values)), key=lambda i: samples[i].ts_ns)
     numbers = [int(values[i]) for i in order]
-    steps = [b - a for a, b in zip(numbers, numbers[1:], strict=False)]
+    steps = [b - a for a, b in pairwise(numbers)]
     return min(steps) >= 0 and len(set(numbers)) * 2 >= len(numbers) and numbers[-1] > numbers[0]
 
 
@@ -148,7 +149,7 @@ def guess_variable(token: str, sample: Sample) -> str | None:
     # A run of one digit (000000000000) is as likely a fixed filler: it stays constant.
     if re.fullmatch(r"\d{6,}", token) and len(set(token)) > 1:
         return f"digit{{{len(token)}}}"
-    if re.fullmatch(r"(?=.*\d)([0-9a-f]{12,}|[0-9A-F]{12,})", token):
+    if re.fullmatch(r"(?=.*\d)(?=.*[A-Fa-f])([0-9a-f]{12,}|[0-9A-F]{12,})", token):
         return f"hex{{{len(token)}}}"
     return None
 
