@@ -59,7 +59,7 @@ class OutcomeCount:
 class AnswerKind:
     """One kind of answer that probes got: HTTP status with body kind, or the first bytes of another protocol.
 
-    `preview` holds the first bytes, one character a byte (latin-1), so that reports can show text as text and the rest as hex."""
+    `preview` holds the first bytes, one character a byte (latin-1), so that a report can choose text or hex."""
 
     label: str
     count: int
