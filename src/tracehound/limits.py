@@ -14,8 +14,8 @@ MEMORY_CEILING_BYTES: Final = 1 * GIB
 """What a full run may hold beside the interpreter and its libraries, whatever the size of the evidence."""
 DUCKDB_MEMORY_BYTES: Final = 384 * MIB
 """DuckDB's share of the ceiling; beyond it DuckDB spills to the work folder."""
-SPILL_ROWS: Final = 65_536
-"""Rows of one table kept in memory before they are written to the work folder as a Parquet row group."""
+STORE_MEMORY_BYTES: Final = 192 * MIB
+"""Finished rows of all tables kept as Arrow; beyond it they are written to the work folder as Parquet."""
 
 # -- capture files ----------------------------------------------------------------------------------------------------
 CHUNK_BYTES: Final = 8 * MIB

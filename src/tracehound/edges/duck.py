@@ -6,7 +6,7 @@ The database lives in memory, spills to the work folder, never loads an extensio
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -75,6 +75,17 @@ class Duck:
         try:
             relation = self._connection.sql(sql, params=dict(parameters) if parameters else None)
             return pa.table({}) if relation is None else relation.to_arrow_table()
+        except duckdb.Error as cause:
+            raise UsageError(f"SQL: {cause}") from None
+
+    def schema(self, sql: str) -> pa.Schema:
+        """The columns that a query gives, without running it. Raises UsageError."""
+        return self.ask(f"SELECT * FROM ({sql}) LIMIT 0").schema
+
+    def stream(self, sql: str, rows: int) -> Iterator[pa.RecordBatch]:
+        """Run one query and hand its answer over some `rows` at a time. Raises UsageError."""
+        try:
+            yield from self._connection.sql(sql).to_arrow_reader(rows)
         except duckdb.Error as cause:
             raise UsageError(f"SQL: {cause}") from None
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import socket
 import struct
 from typing import Final
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from tracehound.flows.state import HI, LO, ONE_WAY, ORIG, PORT, PROTO, VERSION, Rows, at_end
 from tracehound.kernels import kernel
+from tracehound.packets.addresses import packed
 
 V4_MAPPED: Final = 0xFFFF00000000
 """Upper part of ::ffff:a.b.c.d in the lower 64 bits."""
@@ -69,16 +69,6 @@ def flow_hash(src_hi: int, src_lo: int, sport: int, dst_hi: int, dst_lo: int, dp
     """32 bits that are the same for both directions of a flow. Addresses are 64-bit halves as int64."""
     both = end_hash(src_hi, src_lo, sport) + end_hash(dst_hi, dst_lo, dport) + np.uint64(proto)
     return np.int64((both ^ both >> np.uint64(32)) & np.uint64(0xFFFFFFFF))
-
-
-def packed(hi: int, lo: int, version: int) -> bytes:
-    """An address in network order: 4 bytes for IPv4, 16 for IPv6."""
-    return struct.pack("!I", lo & 0xFFFFFFFF) if version == 4 else struct.pack("!QQ", hi, lo)
-
-
-def address_text(hi: int, lo: int, version: int) -> str:
-    """Canonical text: dotted quad, or RFC 5952."""
-    return socket.inet_ntop(socket.AF_INET if version == 4 else socket.AF_INET6, packed(hi, lo, version))
 
 
 def community_id(

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tracehound.flows.key import address_text, community_ids
+from tracehound.flows.key import community_ids
 from tracehound.flows.state import (
     ACK_REL,
     BEFORE,
@@ -62,6 +62,7 @@ from tracehound.flows.state import (
     Rows,
     at_end,
 )
+from tracehound.packets.addresses import address_column, dictionary, vlan_column
 from tracehound.tables import EVIDENCE_SHIFT, FLOWS
 
 CONN_STATES: Final = ("S0", "S1", "SF", "REJ", "S2", "S3", "RSTO", "RSTR", "RSTOS0", "RSTRH", "SH", "SHR", "OTH")
@@ -161,35 +162,6 @@ def outcomes(rows: Rows) -> NDArray[np.int8]:
     return np.select([c for c, _ in rules], [_OUTCOME[s] for _, s in rules], default=-1).astype(np.int8)
 
 
-def _dictionary(codes: NDArray[Any], names: tuple[str, ...] | list[str], missing: NDArray[np.bool_] | None = None) -> pa.Array:
-    indices = pa.array(codes.astype(np.int32), mask=missing)
-    return pa.DictionaryArray.from_arrays(indices, pa.array(list(names), type=pa.string()))
-
-
-def address_column(
-    hi: NDArray[np.uint64], lo: NDArray[np.uint64], version: NDArray[Any], missing: NDArray[np.bool_] | None = None
-) -> pa.Array:
-    """Addresses as dictionary-encoded canonical text; each distinct one is formatted once."""
-    keys = np.empty(hi.size, dtype=[("hi", "u8"), ("lo", "u8"), ("v", "u1")])
-    keys["hi"], keys["lo"], keys["v"] = hi, lo, version
-    if version.size and not np.any(version == 6):
-        distinct_lo, inverse = np.unique(lo, return_inverse=True)
-        texts = [address_text(0, int(x), 4) for x in distinct_lo]
-    else:
-        distinct, inverse = np.unique(keys, return_inverse=True)
-        texts = [address_text(int(a), int(b), 6 if v == 6 else 4) for a, b, v in distinct.tolist()]
-    return _dictionary(inverse.reshape(-1), texts, missing)
-
-
-def vlan_column(vlan: NDArray[np.int64]) -> pa.Array:
-    """VLAN paths as text, null where untagged."""
-    distinct, inverse = np.unique(vlan, return_inverse=True)
-    texts = [
-        str((v & 0x1FFF) - 1) + (f".{(v >> 13) - 1}" if v >> 13 else "") if v else "" for v in distinct.tolist()
-    ]
-    return _dictionary(inverse.reshape(-1), texts, vlan == 0)
-
-
 def flow_table(rows: Rows, *, with_community_id: bool = True) -> pa.Table:
     """Finished flows as rows of table `flows` (service is filled later, from payload)."""
     n = rows.shape[0]
@@ -249,10 +221,10 @@ def flow_table(rows: Rows, *, with_community_id: bool = True) -> pa.Table:
         "src": address_column(high[at, orig], low[at, orig], version),
         "dst": address_column(high[at, resp], low[at, resp], version),
         "service": pa.nulls(n, schema.field("service").type),
-        "conn_state": _dictionary(conn_states(rows, histories), CONN_STATES),
+        "conn_state": dictionary(conn_states(rows, histories), CONN_STATES),
         "history": pa.array([h.decode("ascii") for h in histories], pa.string(), mask=~(tcp | (proto == 17))),
-        "outcome": _dictionary(outcome, OUTCOME_NAMES, outcome < 0),
-        "originator_reason": _dictionary(rows[:, REASON], REASONS),
+        "outcome": dictionary(outcome, OUTCOME_NAMES, outcome < 0),
+        "originator_reason": dictionary(rows[:, REASON], REASONS),
         "icmp_from": address_column(
             rows.view(np.uint64)[:, ICMP_HI], rows.view(np.uint64)[:, ICMP_LO], version, no_icmp
         ),

@@ -1,0 +1,5 @@
+"""In: `python -m tracehound ...`. Out: the same as `tracehound ...`. Never here: anything else."""
+
+from tracehound.cli.main import main
+
+main()

@@ -1,0 +1,35 @@
+"""In: evidence. Out: its flows, printed. Never here: how a flow comes about."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tracehound.cli import options
+
+SUMMARY: Final = "Print the flows of captures: who talked to whom, how it began and ended, how it fared."
+_SQL: Final = "SELECT f.*, e.path AS file FROM flows f JOIN evidence e USING (evidence_id)"
+_TERMINAL: Final = (
+    "strftime(start::TIMESTAMP_NS, '%Y-%m-%d %H:%M:%S.%g') AS start, proto, src, sport, dst, dport, service, "
+    "pkts_src, pkts_dst, payload_src, payload_dst, conn_state, history, outcome"
+)
+_PROTO: Final = "CASE proto WHEN 6 THEN 'tcp' WHEN 17 THEN 'udp' WHEN 1 THEN 'icmp' WHEN 58 THEN 'icmp' ELSE 'unknown_transport' END"
+_ZEEK: Final = (
+    'start AS ts, printf(\'C%017d\', flow_id) AS uid, src AS "id.orig_h", sport AS "id.orig_p", dst AS "id.resp_h", '
+    f'dport AS "id.resp_p", {_PROTO} AS proto, service, '
+    "(epoch_ns(\"end\") - epoch_ns(start)) / 1e9 AS duration, payload_src AS orig_bytes, payload_dst AS resp_bytes, conn_state, "
+    "missed AS missed_bytes, history, pkts_src AS orig_pkts, bytes_src AS orig_ip_bytes, pkts_dst AS resp_pkts, "
+    "bytes_dst AS resp_ip_bytes, community_id"
+)
+
+
+def main(argv: list[str]) -> int:
+    """`tracehound flows`."""
+    p = options.parser("flows", SUMMARY)
+    options.add_evidence(p)
+    options.add_output(p)
+    p.add_argument("--no-service", action="store_true", help="do not look at payload (column service stays empty; faster)")
+    args = p.parse_args(argv)
+    with options.reading_of(args, transactions=not args.no_service) as reading:
+        return options.print_table(
+            args, reading, _SQL, key="flow_id", terminal_columns=_TERMINAL, zeek=("conn", _ZEEK)
+        )

@@ -1,0 +1,80 @@
+"""In: the words of the command line. Out: the verb's work done, and the exit status. START HERE for the command line.
+Never here: a verb's work; its module is loaded only when it is asked for, so that --help costs nothing.
+
+Exit status: 0 done, 1 done but something asked for did not hold, 2 wrong usage, 3 evidence could not be read, 4 done but the
+input was only partly readable."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Final
+
+from tracehound.errors import TracehoundError
+from tracehound.version import __version__
+
+VERBS: Final[dict[str, str]] = {
+    "investigate": "find the strange hosts, say what they do and why; write the report",
+    "demo": "write the worked example's evidence and investigate it",
+    "flows": "print flows",
+    "packets": "print packets",
+    "http": "print HTTP transactions",
+    "dns": "print DNS transactions",
+    "sql": "ask the tables with SQL",
+    "who": "say whose an address is, offline",
+    "detectors": "list the detectors, or print one detector's page",
+}
+
+USAGE: Final = """usage: tracehound VERB ... | tracehound -r FILE
+
+Evidence in, verdict and report out. EVIDENCE is a capture file, a folder, or - (standard input); compressed or not.
+
+"""
+
+
+def _help() -> str:
+    width = max(map(len, VERBS))
+    lines = [f"  {verb.ljust(width)}  {summary}" for verb, summary in VERBS.items()]
+    return (
+        USAGE
+        + "\n".join(lines)
+        + "\n\n  tracehound VERB --help   the options of one verb\n  tracehound --version     the version\n"
+    )
+
+
+def run(argv: list[str]) -> int:
+    """Carry out one command line; returns the exit status."""
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_help(), end="")
+        return 0 if argv else 2
+    if argv[0] in ("-V", "--version"):
+        print(f"tracehound {__version__}")
+        return 0
+    verb, rest = argv[0], argv[1:]
+    if verb == "-r" or verb.startswith("-r"):
+        # The habit of tcpdump, Zeek and Suricata: -r FILE alone means "look at this".
+        verb, rest = "investigate", [verb[2:], *rest] if len(verb) > 2 else rest
+    if verb not in VERBS:
+        print(f"tracehound: no verb {verb!r}; there are {', '.join(VERBS)}", file=sys.stderr)
+        return 2
+    module = importlib.import_module(f"tracehound.cli.{verb}")
+    return int(module.main(rest))
+
+
+def main() -> None:
+    """Entry point of the `tracehound` command."""
+    try:
+        status = run(sys.argv[1:])
+        sys.stdout.flush()
+    except TracehoundError as problem:
+        print(f"tracehound: {problem}", file=sys.stderr)
+        status = problem.exit_status
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough. Python would complain again while closing stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except KeyboardInterrupt:
+        print("tracehound: interrupted", file=sys.stderr)
+        status = 130
+    sys.exit(status)

@@ -1,0 +1,84 @@
+"""In: nothing. Out: the options that verbs share, spelled and explained once, and what they mean for reading evidence.
+Never here: a verb."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Final
+
+from tracehound.edges.progress import progress_line
+from tracehound.edges.reading import Reading, read
+from tracehound.edges.table_output import FORMATS, STDOUT, write_answer
+from tracehound.pipeline import Wanted
+
+EXIT_PARTLY: Final = 4
+
+
+def parser(verb: str, summary: str) -> argparse.ArgumentParser:
+    """A parser for one verb; wrong usage ends with status 2."""
+    return argparse.ArgumentParser(prog=f"tracehound {verb}", description=summary, allow_abbrev=False)
+
+
+def add_evidence(p: argparse.ArgumentParser) -> None:
+    """EVIDENCE... and how packets are taken."""
+    p.add_argument("evidence", nargs="+", metavar="EVIDENCE", help="capture file, folder, or - for standard input")
+    p.add_argument(
+        "-k", dest="checksums", choices=("none", "all", "auto"), default="none",
+        help="verify checksums: none (default; hosts that offload leave them wrong), all (bad ones are left out), "
+        "auto (as none: nothing is left out silently)",
+    )  # fmt: skip
+    p.add_argument("-q", "--quiet", action="store_true", help="no progress and no notes on standard error")
+
+
+def add_output(p: argparse.ArgumentParser) -> None:
+    """--where, --columns, --format, -o."""
+    p.add_argument("--where", metavar="SQL", help="only rows for which this SQL condition holds, e.g. \"dport = 80\"")
+    p.add_argument("--columns", metavar="A,B,...", help="only these columns, in this order")
+    add_format(p)
+
+
+def add_format(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--format", choices=FORMATS, help="default: table on a terminal, jsonl in a pipe or file")
+    p.add_argument("-o", "--output", default=STDOUT, metavar="FILE", help="write to FILE (- is standard output)")
+
+
+def chosen_format(args: argparse.Namespace) -> str:
+    """The format asked for, else a table for people and JSON lines for programs."""
+    if args.format:
+        return str(args.format)
+    return "table" if args.output == STDOUT and sys.stdout.isatty() else "jsonl"
+
+
+def reading_of(args: argparse.Namespace, *, packets: bool = False, transactions: bool = False, hashes: bool = False) -> Reading:
+    """Read the evidence that the command line names, with progress on a terminal."""
+    wanted = Wanted(packets=packets, transactions=transactions, verify_checksums=args.checksums == "all")
+    with progress_line(quiet=args.quiet) as progress:
+        return read(args.evidence, wanted=wanted, hashes=hashes, progress=progress)
+
+
+def warn_of_damage(reading: Reading, *, quiet: bool) -> int:
+    """Name every file that was read in part only; returns the exit status that this calls for."""
+    if not quiet:
+        for file in reading.files:
+            if file.damage is not None:
+                print(f"tracehound: {file.path}: {file.damage}", file=sys.stderr)
+    return EXIT_PARTLY if reading.damaged else 0
+
+
+def print_table(
+    args: argparse.Namespace, reading: Reading, base: str, *, key: str, terminal_columns: str, zeek: tuple[str, str] | None
+) -> int:
+    """Print one table as the command line asks: `base` is the SQL that gives all its columns and `file`."""
+    form = chosen_format(args)
+    # SQL written by a user is met by a database that can reach nothing but these tables.
+    duck = reading.duck()
+    duck.lock()
+    columns = args.columns or (terminal_columns if form == "table" else "*")
+    where = f" WHERE ({args.where}\n)" if args.where else ""
+    if form == "zeek" and zeek is not None:
+        sql = f"SELECT {zeek[1]} FROM (SELECT * FROM ({base}){where} ORDER BY {key}) t"
+    else:
+        sql = f"SELECT {columns} FROM ({base}){where} ORDER BY {key}"
+    write_answer(duck, sql, form, args.output, zeek_path=zeek[0] if zeek else None)
+    return warn_of_damage(reading, quiet=args.quiet)

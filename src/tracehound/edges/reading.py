@@ -1,0 +1,147 @@
+"""In: paths of evidence and what is wanted of it. Out: a `Reading`: the evidence as tables, to be asked with SQL.
+Never here: how a stage works (pipeline.py calls them), or an answer to a question (findings/)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+import pyarrow as pa
+
+from tracehound.edges.ahead import ahead
+from tracehound.edges.duck import Duck
+from tracehound.edges.evidence import (
+    EvidenceFile,
+    evidence_table,
+    hash_in_background,
+    list_evidence,
+    notes_table,
+    read_batches,
+)
+from tracehound.edges.store import Store
+from tracehound.errors import UsageError
+from tracehound.packets import quality
+from tracehound.pipeline import Run, Wanted, build_tables
+from tracehound.tables import ALL, QUALITY
+
+Progress = Callable[[int, int | None], None]
+_BATCHES_AHEAD = 1
+
+
+class Reading:
+    """Evidence as tables. Attributes are Arrow tables by name (`reading.flows`, `reading.http`, ...).
+
+    Use as a context manager, or call `close()`: large evidence lies in a work folder until then."""
+
+    def __init__(self, files: list[EvidenceFile], store: Store, run: Run) -> None:
+        self.files = files
+        self._store = store
+        self._run = run
+        self._duck: Duck | None = None
+        self._extra: dict[str, pa.Table] = {
+            "evidence": evidence_table(files),
+            "capture_notes": notes_table(files),
+            "quality": self._quality(),
+        }
+
+    def _quality(self) -> pa.Table:
+        rows = quality.items(self._run.quality, self._run.decode.fragments)
+        for file in self.files:
+            if file.damage is not None:
+                rows.append((file.evidence_id, "damaged: read up to the damage", 1, file.damage))
+            if file.dropped:
+                rows.append((file.evidence_id, "packets dropped by the capturing machine", file.dropped, None))
+        if self._run.evicted:
+            first = self.files[0].evidence_id
+            rows.append((first, "flows closed early to stay within memory", self._run.evicted, None))
+        columns = list(zip(*rows, strict=True)) if rows else [[], [], [], []]
+        return pa.table([pa.array(c, f.type) for c, f in zip(columns, QUALITY.schema, strict=True)], schema=QUALITY.schema)
+
+    @property
+    def damaged(self) -> bool:
+        """Whether some file could only be read in part."""
+        return any(file.damage is not None for file in self.files)
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """Add a table of the run (answers of a stage that comes after reading)."""
+        self._extra[name] = table
+        if self._duck is not None:
+            self._duck.register(name, table)
+
+    def names(self) -> list[str]:
+        """Tables that can be asked for."""
+        built = ["flows"]
+        built += ["packets"] if self._run.wanted.packets else []
+        built += ["http", "dns", "heads"] if self._run.wanted.transactions else []
+        return [*built, *self._extra]
+
+    def table(self, name: str) -> pa.Table:
+        """A whole table in memory, flows in order of flow_id and transactions in order of txn_id."""
+        if name in self._extra:
+            return self._extra[name]
+        if name not in self.names():
+            raise UsageError(f"no table {name!r} here; there are {', '.join(sorted(self.names()))}")
+        whole = self._store.whole(name)
+        key = ALL[name].names[0]
+        if isinstance(whole, pa.Table):
+            return whole.sort_by(key)
+        return self.ask(f'SELECT * FROM "{name}" ORDER BY "{key}"').cast(ALL[name].schema)
+
+    def __getattr__(self, name: str) -> pa.Table:
+        if name.startswith("_") or name not in ALL:
+            raise AttributeError(name)
+        return self.table(name)
+
+    def duck(self) -> Duck:
+        """The database over all tables of this run."""
+        if self._duck is None:
+            self._duck = Duck(work_folder=self._store.folder)
+            for name in self.names():
+                self._duck.register(name, self._extra[name] if name in self._extra else self._store.whole(name))
+        return self._duck
+
+    def ask(self, sql: str, parameters: dict[str, object] | None = None) -> pa.Table:
+        """Run SQL over the tables; parameters are named ($name). Raises UsageError."""
+        return self.duck().ask(sql, parameters)
+
+    def sql(self, statement: str) -> pa.Table:
+        """Run a user's SQL: no file, no setting and no network can be reached from it."""
+        duck = self.duck()
+        duck.lock()
+        return duck.ask(statement)
+
+    def close(self) -> None:
+        """Forget the tables and remove the work folder."""
+        if self._duck is not None:
+            self._duck.close()
+            self._duck = None
+        self._store.close()
+
+    def __enter__(self) -> Reading:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def read(
+    paths: str | Sequence[str], *, wanted: Wanted | None = None, hashes: bool = False, progress: Progress | None = None
+) -> Reading:
+    """Read capture files, folders or '-' into tables.
+
+    wanted   which tables (default: all but `packets`, one row a packet)
+    hashes   also take the SHA-256 of every file (in a background thread)
+    Raises EvidenceError where a path gives nothing at all; damage inside a file is kept in its quality record."""
+    wanted = wanted or Wanted()
+    files = list_evidence([paths] if isinstance(paths, str) else list(paths))
+    wait = hash_in_background(files) if hashes else None
+    store = Store()
+    try:
+        batches = read_batches(files, progress=progress)
+        run = build_tables(batches, wanted, store.add, lambda items: ahead(items, _BATCHES_AHEAD))
+        if wait is not None:
+            wait()
+        return Reading(files, store, run)
+    except BaseException:
+        store.close()
+        raise

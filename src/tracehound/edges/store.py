@@ -1,0 +1,78 @@
+"""In: finished rows of tables, a few thousand at a time. Out: the same tables whole: in memory while they are small, as
+Parquet files in a work folder once they are not. Never here: SQL (duck.py) or what the rows mean."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tracehound import limits
+from tracehound.tables import ALL
+
+
+class Store:
+    """The tables of one run. Use as a context manager: the work folder goes with it."""
+
+    def __init__(self, *, memory_bytes: int = limits.STORE_MEMORY_BYTES) -> None:
+        self._memory_bytes = memory_bytes
+        self._parts: dict[str, list[pa.Table]] = {}
+        self._held = 0
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._files: dict[str, list[Path]] = {}
+
+    @property
+    def folder(self) -> Path:
+        """The work folder, made when it is first needed."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="tracehound-")
+        return Path(self._folder.name)
+
+    def add(self, name: str, rows: pa.Table) -> None:
+        """Append rows; spills everything held once the bound is passed."""
+        if rows.num_rows == 0:
+            return
+        self._parts.setdefault(name, []).append(rows)
+        self._held += rows.nbytes
+        if self._held > self._memory_bytes:
+            for table in list(self._parts):
+                self._spill(table)
+            self._held = 0
+
+    def _spill(self, name: str) -> None:
+        files = self._files.setdefault(name, [])
+        path = self.folder / f"{name}-{len(files):05d}.parquet"
+        pq.write_table(self._memory(name), path, compression="zstd", compression_level=1)
+        files.append(path)
+        self._parts.pop(name)
+
+    def _memory(self, name: str) -> pa.Table:
+        parts = self._parts.get(name, [])
+        if not parts:
+            return ALL[name].schema.empty_table()
+        return pa.concat_tables(parts).unify_dictionaries()
+
+    def whole(self, name: str) -> pa.Table | list[Path]:
+        """The table: Arrow where all of it is in memory, otherwise the Parquet files that hold it."""
+        if name not in self._files:
+            return self._memory(name)
+        if name in self._parts:
+            self._spill(name)
+        return self._files[name]
+
+    def close(self) -> None:
+        """Forget everything and remove the work folder."""
+        self._parts.clear()
+        self._files.clear()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()

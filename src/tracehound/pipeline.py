@@ -1,0 +1,127 @@
+"""START HERE. In: batches of capture bytes. Out: tables, then a verdict: one call a stage, in the order of the bytes.
+Never here: opening, hashing, spilling or asking the time: the edges pass in what a stage needs from the world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from tracehound.capture.records import RawBatch
+from tracehound.flows import assemble as flows
+from tracehound.flows.state import DISORDER, EVICTED, FLOW_ID, NEXT_ID, FlowState, Rows
+from tracehound.flows.tcp_outcome import flow_table
+from tracehound.packets import quality
+from tracehound.packets.batch import PacketBatch
+from tracehound.packets.decode import DecodeState, decode
+from tracehound.packets.packet_table import packet_table
+
+if TYPE_CHECKING:
+    from tracehound.protocols.transactions import Transactions
+
+Add = Callable[[str, pa.Table], None]
+"""Takes finished rows of a table; where they are kept is the edge's business."""
+Decoded = tuple[RawBatch, PacketBatch]
+Overlap = Callable[[Iterator[Decoded]], Iterator[Decoded]]
+
+_ROWS_AT_ONCE = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which tables to build. Flows are always built; payload is looked at only if a table needs it."""
+
+    packets: bool = False
+    transactions: bool = True
+    verify_checksums: bool = False
+    community_id: bool = True
+
+
+@dataclass(slots=True)
+class Run:
+    """What a run keeps between batches."""
+
+    wanted: Wanted
+    add: Add
+    decode: DecodeState = field(default_factory=DecodeState)
+    quality: quality.QualityState = field(default_factory=quality.QualityState)
+    chains: dict[int, FlowState] = field(default_factory=dict)
+    next_flow_id: int = 1
+    closed: list[Rows] = field(default_factory=list)
+    closed_rows: int = 0
+    evicted: int = 0
+    disorder: int = 0
+    transactions: Transactions | None = None
+    """None where no table needs payload; then the modules that read payload are not even loaded."""
+
+
+def _decoded(batches: Iterable[RawBatch], run: Run) -> Iterator[Decoded]:
+    for raw in batches:
+        packets = decode(raw, run.decode)
+        quality.observe(raw, packets, run.quality)
+        yield raw, packets
+
+
+def _emit_flows(run: Run, rows: Rows | None = None) -> None:
+    """Turn closed flows into rows of table `flows`, some thousand at a time."""
+    if rows is not None and rows.shape[0]:
+        run.closed.append(rows)
+        run.closed_rows += rows.shape[0]
+        if run.closed_rows < _ROWS_AT_ONCE:
+            return
+    if run.closed_rows == 0 or (rows is not None and run.closed_rows < _ROWS_AT_ONCE):
+        return
+    table = flow_table(np.concatenate(run.closed), with_community_id=run.wanted.community_id)
+    run.closed.clear()
+    run.closed_rows = 0
+    if run.transactions is not None:
+        table = run.transactions.with_service(table)
+    run.add("flows", table)
+
+
+def _end_chain(run: Run, number: int) -> None:
+    state = run.chains.pop(number)
+    run.evicted += int(state.clock[EVICTED])
+    run.disorder += int(state.clock[DISORDER])
+    rows = flows.finish(state)
+    _end_streams(run, rows)
+    _emit_flows(run, rows)
+
+
+def _end_streams(run: Run, rows: Rows) -> None:
+    if run.transactions is not None and rows.shape[0]:
+        for name, table in run.transactions.end(rows[:, FLOW_ID]).items():
+            run.add(name, table)
+
+
+def build_tables(batches: Iterable[RawBatch], wanted: Wanted, add: Add, overlap: Overlap = lambda items: items) -> Run:
+    """Read every batch; hand rows to `add` as they are finished.
+
+    overlap     may run the reading and decoding ahead in another thread (edges/ahead.py)"""
+    run = Run(wanted, add, DecodeState(verify_checksums=wanted.verify_checksums))
+    if wanted.transactions:
+        from tracehound.protocols.transactions import Transactions
+
+        run.transactions = Transactions()
+    for raw, packets in overlap(_decoded(batches, run)):
+        for number in raw.finished_chains:
+            _end_chain(run, number)
+        state = run.chains.setdefault(raw.chain, FlowState())
+        state.clock[NEXT_ID] = run.next_flow_id
+        assignment, closed = flows.assemble(packets, state)
+        run.next_flow_id = int(state.clock[NEXT_ID])
+        if wanted.packets:
+            add("packets", packet_table(packets, assignment.flow_id, raw.base_offset, raw.length))
+        if run.transactions is not None:
+            for name, table in run.transactions.add(packets, assignment).items():
+                add(name, table)
+        _end_streams(run, closed)
+        _emit_flows(run, closed)
+    for number in sorted(run.chains):
+        _end_chain(run, number)
+    _emit_flows(run)
+    return run
+
