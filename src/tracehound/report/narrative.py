@@ -112,7 +112,7 @@ def duration(ns: int) -> str:
     if ns < SECOND_NS:
         return f"{ns / 1e6:.0f} ms" if ns >= 1_000_000 else f"{ns / 1e3:.0f} us"
     if ns < 10 * SECOND_NS:
-        return f"{ns / 1e9:.1f} s"
+        return f"{ns / 1e9:.1f}".removesuffix(".0") + " s"
     left = (ns + SECOND_NS // 2) // SECOND_NS
     if left >= 172_800:
         left = (left + 1_800) // 3_600 * 3_600
