@@ -49,11 +49,19 @@ def opened(target: str) -> Iterator[IO[bytes]]:
         part.unlink(missing_ok=True)
 
 
+def rfc3339_sql(name: str) -> str:
+    """SQL for a time as RFC 3339 text with nanoseconds. (DuckDB's own %n pads wrongly when text follows it.)"""
+    return (
+        f"(strftime({name}::TIMESTAMP_NS, '%Y-%m-%dT%H:%M:%S') || '.' || "
+        f"lpad((epoch_ns({name}) % 1000000000)::VARCHAR, 9, '0') || 'Z')"
+    )
+
+
 def _as_text(field: pa.Field) -> str:
     """SQL that turns one column into text: RFC 3339 times, escaped bytes, JSON lists."""
     name = f'"{field.name}"'
     if pa.types.is_timestamp(field.type):
-        return f"strftime({name}::TIMESTAMP_NS, '%Y-%m-%dT%H:%M:%S.%nZ') AS {name}"
+        return f"{rfc3339_sql(name)} AS {name}"
     if pa.types.is_list(field.type):
         return f"to_json({name})::VARCHAR AS {name}"
     return f"{name}::VARCHAR AS {name}"
@@ -62,7 +70,7 @@ def _as_text(field: pa.Field) -> str:
 def _json_value(field: pa.Field) -> str:
     name = f'"{field.name}"'
     if pa.types.is_timestamp(field.type):
-        return f"strftime({name}::TIMESTAMP_NS, '%Y-%m-%dT%H:%M:%S.%nZ') AS {name}"
+        return f"{rfc3339_sql(name)} AS {name}"
     if pa.types.is_binary(field.type):
         return f"{name}::VARCHAR AS {name}"
     return name
