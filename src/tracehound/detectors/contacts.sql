@@ -3,11 +3,14 @@
 -- title: Contacts
 -- question: Which services of which targets did each host try, how often, and was the target looked up by name first?
 -- what: One row a source, target, protocol and port: attempts by outcome, first and last moment, how the first contact
---   fared, and whether a DNS answer had named the target before.
+--   fared, whether a DNS answer had named the target before, and whether the target was wanted: named, or, where the host's
+--   DNS is not in the evidence, answered a request of quite another size than the machine-made ones of that service.
 -- why: Retries and revisits are not evidence of scanning; distinct targets are. A target that a name led to was
 --   wanted by somebody; a scanner takes addresses, not names.
 -- look-alikes: A host whose DNS is not in the evidence is judged by all DNS answers that are; where there is none at
 --   all, no target counts as named.
+-- parameter: alike = 3 (targets) fewest answering targets that were all sent one and the same size
+-- parameter: dead_targets = 10 (targets) fewest dead targets of a service for its answered requests to be told apart by size
 -- tables: attempts
 -- optional: dns
 -- cannot: see names that were resolved before the evidence begins, by DNS over HTTPS, or out of sight of the capture
@@ -40,7 +43,22 @@ pairs AS (
          MIN(sport) AS sport_min, MAX(sport) AS sport_max,
          MIN(syn_options) AS options_min, MAX(syn_options) AS options_max, MAX(icmp_type) AS icmp_type
   FROM attempts
-  GROUP BY src, dst, proto, dport)
+  GROUP BY src, dst, proto, dport),
+sizes AS (
+  SELECT src, proto, dport, request_min AS size, COUNT(*) AS targets
+  FROM pairs
+  WHERE proto = 6 AND answered > 0 AND request_min = request_max AND request_min > 0
+  GROUP BY src, proto, dport, request_min
+  HAVING COUNT(*) >= $alike),
+dead AS (
+  SELECT src, proto, dport
+  FROM pairs WHERE successes = 0 AND failures > 0
+  GROUP BY src, proto, dport
+  HAVING COUNT(*) >= $dead_targets),
+usual AS (
+  SELECT s.src, s.proto, s.dport, ARG_MAX(s.size, s.targets * 100000 - s.size) AS size
+  FROM sizes AS s JOIN dead AS d ON d.src = s.src AND d.proto = s.proto AND d.dport = s.dport
+  GROUP BY s.src, s.proto, s.dport)
 SELECT p.*,
        CASE WHEN strpos(p.dst, ':') > 0
             THEN split_part(p.dst, ':', 1) || ':' || split_part(p.dst, ':', 2) || ':' || split_part(p.dst, ':', 3)
@@ -52,9 +70,13 @@ SELECT p.*,
             END AS subnet,
        a.lookups IS NOT NULL AS asks_dns,
        CASE WHEN a.lookups IS NULL THEN COALESCE(n.named_ns <= p.first_ns, FALSE)
-            ELSE COALESCE(o.named_ns <= p.first_ns, FALSE) END AS named
+            ELSE COALESCE(o.named_ns <= p.first_ns, FALSE) END AS named,
+       CASE WHEN a.lookups IS NULL THEN COALESCE(n.named_ns <= p.first_ns, FALSE)
+                 OR COALESCE(p.answered > 0 AND (p.request_max < u.size - 16 OR p.request_min > u.size + 16), FALSE)
+            ELSE COALESCE(o.named_ns <= p.first_ns, FALSE) END AS wanted
 FROM pairs AS p
 LEFT JOIN askers AS a ON a.src = p.src
 LEFT JOIN own_names AS o ON o.src = p.src AND o.address = p.dst
+LEFT JOIN usual AS u ON u.src = p.src AND u.proto = p.proto AND u.dport = p.dport
 LEFT JOIN any_names AS n ON n.address = p.dst
 ORDER BY p.first_ns, p.first_flow_id

@@ -33,7 +33,7 @@ tried AS (
   FROM attempts AS a
   JOIN contacts AS c ON c.src = a.src AND c.dst = a.dst AND c.proto = a.proto AND c.dport = a.dport
   LEFT JOIN outage AS o ON o.bin = CAST(FLOOR(a.start_ns / $bin_ns) AS BIGINT)
-  WHERE NOT c.named AND c.successes = 0 AND EXISTS (SELECT 1 FROM outage)
+  WHERE NOT c.wanted AND c.successes = 0 AND EXISTS (SELECT 1 FROM outage)
   GROUP BY a.src, a.proto, a.dport, a.dst)
 SELECT src, proto, dport, COUNT(*) AS excused
 FROM tried WHERE inside = attempts

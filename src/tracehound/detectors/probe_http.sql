@@ -20,6 +20,6 @@ JOIN attempts AS a ON a.flow_id = h.flow_id
 JOIN contacts AS c ON c.src = a.src AND c.dst = a.dst AND c.proto = a.proto AND c.dport = a.dport
 WHERE a.src = $host AND c.src = $host AND c.proto = $proto
     AND ($ports = 'all' OR strpos($ports, ',' || CAST(c.dport AS VARCHAR) || ',') > 0)
-    AND ($target = 'all' OR c.dst = $target) AND (NOT c.named OR $target = c.dst)
+    AND ($target = 'all' OR c.dst = $target) AND (NOT c.wanted OR $target = c.dst)
 ORDER BY h.ts, h.txn_id
 LIMIT $max_rows

@@ -20,6 +20,6 @@ FROM attempts AS a
 JOIN contacts AS c ON c.src = a.src AND c.dst = a.dst AND c.proto = a.proto AND c.dport = a.dport
 WHERE a.src = $host AND c.src = $host AND c.proto = $proto
     AND ($ports = 'all' OR strpos($ports, ',' || CAST(c.dport AS VARCHAR) || ',') > 0)
-    AND ($target = 'all' OR c.dst = $target) AND (NOT c.named OR $target = c.dst)
+    AND ($target = 'all' OR c.dst = $target) AND (NOT c.wanted OR $target = c.dst)
 GROUP BY a.outcome, a.icmp_type, a.icmp_code
 ORDER BY attempts DESC, a.outcome, a.icmp_type, a.icmp_code

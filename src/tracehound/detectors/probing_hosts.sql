@@ -6,14 +6,16 @@
 --   share with its 95 % Wilson bounds, revisits, gaps between first contacts, order of addresses, networks, sizes.
 --   A group is called probing by one of the rules: failures (most targets were never reached), revisits (many dead targets
 --   tried again and again), sweep (addresses in order, each tried a few times), silence (UDP of one size that nobody
---   answers), mixed (some fail, and the way of trying is a machine's).
+--   answers), mixed (some fail, and the way of trying is a machine's), few (some targets, all
+--   dead: enough only where nothing honest would try them).
 -- why: Rates say nothing about a slow prober: three new targets a minute for days, or one every few minutes for a week,
 --   hide below every per-minute threshold but not in the whole evidence. A fixed list of targets stops growing, but its
 --   dead targets are tried again and again.
 -- look-alikes: Peer-to-peer clients, crawlers, mail servers, resolvers and monitoring are told apart by host_roles;
 --   targets looked up by name are left out here; a target that was ever reached does not count as failed, so one outage
 --   of a monitored site accuses nobody.
--- parameter: min_targets = 10 (targets) fewest distinct targets of a group that is looked at
+-- parameter: min_targets = 10 (targets) fewest distinct targets of a group for every rule but few
+-- parameter: few_targets = 5 (targets) fewest distinct targets of a group that is looked at, all of them dead (rule few)
 -- parameter: fail_low = 0.5 (share) lower 95 % Wilson bound of never-reached targets for the rule failures
 -- parameter: revisit_attempts = 5 (attempts) a dead target tried at least so often counts as revisited
 -- parameter: revisit_span_ns = 3600000000000 (ns) and over at least this time
@@ -29,7 +31,7 @@ WITH unnamed AS (
   SELECT *, CASE WHEN strpos(dst, ':') > 0 THEN NULL ELSE
               CAST(split_part(dst, '.', 1) AS BIGINT) * 16777216 + CAST(split_part(dst, '.', 2) AS BIGINT) * 65536
               + CAST(split_part(dst, '.', 3) AS BIGINT) * 256 + CAST(split_part(dst, '.', 4) AS BIGINT) END AS address
-  FROM contacts WHERE NOT named),
+  FROM contacts WHERE NOT wanted),
 groups AS (
   SELECT src, proto, dport, COUNT(*) AS targets,
          CAST(SUM(CASE WHEN successes = 0 AND failures > 0 THEN 1 ELSE 0 END) AS BIGINT) AS dead,
@@ -48,7 +50,7 @@ groups AS (
          MAX(options_max) AS options_max, MAX(CASE WHEN asks_dns THEN 1 ELSE 0 END) AS asks_dns
   FROM unnamed
   GROUP BY src, proto, dport
-  HAVING COUNT(*) >= $min_targets),
+  HAVING COUNT(*) >= $few_targets),
 steps AS (
   SELECT u.src, u.proto, u.dport,
          u.first_ns - LAG(u.first_ns) OVER w AS gap_ns, u.address - LAG(u.address) OVER w AS step
@@ -96,6 +98,7 @@ scored AS (
   FROM bounded)
 SELECT src, proto, dport,
        CASE
+         WHEN targets < $min_targets THEN CASE WHEN dead = targets THEN 'few' END
          WHEN proto <> 17 AND fail_lo >= $fail_low THEN 'failures'
          WHEN proto = 17 AND dead_lo >= $fail_low THEN 'failures'
          WHEN dead_revisited >= $revisit_targets THEN 'revisits'

@@ -21,14 +21,14 @@
 -- technique: T1046
 WITH eligible AS (
   SELECT src, proto, dport FROM contacts
-  WHERE NOT named AND first_class <> 'neutral'
+  WHERE NOT wanted AND first_class <> 'neutral'
   GROUP BY src, proto, dport HAVING COUNT(*) >= $min_contacts),
 steps AS (
   SELECT c.src, c.proto, c.dport, c.dst, c.first_ns, c.first_flow_id,
          CASE WHEN c.first_class = 'failure' THEN LN((1 - $theta1) / (1 - $theta0)) ELSE LN($theta1 / $theta0) END AS x
   FROM contacts AS c
   JOIN eligible AS e ON e.src = c.src AND e.proto = c.proto AND e.dport = c.dport
-  WHERE NOT c.named AND c.first_class <> 'neutral'),
+  WHERE NOT c.wanted AND c.first_class <> 'neutral'),
 walk AS (
   SELECT *,
          SUM(x) OVER (PARTITION BY src, proto, dport ORDER BY first_ns, first_flow_id, dst

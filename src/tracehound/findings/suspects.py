@@ -4,8 +4,9 @@ Never here: what exactly the suspects did (probes.py and its neighbours)."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,13 +22,21 @@ PEER_PORTS: Final = frozenset(
 """Usual ports of peer-to-peer programs (FastTrack, eDonkey, Gnutella, BitTorrent, Bitcoin, Ethereum, Tor, IPFS)."""
 MAIL_PORTS: Final = frozenset([25, 465, 587])
 RULE_WORDS: Final[dict[str, str]] = {
+    "few": "not one of its targets was reached",
     "failures": "most of its targets were never reached",
     "revisits": "dead targets were tried again and again",
     "sweep": "addresses were taken in order",
     "silence": "datagrams of one kind that hardly anybody answered",
     "mixed": "a share of the targets was never reached, and the way of trying is a machine's",
 }
-RULE_BASE: Final[dict[str, float]] = {"failures": 0.72, "revisits": 0.75, "sweep": 0.65, "silence": 0.6, "mixed": 0.55}
+RULE_BASE: Final[dict[str, float]] = {
+    "few": 0.4,
+    "failures": 0.72,
+    "revisits": 0.75,
+    "sweep": 0.65,
+    "silence": 0.6,
+    "mixed": 0.55,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +74,13 @@ class Answers:
     outages: Sequence[Row]
 
 
-def choose(answers: Answers) -> tuple[list[Suspect], list[Innocent]]:
-    """Suspects, strongest first, and look-alikes with the reason why they are innocent."""
+def choose(answers: Answers, home: Collection[str] = ()) -> tuple[list[Suspect], list[Innocent]]:
+    """Suspects, strongest first, and look-alikes with the reason why they are innocent. `home` are the addresses of the home
+    networks (empty: nothing is known of them)."""
+
+    def outsider(host: str) -> bool:
+        return bool(home) and host not in home
+
     roles = {r["src"]: r for r in answers.roles}
     walks = {(w["src"], w["proto"], w["dport"]): w for w in answers.walks}
     outages = {(o["src"], o["proto"], o["dport"]): o for o in answers.outages}
@@ -78,6 +92,8 @@ def choose(answers: Answers) -> tuple[list[Suspect], list[Innocent]]:
         excuse = explained(row, roles.get(row["src"]), outages.get(key))
         if excuse is not None:
             innocents.setdefault((row["src"], excuse.looked_like), excuse)
+        elif row["rule"] == "few" and not _few_suffice(row, outsider(row["src"])):
+            continue
         elif row["rule"] is not None:
             horizontal[(row["src"], row["proto"])].append(row)
     for row in answers.verticals:
@@ -88,23 +104,25 @@ def choose(answers: Answers) -> tuple[list[Suspect], list[Innocent]]:
     for pair in sorted(set(horizontal) | set(vertical) | set(blocks)):
         across, down, block = horizontal.get(pair, []), vertical.get(pair, []), blocks.get(pair)
         role = roles.get(pair[0])
+        if block is not None and block["rule"] == "few" and not outsider(pair[0]):
+            block = None
+        if role is not None and role["peer_to_peer"] and block is not None and not across:
+            excuse = _peer(role, protocol(pair[1]))
+            innocents.setdefault((pair[0], excuse.looked_like), excuse)
+            block = None
         if _is_block(across, down, block):
             suspects.append(_block(pair, across, down, block))
             continue
         suspects += [_horizontal(row, walks.get((row["src"], row["proto"], row["dport"]))) for row in across]
         suspects += [_vertical(row) for row in down]
         if not across and not down and block is not None and block["rule"] is not None:
-            if role is not None and role["peer_to_peer"]:
-                excuse = _peer(role, protocol(pair[1]))
-                innocents.setdefault((pair[0], excuse.looked_like), excuse)
-            else:
-                suspects.append(_block(pair, [], [], block))
+            suspects.append(_block(pair, [], [], block))
     for row in answers.roles:
         excuse = honest(row)
         if excuse is not None and not any(host == row["src"] for host, _ in innocents):
             innocents[(row["src"], excuse.looked_like)] = excuse
     suspects.sort(key=lambda s: (-s.confidence.value, -s.attempts, s.host, s.proto, s.dport or 0, s.target or ""))
-    return suspects, [innocents[k] for k in sorted(innocents)]
+    return suspects, _one_each(innocents[k] for k in sorted(innocents))
 
 
 # -- why somebody is innocent ---------------------------------------------------------------------------------------------
@@ -294,10 +312,34 @@ def _crawler(role: Row) -> Innocent | None:
 # -- why somebody is a suspect --------------------------------------------------------------------------------------------
 
 
+def _one_each(innocents: Iterable[Innocent]) -> list[Innocent]:
+    """One entry a host: what it looked like, joined, and the first reason."""
+    by_host: dict[str, Innocent] = {}
+    for one in innocents:
+        known = by_host.get(one.host)
+        if known is None:
+            by_host[one.host] = one
+        elif known.looked_like.count(",") < 2 and one.reason == known.reason:
+            more = one.looked_like.removeprefix("a host that probes ")
+            by_host[one.host] = dataclasses.replace(known, looked_like=f"{known.looked_like}, {more}")
+    return list(by_host.values())
+
+
+def _few_suffice(row: Row, outside: bool) -> bool:
+    """A handful of dead targets accuses an outsider, who has no honest reason to try them, and a home host only where the
+    way of trying is a machine's."""
+    return outside or (row["targets"] >= 6 and row["traits"] >= 2 and row["dport"] not in (80, 443, 53, 123))
+
+
 def _is_block(across: Sequence[Row], down: Sequence[Row], block: Row | None) -> bool:
     if len(down) >= 3:
         return True
-    if block is None or len(across) < 3:
+    if block is None:
+        return False
+    # Most of the dead pairs belong to no service that shows alone: the host walks ports and addresses together.
+    if across and not down and block["rule"] is not None and sum(r["dead"] for r in across) < 0.7 * block["dead"]:
+        return bool(block["ports"] >= 3)
+    if len(across) < 3:
         return False
     return bool(sum(r["targets"] for r in across) >= 1.5 * max(r["targets"] for r in across))
 
@@ -390,9 +432,10 @@ def _vertical(row: Row) -> Suspect:
 
 def _block(key: tuple[str, int], across: Sequence[Row], down: Sequence[Row], block: Row | None) -> Suspect:
     rows: Iterable[Row] = [*across, *down, *([block] if block is not None else [])]
+    walked = block is not None and sum(r["dead"] for r in across) < 0.7 * block["dead"]
     ports = (
         "all"
-        if down or not across
+        if down or not across or walked
         else "," + "".join(f"{r['dport']}," for r in sorted(across, key=lambda r: r["dport"]))
     )
     parts = [*across, *down] if across or down else [block] if block is not None else []

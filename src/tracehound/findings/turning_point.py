@@ -54,30 +54,9 @@ POPULAR_SHARE: Final = 0.2
 POPULAR_HOSTS: Final = 5
 W_EMPTY: Final = -1.0
 
-EXECUTABLE: Final = tuple(
-    [
-        "exe",
-        "pe",
-        "elf",
-        "mach",
-        "msdos",
-        "mz",
-        "script",
-        "shell",
-        "powershell",
-        "vbs",
-        "java",
-        "jar",
-        "cab",
-        "msi",
-        "dll",
-        "apk",
-        "archive",
-        "zip",
-        "rar",
-        "7z",
-        "gzip",
-    ]
+EXECUTABLE: Final = (
+    *("exe", "pe", "elf", "mach", "msdos", "mz", "script", "shell", "powershell", "vbs", "java", "jar", "cab", "msi"),
+    *("dll", "apk", "archive", "zip", "rar", "7z", "gzip"),
 )
 TEXTUAL: Final = ("html", "text", "xml", "json", "css", "javascript")
 PICTURES: Final = ("gif", "jpeg", "jpg", "png", "image", "ico", "font", "audio", "video", "mpeg")

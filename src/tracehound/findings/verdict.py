@@ -101,7 +101,10 @@ def judge(
         ).to_pylist()
         return rows
 
-    view = _View(ask, catalog, available, _citer(ask, available, run), health, answer)
+    home = _home(ask, available)
+    tried = ask("SELECT DISTINCT src FROM contacts WHERE successes > 0", {})["src"].to_pylist()
+    hosts = len(home.intersection(tried)) if home else len(tried)
+    view = _View(ask, catalog, available, _citer(ask, available, run), health, answer, hosts)
     unanswerable = _unanswerable(view)
     one_sided = one_sided_reason(health)
     if one_sided is not None:
@@ -117,9 +120,9 @@ def judge(
                 walks=answer("trw"),
                 roles=answer("host_roles"),
                 outages=answer("outages"),
-            )
+            ),
+            home,
         )
-    home = _home(ask, available)
     inside = [s for s in suspects if not home or s.host in home]
     outside = [s for s in suspects if home and s.host not in home]
     if host is not None:
@@ -167,6 +170,7 @@ class _View:
     citer: Citer
     health: Mapping[str, Any]
     answer: Callable[..., list[dict[str, Any]]]
+    hosts: int
 
 
 def one_sided_reason(health: Mapping[str, Any]) -> str | None:
@@ -291,13 +295,9 @@ def _turning_points(view: _View, suspect: Suspect, probes: Probes) -> tuple[Turn
         activity=activity,
         transfers=transfers,
         probe_flows=frozenset(probes.flow_id.tolist()),
-        hosts=_sources(view),
+        hosts=view.hosts,
         citer=view.citer,
     )
-
-
-def _sources(view: _View) -> int:
-    return int(view.ask("SELECT COUNT(DISTINCT src) AS n FROM contacts WHERE successes > 0", {})["n"][0].as_py())
 
 
 def _active_share(probes: Probes) -> float:
