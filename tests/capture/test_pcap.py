@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,6 +59,11 @@ def test_old_versions_swap_the_lengths():
 def test_sub_second_field_beyond_a_second_is_added():
     data = pcap_header() + struct.pack("<IIII", 10, 2_500_000, 1, 1) + b"x"
     assert read("pcap", data)[0][0][0] == 12 * SECOND + SECOND // 2
+
+
+def test_sub_second_field_below_zero_is_taken_off():
+    data = pcap_header() + struct.pack("<IiII", 10, -250_000, 1, 1) + b"x"
+    assert read("pcap", data)[0][0][0] == 9 * SECOND + 3 * SECOND // 4
 
 
 def test_a_capture_without_packets_is_whole():
@@ -117,7 +123,7 @@ def test_kernel_compiled_and_plain_agree(tail, zeros):
         for lengths in (0, 1, 2):
             runs = []
             for function in (pcap._walk_records, getattr(pcap._walk_records, "py_func", pcap._walk_records)):
-                columns = [np.zeros(40, dtype) for dtype in (np.int64, np.int32, np.int32, np.int64)]
+                columns: list[Any] = [np.zeros(40, dtype) for dtype in (np.int64, np.int32, np.int32, np.int64)]
                 fixed = (0, len(raw), big, 1000, 16, lengths, 1 << 20, (1 << 31) - 1)
                 runs.append((tuple(map(int, function(raw, *fixed, *columns))), [c.tolist() for c in columns]))
             assert runs[0] == runs[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -225,7 +226,7 @@ def test_kernel_compiled_and_plain_agree(capture, data):
     runs = []
     for function in (pcapng._walk_blocks, getattr(pcapng._walk_blocks, "py_func", pcapng._walk_blocks)):
         c = pcapng._Columns(len(raw))
-        filled = [c.ticks, c.caplen, c.wirelen, c.offset, c.interface]
+        filled: list[Any] = [c.ticks, c.caplen, c.wirelen, c.offset, c.interface]
         for column in (*filled, c.wordy):
             column[:] = 0
         args = (raw, start, len(raw), 0, 2, 0, 1, 1 << 24, 1 << 20, (1 << 31) - 1, 0, *filled, 0, c.wordy)

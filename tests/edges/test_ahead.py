@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Generator
 
 import pytest
 
@@ -47,6 +48,7 @@ def test_consumer_stops_early_and_the_source_is_closed():
 
     source = ahead(items())
     assert next(source) == 0
+    assert isinstance(source, Generator)
     source.close()
     assert closed == ["tracehound-ahead"]
     assert running() == []

@@ -10,6 +10,8 @@ import lzma
 import os
 import struct
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import lz4.frame
 import numpy as np
@@ -24,7 +26,7 @@ from tracehound import limits, tables
 from tracehound.edges import evidence
 from tracehound.errors import EvidenceError
 
-COMPRESS = {
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "bzip2": bz2.compress,
     "xz": lzma.compress,
@@ -71,14 +73,14 @@ def one(path):
     return files[0], [(ts, data) for _, _, ts, data, _, _ in everything(files)]
 
 
-# -- kinds and compressions ---------------------------------------------------------------------------------------------
+# -- kinds and compressions -------------------------------------------------------------------------------------------
 
 
 def test_content_decides_and_the_name_does_not(tmp_path):
     rows = packets(3)
     file, got = one(put(tmp_path, "notes.txt", pcap(rows)))
     assert (file.kind, file.compression, got) == ("pcap", None, rows)
-    assert file.size == os.path.getsize(file.path)
+    assert file.size == Path(file.path).stat().st_size
     data = w.section() + w.interface() + b"".join(w.enhanced(d, ts // 1000) for ts, d in rows)
     file, got = one(put(tmp_path, "x.pcap.gz", data))
     assert (file.kind, file.compression, got) == ("pcapng", None, rows)
@@ -138,7 +140,7 @@ def test_bombs_are_not_blown_up(tmp_path, name, monkeypatch):
     assert 0 < len(got) < 100_000
 
 
-# -- what is no evidence ------------------------------------------------------------------------------------------------
+# -- what is no evidence ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -184,14 +186,31 @@ def test_folders_are_read_through_and_others_skipped(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     skipped = []
     files = evidence.list_evidence([str(tmp_path)], skipped=lambda path, what: skipped.append((path, what)))
-    assert [os.path.basename(file.path) for file in files] == ["z", "later"]
+    assert [Path(file.path).name for file in files] == ["z", "later"]
     assert [file.evidence_id for file in files] == [1, 2]
     assert skipped == [(str(tmp_path / "a/README"), "is no capture file: it looks like plain text")]
     again = evidence.list_evidence([str(tmp_path / "z"), str(tmp_path), str(tmp_path / "z")])
     assert len(again) == 2
 
 
-# -- order and chains -----------------------------------------------------------------------------------------------------
+@given(st.data())
+def test_changed_bytes_give_damage_or_an_evidence_error_and_nothing_else(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("fuzz", numbered=True)
+    name = data.draw(st.sampled_from(["plain", *COMPRESS]))
+    raw = pcap([(i * S, bytes(i)) for i in range(20)])
+    raw = bytearray(COMPRESS.get(name, bytes)(raw))
+    for _ in range(data.draw(st.integers(1, 5))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    path = put(folder, "a", bytes(raw[: data.draw(st.integers(0, len(raw)))]))
+    try:
+        file, got = one(path)
+    except EvidenceError as problem:
+        assert problem.path == path
+    else:
+        assert file.packets == len(got)
+
+
+# -- order and chains -------------------------------------------------------------------------------------------------
 
 
 def chains(tmp_path, *spans):
@@ -199,7 +218,7 @@ def chains(tmp_path, *spans):
     files = evidence.list_evidence(paths[::-1])
     seen = {}
     for batch in evidence.read_batches(files):
-        name = int(os.path.basename(files[batch.evidence_id - 1].path))
+        name = int(Path(files[batch.evidence_id - 1].path).name)
         seen[name] = (batch.chain, batch.finished_chains)
     return [seen[i] for i in range(len(spans))]
 
@@ -230,7 +249,7 @@ def test_unsorted_file_ends_at_its_latest_packet(tmp_path):
     assert (files[0].start_ns, files[0].end_ns) == (10 * S, 50 * S)
 
 
-# -- reading in pieces -----------------------------------------------------------------------------------------------------
+# -- reading in pieces ------------------------------------------------------------------------------------------------
 
 
 @given(st.integers(1, 700))
@@ -259,7 +278,7 @@ def test_a_buffer_stays_valid_while_three_more_are_asked_for(tmp_path):
 
 def test_progress_counts_bytes_on_disk(tmp_path):
     paths = [put(tmp_path, "a", pcap(packets(100))), put(tmp_path, "b", gzip.compress(pcap(packets(100, 999 * S))))]
-    total = sum(map(os.path.getsize, paths))
+    total = sum(Path(path).stat().st_size for path in paths)
     told = []
     everything(evidence.list_evidence(paths), chunk_bytes=1000, progress=lambda done, of: told.append((done, of)))
     assert told[-1] == (total, total)
@@ -285,12 +304,12 @@ def test_gone_or_changed_since_it_was_listed(tmp_path):
     put(tmp_path, "a", b"something else")
     with pytest.raises(EvidenceError, match="no longer the file"):
         everything(files)
-    os.unlink(path)
+    Path(path).unlink()
     with pytest.raises(EvidenceError, match="cannot be opened"):
         everything(files)
 
 
-# -- pipes ------------------------------------------------------------------------------------------------------------------
+# -- pipes ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("squeeze", [bytes, *COMPRESS.values()])
@@ -301,8 +320,7 @@ def test_pipes_are_read_once_and_hashed(tmp_path, squeeze):
     os.mkfifo(path)
 
     def write():
-        with open(path, "wb") as pipe:
-            pipe.write(data)
+        Path(path).write_bytes(data)
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -314,14 +332,14 @@ def test_pipes_are_read_once_and_hashed(tmp_path, squeeze):
 
 def test_standard_input(tmp_path, monkeypatch):
     rows = packets(50)
-    with open(put(tmp_path, "a", pcap(rows)), "rb") as stream:
+    with Path(put(tmp_path, "a", pcap(rows))).open("rb") as stream:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(stream))
         files = evidence.list_evidence(["-", "-"])
         assert [(file.path, file.size) for file in files] == [("-", None)]
         assert [(ts, data) for _, _, ts, data, _, _ in everything(files)] == rows
 
 
-# -- tables and hashes ---------------------------------------------------------------------------------------------------------
+# -- tables and hashes ------------------------------------------------------------------------------------------------
 
 
 def test_tables_follow_the_contract(tmp_path):
@@ -345,7 +363,7 @@ def test_tables_follow_the_contract(tmp_path):
     ]
 
 
-# -- the real captures -----------------------------------------------------------------------------------------------------------
+# -- the real captures ------------------------------------------------------------------------------------------------
 
 
 @needs_shared

@@ -135,7 +135,11 @@ def _walk_records(
         if at + record_header + cap > length:
             why = 2
             break
-        # A sub-second field of a second or more is added as it stands, as Wireshark does.
+        # A sub-second field of a second or more is added as it stands, and one with the sign bit set is negative: some tools
+        # that shift times leave such (malcolm/protocols/DHCP.pcap, frame 72: -268432, which fits its neighbours; unsigned it
+        # would be 71 minutes late). Wireshark does the same.
+        if ticks >= 0x8000_0000:
+            ticks -= 0x1_0000_0000
         ts[n] = seconds * 1_000_000_000 + ticks * ns_per_tick
         caplen[n] = cap
         wirelen[n] = wire
