@@ -66,7 +66,7 @@ class Observations:
 
     services      services that are probed: 'tcp/80', 'icmp'
     contacts      all services that the host had to do with (as client, or offered), 'tcp/4444'
-    requests      HTTP requests, 'GET /b.cgi?x HTTP/1.1', one a distinct request
+    requests      HTTP requests, one a distinct request: 'GET /b.cgi?x HTTP/1.1', then a line 'Name: value' a header
     user_agents, payloads (first bytes, latin-1), domains (names asked by DNS, Host header or SNI)
     mail_subjects, mail_bodies, attachments, files (file and process names), mutexes, regkeys, regvals
     measures      figures by name, absent = cannot be told: attempts_per_min, new_targets_per_min, targets, revisits,
