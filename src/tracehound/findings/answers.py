@@ -7,11 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tracehound import limits
 from tracehound.findings.citations import Citer
 from tracehound.findings.model import AnswerKind
 from tracehound.findings.wording import count, listing, size
-
-PREVIEW = 60
 
 
 def http_answers(rows: Sequence[Mapping[str, Any]], citer: Citer) -> list[AnswerKind]:
@@ -41,7 +40,7 @@ def http_answers(rows: Sequence[Mapping[str, Any]], citer: Citer) -> list[Answer
                 bytes_min=min(sizes) if status else None,
                 bytes_max=max(sizes) if status else None,
                 sha256=next(iter(sums)) if len(sums) == 1 else None,
-                preview=printable(sample["body_preview"]),
+                preview=preview(sample["body_preview"]),
                 citations=citer.some(
                     [
                         citer.packet(
@@ -73,7 +72,7 @@ def head_answers(rows: Iterable[Mapping[str, Any]], citer: Citer) -> list[Answer
                 targets=len({r["dst"] for r in mine}),
                 bytes_min=min(sizes),
                 bytes_max=max(sizes),
-                preview=printable(mine[0]["head"]),
+                preview=preview(mine[0]["head"]),
                 citations=citer.some(
                     [citer.packet(r["packet_id"], flow_id=r["flow_id"], ts_ns=r["start_ns"]) for r in mine]
                 ),
@@ -91,11 +90,9 @@ def beginning(head: bytes) -> str:
     return "bytes beginning " + head[:4].hex(" ") if head else "no bytes kept"
 
 
-def printable(data: bytes | None, limit: int = PREVIEW) -> str:
-    """Bytes as text that can be shown anywhere: what is not printable ASCII becomes a dot."""
-    if not data:
-        return ""
-    return "".join(chr(b) if 32 <= b < 127 else "." for b in data[:limit])
+def preview(data: bytes | None) -> str:
+    """First bytes, one character a byte (latin-1), as the report expects them."""
+    return "" if not data else bytes(data[: limits.HTTP_PREVIEW_BYTES]).decode("latin-1")
 
 
 def statement(answers: Sequence[AnswerKind]) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tracehound.findings.answers import printable
+from tracehound.findings.answers import preview
 from tracehound.findings.citations import Citer
 from tracehound.findings.model import Candidate, TurningPoint
 from tracehound.findings.probes import Probes
@@ -307,7 +307,7 @@ def rank(judged: Sequence[Transfer], moment_ns: int, citer: Citer, *, window_end
                 body_kind=row["body_kind"],
                 size_bytes=row["size_bytes"],
                 sha256=row["body_sha256"],
-                preview=printable(row["body_preview"], 120),
+                preview=preview(row["body_preview"]),
                 judgement=t.judgement,
                 reasons=(*t.reasons, f"{duration(ago * S_NS)} before" if ago >= 1 else "at that very moment"),
                 placebo_p=round(float((1 + np.sum(tops >= scores[place] - 1e-9)) / (1 + len(tops))), 4),

@@ -5,40 +5,40 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from tracehound import tables
 from tracehound.detectors.catalog import Ask, Catalog, tables_of
-from tracehound.errors import Unanswerable
 from tracehound.findings import answers as answering
 from tracehound.findings import outcomes as outcoming
 from tracehound.findings.citations import Citer
+from tracehound.findings.identity import HostSigns, identities, service_name
 from tracehound.findings.model import (
     AnswerKind,
     Confidence,
     EvidenceItem,
     Finding,
-    Identity,
     Innocent,
     OutcomeCount,
     Probing,
     QualityItem,
     TargetSummary,
-    Template,
     TimelineBin,
     TurningPoint,
     Verdict,
 )
 from tracehound.findings.order import first_rows, port_order, revisits, target_order
 from tracehound.findings.probes import Probes, from_table
+from tracehound.findings.samples import samples
 from tracehound.findings.stack import stack
 from tracehound.findings.suspects import Answers, Suspect, choose
+from tracehound.findings.template import align
 from tracehound.findings.turning_point import phases, phases_text, stands_out, turning_points
 from tracehound.findings.wording import S_NS, count, duration, listing, moment, per_minute, percent, service
+from tracehound.profiles.profile import Profile
 
 MAX_PROBES: Final = 200_000
 """Attempts of one suspect looked at one by one; beyond it runs of neighbouring flows are taken at equal distances."""
@@ -54,10 +54,8 @@ BINS_NS: Final = tuple(
     for s in (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 900, 1800, 3600, 7200, 21600, 86400)
 )
 
-TemplateOf = Callable[[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]], Citer], Template | None]
-"""Requests (rows of probe_http) and heads (rows of probe_heads) of one suspect -> what they have in common."""
 TargetsOf = Callable[[Probing, Probes, Ask], TargetSummary]
-IdentityOf = Callable[[Probing], tuple[Identity, ...]]
+"""Who the targets are, by the address table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +76,8 @@ def judge(
     run: Run,
     *,
     host: str | None = None,
-    template_of: TemplateOf | None = None,
+    profiles: Sequence[Profile] = (),
     targets_of: TargetsOf | None = None,
-    identity_of: IdentityOf | None = None,
     overrides: Mapping[str, Mapping[str, object]] | None = None,
 ) -> Verdict:
     """The verdict over the tables that `ask` reaches (at least `flows`).
@@ -134,10 +131,10 @@ def judge(
     ]
     findings: list[Finding] = []
     for suspect in inside[:MAX_PROBING]:
-        probing, citer_findings = _describe(view, suspect, template_of, targets_of, identity_of)
+        probing, citer_findings = _describe(view, suspect, _probed(inside, suspect.host), profiles, targets_of)
         findings += _findings(view, suspect, probing, citer_findings, "probing_host", len(findings))
     for suspect in outside[:MAX_EXTERNAL]:
-        probing, citer_findings = _describe(view, suspect, None, None, None)
+        probing, citer_findings = _describe(view, suspect, _probed(outside, suspect.host), (), None)
         findings += _findings(view, suspect, probing, citer_findings, "external_scan", len(findings))[:1]
     verdict_findings = tuple(findings)
     return Verdict(
@@ -192,9 +189,9 @@ def one_sided_reason(health: Mapping[str, Any]) -> str | None:
 def _describe(
     view: _View,
     suspect: Suspect,
-    template_of: TemplateOf | None,
+    probed: frozenset[str],
+    profiles: Sequence[Profile],
     targets_of: TargetsOf | None,
-    identity_of: IdentityOf | None,
 ) -> tuple[Probing, Probes]:
     parameters = suspect.parameters
     stride = max(1, math.ceil(suspect.attempts / MAX_PROBES))
@@ -235,7 +232,7 @@ def _describe(
         stack=stack(probes, suspect.proto),
         outcomes=counts,
         answers=tuple(kinds),
-        template=template_of(requests, heads, view.citer) if template_of is not None else None,
+        template=align(samples(requests, heads, suspect.host, view.citer)),
         target_summary=TargetSummary(targets=distinct, order=order.text, revisits=again.text),
         turning_points=_turning_points(view, suspect, probes),
         identities=(),
@@ -244,16 +241,39 @@ def _describe(
         measures=(*suspect.figures, *((("pace", phases_text(spans)),) if spans else ()), *_retries(counts)),
     )
     if targets_of is not None:
-        probing = _replaced(probing, target_summary=targets_of(probing, probes, view.ask))
-    if identity_of is not None:
-        probing = _replaced(probing, identities=identity_of(probing))
+        probing = replace(probing, target_summary=targets_of(probing, probes, view.ask))
+    if profiles and suspect.shape != "vertical":
+        probing = replace(
+            probing, identities=identities(profiles, probing, probes, _signs(view, suspect.host, probed), view.citer)
+        )
     return probing, probes
 
 
-def _replaced(probing: Probing, **changes: Any) -> Probing:
-    import dataclasses
+def _probed(suspects: Sequence[Suspect], host: str) -> frozenset[str]:
+    """All services that one host probes, as profiles name them."""
+    names = set()
+    for s in suspects:
+        if s.host == host and s.shape != "vertical":
+            ports = [int(p) for p in s.ports.split(",") if p.isdigit()] if s.ports != "all" else []
+            names |= {service_name(s.proto, p) for p in ports} or {service_name(s.proto, None)}
+    return frozenset(names)
 
-    return dataclasses.replace(probing, **changes)
+
+def _signs(view: _View, host: str, probed: frozenset[str]) -> HostSigns:
+    packets = bool(view.health["from_packets"])
+
+    def rows(name: str, table: str) -> list[dict[str, Any]] | None:
+        if table not in view.available or (not packets and not view.answer(name, host=host)):
+            return None
+        return view.answer(name, host=host)
+
+    return HostSigns(
+        requests=rows("host_requests", "http"),
+        payloads=rows("host_payloads", "heads"),
+        names=rows("host_names", "dns"),
+        services=view.answer("host_services", host=host),
+        probed=probed,
+    )
 
 
 def _targets(suspect: Suspect) -> int:
@@ -610,6 +630,3 @@ def _nothing(run: Run) -> Verdict:
         version=run.version,
         synthetic=run.synthetic,
     )
-
-
-__all__ = ["Run", "Unanswerable", "judge", "tables"]

@@ -1,0 +1,19 @@
+-- id: host_names
+-- version: 1
+-- title: Names that one host asked for
+-- question: Which names did the host look up?
+-- what: Distinct DNS query names of one host, and the packet of the first of each.
+-- why: Profiles know some names; and a machine that generates names asks for many that do not exist.
+-- look-alikes: Search domains make honest hosts ask for names that do not exist
+-- parameter: host = none (address) the host
+-- parameter: max_rows = 5000 (rows) distinct names returned
+-- tables: dns
+-- cannot: see names asked by DNS over HTTPS or TLS
+-- source: RFC 1035
+-- technique: none
+SELECT query, MIN(query_packet_id) AS packet_id, MIN(flow_id) AS flow_id, COUNT(*) AS times
+FROM dns
+WHERE src = $host AND query IS NOT NULL
+GROUP BY query
+ORDER BY times DESC, query
+LIMIT $max_rows
