@@ -110,12 +110,11 @@ class Evidence:
         )
 
     def udp(self, ts: int, src: str, dst: str, dport: int, sent: int = 40, got: int = 0, **more: Any) -> dict[str, Any]:
-        more = {"outcome": "answered" if got else "unanswered"} | more
+        more = {"proto": 17, "outcome": "answered" if got else "unanswered"} | more
         return self.flow(
             ts,
             src,
             dst,
-            proto=17,
             dport=dport,
             payload_src=sent,
             payload_dst=got,
@@ -181,7 +180,9 @@ class Evidence:
             if self.random.random() < 0.03:
                 self.unanswered(at + S, host, place, syns=3)
             else:
-                self.answered(at + S, host, place, got=self.random.randrange(500, 60_000))
+                self.answered(
+                    at + S, host, place, sent=self.random.randrange(180, 900), got=self.random.randrange(500, 60_000)
+                )
             at += int(self.random.expovariate(visits_per_hour / HOUR))
 
     def probe(

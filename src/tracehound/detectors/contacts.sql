@@ -45,7 +45,7 @@ pairs AS (
   FROM attempts
   GROUP BY src, dst, proto, dport),
 sizes AS (
-  SELECT src, proto, dport, request_min AS size, COUNT(*) AS targets
+  SELECT src, proto, dport, request_min AS size, CAST(SUM(attempts) AS BIGINT) AS attempts
   FROM pairs
   WHERE proto = 6 AND answered > 0 AND request_min = request_max AND request_min > 0
   GROUP BY src, proto, dport, request_min
@@ -56,7 +56,7 @@ dead AS (
   GROUP BY src, proto, dport
   HAVING COUNT(*) >= $dead_targets),
 usual AS (
-  SELECT s.src, s.proto, s.dport, ARG_MAX(s.size, s.targets * 100000 - s.size) AS size
+  SELECT s.src, s.proto, s.dport, ARG_MAX(s.size, s.attempts * 100000 - s.size) AS size
   FROM sizes AS s JOIN dead AS d ON d.src = s.src AND d.proto = s.proto AND d.dport = s.dport
   GROUP BY s.src, s.proto, s.dport)
 SELECT p.*,

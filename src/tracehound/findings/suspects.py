@@ -106,9 +106,11 @@ def choose(answers: Answers, home: Collection[str] = ()) -> tuple[list[Suspect],
         role = roles.get(pair[0])
         if block is not None and block["rule"] == "few" and not outsider(pair[0]):
             block = None
-        if role is not None and role["peer_to_peer"] and block is not None and not across:
-            excuse = _peer(role, protocol(pair[1]))
-            innocents.setdefault((pair[0], excuse.looked_like), excuse)
+        if role is not None and role["peer_to_peer"] and block is not None:
+            # Its pairs are those of its peers; a service that stands out from them is judged alone.
+            if not across:
+                excuse = _peer(role, protocol(pair[1]))
+                innocents.setdefault((pair[0], excuse.looked_like), excuse)
             block = None
         if _is_block(across, down, block):
             suspects.append(_block(pair, across, down, block))

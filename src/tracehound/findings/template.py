@@ -183,19 +183,16 @@ def _needleman_wunsch(first: Sequence[str], second: Sequence[str]) -> list[tuple
     pairs: list[tuple[int | None, int | None]] = []
     i, j = n, m
     while i or j:
-        if i and j:
-            same = first[i - 1] == second[j - 1]
-            match = 2 if same else 1 if token_type(first[i - 1]) == types[j - 1] else -3
-            if score[i][j] == score[i - 1][j - 1] + match:
-                i, j = i - 1, j - 1
-                pairs.append((i, j))
-                continue
-        if i and score[i][j] == score[i - 1][j] - 1:
+        # Gaps before matches: what only some texts have is then taken to stand late, where parameters are added.
+        if j and score[i][j] == score[i][j - 1] - 1:
+            j -= 1
+            pairs.append((None, j))
+        elif i and score[i][j] == score[i - 1][j] - 1:
             i -= 1
             pairs.append((i, None))
         else:
-            j -= 1
-            pairs.append((None, j))
+            i, j = i - 1, j - 1
+            pairs.append((i, j))
     return pairs[::-1]
 
 
