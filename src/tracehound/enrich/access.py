@@ -28,6 +28,7 @@ class ProviderKinds:
 
     asns: dict[int, str]
     words: tuple[tuple[str, re.Pattern[str]], ...]
+    any_word: re.Pattern[str]
     reasons: dict[str, str]
 
     def kind(self, asn: int, provider: str | None) -> str | None:
@@ -36,6 +37,8 @@ class ProviderKinds:
             return self.asns[asn]
         if provider:
             lower = provider.lower()
+            if not self.any_word.search(lower):
+                return None
             for kind, pattern in self.words:
                 if pattern.search(lower):
                     return kind
@@ -50,6 +53,7 @@ def parse_kinds(text: str, source: str = "providers.toml") -> ProviderKinds:
         raise RuleError(source, 1, f"not a table of provider kinds: {error}") from None
     asns: dict[int, str] = {}
     words: list[tuple[str, re.Pattern[str]]] = []
+    every: list[str] = []
     for c in classes:
         if c.get("kind") not in KINDS:
             raise RuleError(source, 1, f"unknown kind {c.get('kind')}")
@@ -57,14 +61,22 @@ def parse_kinds(text: str, source: str = "providers.toml") -> ProviderKinds:
             asns.setdefault(int(number), c["kind"])
         patterns = [re.escape(w).replace(r"\*", r"\w*") for w in c.get("words", [])]
         if patterns:
-            words.append((c["kind"], re.compile(r"(?<![^\W\d_])(?:" + "|".join(patterns) + r")(?![^\W\d_])")))
-    return ProviderKinds(asns, tuple(words), {c["kind"]: c["reason"] for c in classes})
+            words.append((c["kind"], _whole("|".join(patterns))))
+            every += patterns
+    return ProviderKinds(
+        asns, tuple(words), _whole("|".join(every) or "(?!)"), {c["kind"]: c["reason"] for c in classes}
+    )
+
+
+def _whole(pattern: str) -> re.Pattern[str]:
+    """The pattern with no letter before or after it."""
+    return re.compile(rf"(?<![^\W\d_])(?:{pattern})(?![^\W\d_])")
 
 
 # -- names ------------------------------------------------------------------------------------------------------------
 _SECOND_LEVEL: Final = frozenset(
-    "ac co com edu gob gouv gov govt go gen id iwi ltd maori me mil ne net or org plc sch school".split()
-)
+    ["ac", "co", "com", "edu", "gob", "gouv", "gov", "govt", "go", "gen", "id", "iwi", "ltd", "maori", "me", "mil"]
+).union(["ne", "net", "or", "org", "plc", "sch", "school"])
 """Second-level names under country domains below which people register (co.nz, ne.jp); no public-suffix list is shipped."""
 
 

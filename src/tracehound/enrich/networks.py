@@ -22,7 +22,7 @@ V4_PREFIX: Final = 0xFFFF
 _V4 = r"^[0-9]{1,3}(\.[0-9]{1,3}){3}$"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class AddressTable:
     """Ranges of addresses; `v4_*` starts are uint32, `v6_*` starts the upper 64 bits (uint64).
 
@@ -50,23 +50,27 @@ class AddressTable:
 
     def provider(self, asn: int) -> str | None:
         """Organisation of one AS number, None where it is not known."""
-        place = int(np.searchsorted(self.name_asn, np.uint32(asn)))
-        if place < len(self.name_asn) and int(self.name_asn[place]) == asn:
-            return str(self.names[place].as_py())
-        return None
+        return self.providers(np.array([asn], np.int64))[0]
+
+    def providers(self, asns: NDArray[np.int64]) -> list[str | None]:
+        """Organisation of each AS number, None where it is not known."""
+        place = np.minimum(np.searchsorted(self.name_asn, asns.astype(np.uint32)), len(self.name_asn) - 1)
+        known = self.name_asn[place] == asns
+        texts: list[str | None] = self.names.take(pa.array(place, mask=~known)).to_pylist()
+        return texts
 
 
 class Networks(NamedTuple):
     """What the table says of n addresses.
 
     asn       int64, 0 = not known
-    country   list of ISO 3166 codes, None = not known
-    network   list of prefixes: the largest block around the address that one AS announces; a /24 or /48 where unknown
+    country   Arrow text, ISO 3166 codes, null = not known
+    network   Arrow text, prefixes: the largest block around the address that one AS announces; a /24 or /48 where unknown
     """
 
     asn: NDArray[np.int64]
-    country: list[str | None]
-    network: list[str]
+    country: pa.StringArray
+    network: pa.StringArray
 
 
 def parse(addresses: Sequence[str] | pa.Array | pa.ChunkedArray) -> tuple[U64, U64]:
@@ -133,8 +137,10 @@ def lookup(table: AddressTable, hi: U64, lo: U64) -> Networks:
     """AS number, country and network of n addresses (see Networks)."""
     n = len(hi)
     asn = np.zeros(n, np.int64)
-    country: NDArray[Any] = np.full(n, None, object)
-    network: NDArray[Any] = np.full(n, "", object)
+    country = np.zeros(n, np.int64)
+    network = np.zeros(n, np.int64)
+    country_texts: list[str | None] = [None]
+    network_texts: list[str] = []
     v4 = is_v4(hi, lo)
     v4_country, v6_country = (table.v4_country_start, table.v4_country), (table.v6_country_start, table.v6_country)
     families: tuple[tuple[Any, ...], ...] = (
@@ -160,21 +166,23 @@ def lookup(table: AddressTable, hi: U64, lo: U64) -> Networks:
         asn[mask] = numbers[place]
         size = np.where(numbers[place] > 0, _block(value, first, last, bits), default)
         where, _, _ = _search(country_starts.astype(np.uint64), value, top)
-        # np.array(names, object) keeps None for "nothing known"
-        country[mask] = np.array([name or None for name in names], object)[codes[where]]
+        country[mask] = codes[where].astype(np.int64) + len(country_texts)
+        country_texts += [name or None for name in names]
         shift = size.astype(np.uint64)
         base = value >> shift << shift
         order = np.lexsort((size, base))
         fresh = np.ones(len(order), bool)
         fresh[1:] = (np.diff(base[order]) != 0) | (np.diff(size[order]) != 0)
         chosen = order[fresh]
-        texts = np.array(
-            [text(b, k) for b, k in zip(base[chosen].tolist(), size[chosen].tolist(), strict=True)], object
-        )
         inverse = np.empty(len(order), np.int64)
-        inverse[order] = np.cumsum(fresh) - 1
-        network[mask] = texts[inverse]
-    return Networks(asn, country.tolist(), network.tolist())
+        inverse[order] = np.cumsum(fresh) - 1 + len(network_texts)
+        network_texts += [text(b, k) for b, k in zip(base[chosen].tolist(), size[chosen].tolist(), strict=True)]
+        network[mask] = inverse
+    return Networks(
+        asn,
+        pa.array(country_texts, pa.string()).take(pa.array(country)),
+        pa.array(network_texts, pa.string()).take(pa.array(network)),
+    )
 
 
 def contains(networks: Sequence[str], hi: U64, lo: U64) -> NDArray[np.bool_]:
@@ -224,11 +232,14 @@ SPECIAL: Final[tuple[tuple[str, str], ...]] = (
 """Special-purpose blocks (RFC 6890) that no provider holds, first match holds."""
 
 
+def special_codes(hi: U64, lo: U64) -> NDArray[np.int64]:
+    """Index into SPECIAL of the block that each address lies in, -1 for an ordinary one."""
+    result = np.full(len(hi), -1, np.int64)
+    for code, (block, _) in enumerate(SPECIAL):
+        result[(result < 0) & contains((block,), hi, lo)] = code
+    return result
+
+
 def special_use(hi: U64, lo: U64) -> list[str | None]:
     """What the special-purpose registries say of each address, None for an ordinary one."""
-    result: NDArray[Any] = np.full(len(hi), None, object)
-    for block, what in SPECIAL:
-        hit = contains((block,), hi, lo)
-        if hit.any():
-            result[hit & np.array([r is None for r in result])] = what
-    return list(result)
+    return [None if code < 0 else SPECIAL[code][1] for code in special_codes(hi, lo).tolist()]
