@@ -7,11 +7,17 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracehound.findings.model import Citation
+from tracehound.findings.model import Citation, Template
 from tracehound.findings.template import Sample, align, columns, show_bytes, tokens
 
 CHANCE = random.Random(20020802)
 NS = 1_000_000_000
+
+
+def aligned(samples, usual_headers=()) -> Template:
+    template = align(samples, usual_headers)
+    assert template is not None
+    return template
 
 
 def request(i, uri, method="GET", names=("Host", "Accept"), target=None, **more):
@@ -27,7 +33,7 @@ def test_the_model_case():
         request(i, f"/b.cgi?alt&{CHANCE.randrange(10**8, 10**9)}&000000000000", citation=Citation("a.pcap", i))
         for i in range(60)
     ]
-    t = align(samples, ("Host", "Referer", "User-Agent"))
+    t = aligned(samples, ("Host", "Referer", "User-Agent"))
     assert t.text == "GET /b.cgi?alt&{digit×9}&000000000000 HTTP/1.1"
     assert (t.samples, t.length_min, t.length_max) == (60, 117, 117)
     assert t.headers_present == ("Host", "Accept")
@@ -41,7 +47,7 @@ def test_the_model_case():
 
 
 def test_one_sample_is_a_guess_and_says_so():
-    t = align([request(1, "/b.cgi?alt&174642967&000000000000")])
+    t = aligned([request(1, "/b.cgi?alt&174642967&000000000000")])
     assert t.text == "GET /b.cgi?alt&{digit×9}&000000000000 HTTP/1.1"
     assert "guess" in t.note
 
@@ -55,14 +61,14 @@ def test_classes():
         )
         for i in range(40)
     ]
-    assert align(samples).text == (
+    assert aligned(samples).text == (
         "GET /s.php?t={timestamp}&n={counter digit×3}&h={hex×8}&to={target address}"
         "&me=130.216.54.131&w={lower×1-3}&q={dotted quad} HTTP/1.1"
     )
 
 
 def test_optional_parts_are_free():
-    t = align([request(i, ("/a?x=1", "/a?x=2&y=5", "/a?x=7")[i % 3]) for i in range(30)])
+    t = aligned([request(i, ("/a?x=1", "/a?x=2&y=5", "/a?x=7")[i % 3]) for i in range(30)])
     assert t.text.startswith("GET /a?x=")
     assert any(p.text.startswith("free{0,") for p in t.parts)
 
@@ -70,7 +76,7 @@ def test_optional_parts_are_free():
 def test_headers_that_come_sometimes_and_in_another_order():
     samples = [request(i, "/a", names=("Host", "Accept")) for i in range(10)]
     samples += [request(i, "/a", names=("Accept", "Host", "Cookie")) for i in range(10, 15)]
-    t = align(samples)
+    t = aligned(samples)
     assert set(t.headers_present) == {"Host", "Accept"}
     assert t.headers_sometimes == ("Cookie",)
     assert "order" in t.note
@@ -79,7 +85,7 @@ def test_headers_that_come_sometimes_and_in_another_order():
 def test_two_kinds_of_request():
     samples = [request(i, f"/b.cgi?alt&{10**8 + i * 7919}&0") for i in range(40)]
     samples += [request(i, "/images/logo.gif", names=("Host", "User-Agent", "Referer")) for i in range(10)]
-    t = align(samples)
+    t = aligned(samples)
     assert t.samples == 40
     assert "10 of 50" in t.note
     assert "logo.gif" in t.note
@@ -88,7 +94,7 @@ def test_two_kinds_of_request():
 def test_binary_payloads():
     body = b"\x04" + b"\x01" * 96 + b"\xdc\xc9"
     samples = [Sample(payload=body + bytes([i]) + b"Qh.dll", length=376, ts_ns=i) for i in range(6)]
-    t = align(samples)
+    t = aligned(samples)
     assert t.protocol == "payload"
     assert t.text == "|04||01|×96|DC C9|{byte×1}Qh.dll"
     assert (t.length_min, t.length_max) == (376, 376)
@@ -96,14 +102,14 @@ def test_binary_payloads():
 
 def test_text_payloads():
     samples = [Sample(payload=f"USER root{i}\r\n".encode(), length=12, ts_ns=i) for i in range(6)]
-    t = align(samples)
+    t = aligned(samples)
     assert not all(p.constant for p in t.parts)
     assert any(p.constant and p.text.startswith("USER ") for p in t.parts)
 
 
 def test_nothing():
     assert align([]) is None
-    assert align([Sample(payload=b"")]).text == ""
+    assert aligned([Sample(payload=b"")]).text == ""
 
 
 def test_show_bytes():

@@ -123,7 +123,7 @@ _KIND_OF_TEXT = {
 
 def trace(profile, without=None):
     """Synthetic observations that show every scored indicator of a profile, or all but one."""
-    texts = {name: [] for name in set(_KIND_OF_TEXT.values())}
+    texts: dict[str, list[Seen]] = {name: [] for name in set(_KIND_OF_TEXT.values())}
     services, contacts, measures = set(), set(), {}
     for n, i in enumerate(profile.indicators):
         if i.mark == "R" or i is without:
