@@ -3,7 +3,7 @@ Never here: opening, hashing, spilling or asking the time: the edges pass in wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,11 @@ from tracehound.packets.decode import DecodeState, decode
 from tracehound.packets.packet_table import packet_table
 
 if TYPE_CHECKING:
+    from tracehound.detectors.catalog import Ask, Catalog
+    from tracehound.enrich.access import ProviderKinds
+    from tracehound.enrich.networks import AddressTable
+    from tracehound.findings.model import EvidenceItem, QualityItem, Verdict
+    from tracehound.profiles.profile import Profile
     from tracehound.protocols.transactions import Transactions
 
 Add = Callable[[str, pa.Table], None]
@@ -125,3 +130,72 @@ def build_tables(batches: Iterable[RawBatch], wanted: Wanted, add: Add, overlap:
     _emit_flows(run)
     return run
 
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What the program knows before it sees any evidence: loaded by the edge, passed in as values."""
+
+    catalog: Catalog
+    profiles: tuple[Profile, ...]
+    addresses: AddressTable
+    kinds: ProviderKinds
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the officer asks beside "who behaves strangely?".
+
+    host   only this host
+    home   home networks as given; empty = infer them from the evidence"""
+
+    host: str | None = None
+    home: tuple[str, ...] = ()
+
+
+def investigate(
+    ask: Ask,
+    register: Callable[[str, pa.Table], None],
+    knowledge: Knowledge,
+    question: Question,
+    *,
+    evidence: Sequence[EvidenceItem],
+    quality_items: Sequence[QualityItem],
+    version: str,
+    synthetic: str = "",
+) -> Verdict:
+    """The verdict over tables that `ask` reaches. `register` makes a further table available to `ask`."""
+    from tracehound.enrich.addresses import address_rows
+    from tracehound.enrich.home import given, infer_home
+    from tracehound.enrich.names import names
+    from tracehound.findings import targets, verdict
+    from tracehound.findings.model import Probing, TargetSummary
+    from tracehound.findings.probes import Probes
+
+    if question.home:
+        home, why = given(question.home), "given by --home"
+    else:
+        home, why = infer_home(ask)
+    addresses = address_rows(ask, knowledge.addresses, knowledge.kinds, home, names(ask))
+    register("addresses", addresses)
+
+    def targets_of(probing: Probing, probes: Probes, _ask: Ask) -> TargetSummary:
+        counted = np.bincount(probes.target, minlength=len(probes.targets))
+        return targets.summarise(
+            [targets.Target(a, int(n) * probes.stride) for a, n in zip(probes.targets, counted, strict=True) if n],
+            addresses,
+            own=probing.host,
+            table_date=knowledge.addresses.date,
+            evidence_start_ns=probing.start_ns,
+            kind_reasons=knowledge.kinds.reasons,
+            order=probing.order,
+            revisits=probing.revisits,
+        )
+
+    run = verdict.Run(
+        evidence=tuple(evidence), quality=tuple(quality_items), home_networks=home, home_reason=why,
+        version=version, synthetic=synthetic,
+    )  # fmt: skip
+    return verdict.judge(
+        ask, knowledge.catalog, run, host=question.host, profiles=knowledge.profiles, targets_of=targets_of
+    )

@@ -1,0 +1,63 @@
+"""In: a folder. Out: the worked example's evidence written there, and its investigation. Never here: packets (demo/)."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from tracehound.cli import investigate, options
+from tracehound.edges.investigation import verdict_of
+from tracehound.edges.progress import progress_line
+from tracehound.edges.reading import read
+from tracehound.errors import UsageError
+
+SUMMARY: Final = (
+    "Write the worked example's evidence (a synthetic reconstruction of the Frethem host of August 2002, with a campus of "
+    "ordinary hosts) and investigate it."
+)
+
+
+def main(argv: list[str]) -> int:
+    """`tracehound demo`."""
+    p = options.parser("demo", SUMMARY)
+    p.add_argument("folder", nargs="?", default="tracehound-demo", metavar="DIR", help="where to write (default: %(default)s)")
+    p.add_argument("-q", "--quiet", action="store_true", help="no progress and no notes on standard error")
+    investigate.add_answers(p)
+    args = p.parse_args(argv)
+    folder = Path(args.folder)
+    path = _write(folder, quiet=args.quiet)
+    if args.report is None:
+        args.report = str(folder / "report.html")
+    began = time.monotonic()
+    with progress_line(quiet=args.quiet) as progress:
+        reading = read([str(path)], hashes=True, progress=progress)
+    with reading:
+        investigate.answer(args, verdict_of(reading))
+    if not args.quiet:
+        print(f"investigated in {time.monotonic() - began:.1f} s; evidence: {path}", file=sys.stderr)
+        print(f"look closer: tracehound http {path} --where \"src = '130.216.54.131'\"", file=sys.stderr)
+    return 0
+
+
+def _write(folder: Path, *, quiet: bool) -> Path:
+    from tracehound.demo.model_case import FILE_NAME, evidence
+
+    path = folder / FILE_NAME
+    if path.exists():
+        return path
+    if not quiet:
+        print(f"writing {path} (synthetic; about 25 MB, some seconds) ...", file=sys.stderr, flush=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as out:
+            for chunk in evidence():
+                out.write(chunk)
+        part.replace(path)
+    except OSError as problem:
+        raise UsageError(f"cannot write {path}: {problem.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
+    return path
