@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from tracehound.detectors.catalog import Ask
@@ -76,8 +77,8 @@ def clean(name: str) -> str | None:
     return stripped
 
 
-def names(ask: Ask) -> dict[str, Name]:
-    """Address -> its name with the source: ptr, capture_notes, dns or http_host."""
+def names(ask: Ask, available: Collection[str] = ("dns", "http", "capture_notes")) -> dict[str, Name]:
+    """Address -> its name with the source: ptr, capture_notes, dns or http_host. `available`: tables that there are."""
     found: dict[str, Name] = {}
 
     def add(address: str | None, name: str, source: str) -> None:
@@ -87,12 +88,16 @@ def names(ask: Ask) -> dict[str, Name]:
             found.setdefault(key, Name(tidy, source))
 
     most = {"most": MAX_NAMES}
-    for row in ask(_REVERSE, most).to_pylist():
-        add(reverse_address(row["address"]), row["name"], "ptr")
-    for row in ask(_NOTES, most).to_pylist():
-        add(row["address"], row["name"], "capture_notes")
-    for row in ask(_FORWARD, most).to_pylist():
-        add(row["address"], row["name"], "dns")
-    for row in ask(_HTTP, {**most, "hosts": MAX_HOSTS_OF_SERVER}).to_pylist():
-        add(row["address"], row["name"], "http_host")
+    if "dns" in available:
+        for row in ask(_REVERSE, most).to_pylist():
+            add(reverse_address(row["address"]), row["name"], "ptr")
+    if "capture_notes" in available:
+        for row in ask(_NOTES, most).to_pylist():
+            add(row["address"], row["name"], "capture_notes")
+    if "dns" in available:
+        for row in ask(_FORWARD, most).to_pylist():
+            add(row["address"], row["name"], "dns")
+    if "http" in available:
+        for row in ask(_HTTP, {**most, "hosts": MAX_HOSTS_OF_SERVER}).to_pylist():
+            add(row["address"], row["name"], "http_host")
     return found
