@@ -64,6 +64,7 @@ def test_ipv6():
 
 def test_group_traffic_tells_nothing_and_nothing_is_nothing():
     assert set(PRIVATE) <= set(home_of([flow("0.0.0.0", "255.255.255.255"), flow("fe80::1", "ff02::1")])[0])
+    assert home_of([flow("127.0.0.1", "127.0.0.1")])[0] == (*PRIVATE, "127.0.0.0/8")
     assert home_of([])[0] == PRIVATE
 
 

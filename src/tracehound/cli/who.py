@@ -13,14 +13,14 @@ from tracehound.cli import options
 from tracehound.edges.duck import Duck
 from tracehound.edges.packaged import address_table, provider_text
 from tracehound.edges.table_output import write_answer
-from tracehound.enrich.access import parse_kinds
-
-from tracehound.enrich.access import ProviderKinds
+from tracehound.enrich.access import ProviderKinds, parse_kinds
 from tracehound.enrich.addresses import describe
 from tracehound.enrich.networks import AddressTable, parse, special_use
 from tracehound.errors import UsageError
 
-SUMMARY: Final = "Say whose addresses are: network, AS number, provider and its kind, country. Offline, from the table that ships along."
+SUMMARY: Final = (
+    "Say whose addresses are: network, AS, provider, kind, country. Offline, from the table that ships along."
+)
 COLUMNS: Final = ("address", "network", "asn", "provider", "country", "provider_kind", "note")
 
 

@@ -84,11 +84,11 @@ def infer_home(ask: Ask) -> tuple[tuple[str, ...], str]:
     ends = _Ends(src, dst, _key(*src), _key(*dst), pairs["flows"].to_numpy().astype(np.int64), hops)
     ordinary = ~(contains(GROUPS + LOCAL, *dst) | contains(LOCAL, *src))
     if not ordinary.any():
+        local = tuple(b for b in LOCAL if (contains((b,), *src) | contains((b,), *dst)).any())
         return (
             *PRIVATE,
-            "169.254.0.0/16",
-            "fe80::/10",
-        ), "only link-local and group traffic; the private ranges are taken"
+            *local,
+        ), "only loopback, link-local and group traffic; the private ranges are taken with these"
     ends = ends.keep(ordinary)
     total = int(ends.flows.sum())
     home: list[str] = []
