@@ -10,6 +10,8 @@
 -- look-alikes: A host whose DNS is not in the evidence is judged by all DNS answers that are; where there is none at
 --   all, no target counts as named.
 -- parameter: alike = 3 (targets) fewest answering targets that were all sent one and the same size
+-- parameter: steady_visits = 5 (attempts) visits that make a target's one size no chance
+-- parameter: alike_share = 0.15 (share) or this share of the reached targets was sent that size
 -- parameter: dead_targets = 10 (targets) fewest dead targets of a service for its answered requests to be told apart by size
 -- tables: attempts
 -- optional: dns
@@ -45,19 +47,23 @@ pairs AS (
   FROM attempts
   GROUP BY src, dst, proto, dport),
 sizes AS (
-  SELECT src, proto, dport, request_min AS size, CAST(SUM(attempts) AS BIGINT) AS attempts
+  SELECT src, proto, dport, request_min AS size, COUNT(*) AS targets, CAST(SUM(attempts) AS BIGINT) AS attempts,
+         CAST(SUM(CASE WHEN attempts >= $steady_visits THEN 1 ELSE 0 END) AS BIGINT) AS steady
   FROM pairs
   WHERE proto = 6 AND answered > 0 AND request_min = request_max AND request_min > 0
   GROUP BY src, proto, dport, request_min
   HAVING COUNT(*) >= $alike),
-dead AS (
-  SELECT src, proto, dport
-  FROM pairs WHERE successes = 0 AND failures > 0
+fates AS (
+  SELECT src, proto, dport, SUM(CASE WHEN successes > 0 THEN 1 ELSE 0 END) AS reached,
+         SUM(CASE WHEN successes = 0 AND failures > 0 THEN 1 ELSE 0 END) AS dead
+  FROM pairs
+  WHERE proto = 6
   GROUP BY src, proto, dport
-  HAVING COUNT(*) >= $dead_targets),
+  HAVING SUM(CASE WHEN successes = 0 AND failures > 0 THEN 1 ELSE 0 END) >= $dead_targets),
 usual AS (
   SELECT s.src, s.proto, s.dport, ARG_MAX(s.size, s.attempts * 100000 - s.size) AS size
-  FROM sizes AS s JOIN dead AS d ON d.src = s.src AND d.proto = s.proto AND d.dport = s.dport
+  FROM sizes AS s JOIN fates AS f ON f.src = s.src AND f.proto = s.proto AND f.dport = s.dport
+  WHERE s.steady >= $alike OR s.targets >= $alike_share * f.reached
   GROUP BY s.src, s.proto, s.dport)
 SELECT p.*,
        CASE WHEN strpos(p.dst, ':') > 0

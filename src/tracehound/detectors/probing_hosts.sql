@@ -22,6 +22,7 @@
 -- parameter: revisit_targets = 10 (targets) dead targets revisited for the rule revisits
 -- parameter: mixed_targets = 20 (targets) fewest targets for the rules mixed, sweep and silence
 -- parameter: mixed_fail = 0.2 (share) lower share of never-reached targets for the rule mixed
+-- parameter: every_group = 0 (0 or 1) 1 shows every group with enough targets, also those that no rule can call probing
 -- parameter: ordered = 0.9 (share) steps in one direction that make an order
 -- tables: contacts
 -- cannot: tell a prober from a mail relay or crawler with dead targets where neither DNS nor successes are in the evidence
@@ -50,7 +51,12 @@ groups AS (
          MAX(options_max) AS options_max, MAX(CASE WHEN asks_dns THEN 1 ELSE 0 END) AS asks_dns
   FROM unnamed
   GROUP BY src, proto, dport
-  HAVING COUNT(*) >= $few_targets),
+  -- Only what a rule could call probing: enough failed, or the targets lie together, so that an order may show.
+  HAVING COUNT(*) >= $few_targets
+     AND (SUM(CASE WHEN successes = 0 THEN 1 ELSE 0 END) >= $mixed_fail * COUNT(*)
+          OR SUM(CASE WHEN successes = 0 AND attempts >= $revisit_attempts THEN 1 ELSE 0 END) >= $revisit_targets
+          OR (COUNT(*) >= $mixed_targets AND (proto IN (1, 58) OR COUNT(DISTINCT net) <= 0.5 * COUNT(*)))
+          OR $every_group = 1)),
 steps AS (
   SELECT u.src, u.proto, u.dport,
          u.first_ns - LAG(u.first_ns) OVER w AS gap_ns, u.address - LAG(u.address) OVER w AS step

@@ -10,7 +10,7 @@
 -- parameter: from_ns = 0 (ns) transfers that ended at or after this time
 -- parameter: to_ns = 9223372036854775807 (ns) transfers that began before this time
 -- parameter: max_rows = 50000 (rows) latest transfers returned
--- tables: flows
+-- tables: flows, contacts
 -- optional: http
 -- cannot: see what came by disk, by mail read elsewhere, or before the evidence begins; encrypted content shows its size only
 -- source: candidate causes after King, Chen, Backtracking Intrusions, SOSP 2003
@@ -25,11 +25,11 @@ WITH mine AS (
 peers AS (
   SELECT DISTINCT CASE WHEN src = $host THEN dst ELSE src END AS peer FROM mine),
 known AS (
-  SELECT f.dst AS peer, COUNT(DISTINCT f.src) AS hosts
-  FROM flows AS f JOIN peers AS p ON p.peer = f.dst GROUP BY f.dst),
+  SELECT c.dst AS peer, COUNT(DISTINCT c.src) AS hosts
+  FROM contacts AS c JOIN peers AS p ON p.peer = c.dst GROUP BY c.dst),
 met AS (
-  SELECT CASE WHEN src = $host THEN dst ELSE src END AS peer, MIN(epoch_ns(start)) AS met_ns
-  FROM flows WHERE src = $host OR dst = $host GROUP BY 1),
+  SELECT CASE WHEN src = $host THEN dst ELSE src END AS peer, MIN(first_ns) AS met_ns
+  FROM contacts WHERE src = $host OR dst = $host GROUP BY 1),
 web AS (
   SELECT h.txn_id, h.flow_id, COALESCE(epoch_ns(h.response_ts), epoch_ns(h.ts)) AS ts_ns, epoch_ns(h.end_ts) AS end_ns,
          h.method, h.uri, h.host, CAST(h.status AS INTEGER) AS status, h.content_type, h.response_bytes, h.body_sha256,

@@ -14,6 +14,7 @@
 -- parameter: pd = 0.99 (probability) wanted detection rate
 -- parameter: pf = 0.01 (probability) accepted false alarm rate
 -- parameter: min_contacts = 4 (first contacts) fewest first contacts of a group that is looked at
+-- parameter: hosts = all (addresses) sources to look at, as text with a comma before and after each, or all
 -- tables: contacts
 -- cannot: use UDP silence, which is neither success nor failure
 -- source: Jung, Paxson, Berger, Balakrishnan, Fast Portscan Detection Using Sequential Hypothesis Testing, IEEE S&P 2004;
@@ -21,7 +22,7 @@
 -- technique: T1046
 WITH eligible AS (
   SELECT src, proto, dport FROM contacts
-  WHERE NOT wanted AND first_class <> 'neutral'
+  WHERE NOT wanted AND first_class <> 'neutral' AND ($hosts = 'all' OR strpos($hosts, ',' || src || ',') > 0)
   GROUP BY src, proto, dport HAVING COUNT(*) >= $min_contacts),
 steps AS (
   SELECT c.src, c.proto, c.dport, c.dst, c.first_ns, c.first_flow_id,

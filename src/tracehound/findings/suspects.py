@@ -139,6 +139,10 @@ def explained(row: Row, role: Row | None, outage: Row | None) -> Innocent | None
     return None
 
 
+def _clients(n: int, what: str) -> str:
+    return f", {count(n, 'client')} {what}" if n else ""
+
+
 def _looked(row: Row) -> str:
     return f"{service(row['proto'], row['dport'])} on {count(row['targets'], 'target')}"
 
@@ -184,8 +188,7 @@ def _resolver_service(row: Row, role: Row | None, _outage: Row | None) -> Innoce
             host=row["src"],
             looked_like=f"a host that probes {_looked(row)}",
             reason=(
-                f"name server: {row['reached']:,} of {row['targets']:,} servers answered it, "
-                f"{count(clients, 'client')} asked it"
+                f"name server: {row['reached']:,} of {row['targets']:,} servers answered it{_clients(clients, 'asked it')}"
             ),
             figures=(("servers answered", percent(row["reached"] / row["targets"])), ("clients", f"{clients:,}")),
         )
@@ -201,7 +204,7 @@ def _mail_service(row: Row, role: Row | None, _outage: Row | None) -> Innocent |
         return Innocent(
             host=row["src"],
             looked_like=f"a host that probes {_looked(row)}",
-            reason=f"mail server: {percent(share)} of the exchangers took its mail, {count(clients, 'client')} brought it mail",
+            reason=f"mail server: {percent(share)} of the exchangers took its mail{_clients(clients, 'brought it mail')}",
             figures=(("exchangers answered", percent(share)), ("clients", f"{clients:,}")),
         )
     return None
@@ -277,8 +280,8 @@ def _mail(role: Row) -> Innocent | None:
         host=role["src"],
         looked_like=f"a host that probes TCP port 25 (SMTP) on {count(role['mail_pairs'], 'target')}",
         reason=(
-            f"mail server: {percent(share)} of the exchangers took its mail, "
-            f"{count(role['mail_clients'], 'client')} brought it mail"
+            f"mail server: {percent(share)} of the exchangers took its mail"
+            f"{_clients(role['mail_clients'], 'brought it mail')}"
         ),
         figures=(("exchangers answered", percent(share)), ("looked up by name", f"{role['named']:,}")),
     )
@@ -290,7 +293,7 @@ def _resolver(role: Row) -> Innocent | None:
     return Innocent(
         host=role["src"],
         looked_like=f"a host that probes DNS on {count(role['dns_pairs'], 'target')}",
-        reason=f"name server: {role['dns_reached']:,} servers answered it, {count(role['dns_clients'], 'client')} asked it",
+        reason=f"name server: {role['dns_reached']:,} servers answered it{_clients(role['dns_clients'], 'asked it')}",
         figures=(
             ("servers answered", percent(role["dns_reached"] / role["dns_pairs"])),
             ("clients", f"{role['dns_clients']:,}"),

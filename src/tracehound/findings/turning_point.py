@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -78,17 +78,18 @@ def turning_points(
     evidence_from_ns: int,
     evidence_to_ns: int,
     activity: Row | None,
-    transfers: Sequence[Row],
+    transfers: Callable[[], Sequence[Row]],
     probe_flows: frozenset[int],
     hosts: int,
     citer: Citer,
 ) -> tuple[TurningPoint, ...]:
-    """Begin and stop of the probing; at the edge of the evidence nothing is known about a change."""
+    """Begin and stop of the probing; at the edge of the evidence nothing is known about a change, and the transfers are not
+    even asked for."""
     starts = probes.start_ns
     first, last = int(starts[0]), int(starts[-1])
-    judged = judge_transfers(transfers, probe_flows, hosts)
     began_at_edge, began_why = at_edge(probes, first - evidence_from_ns)
     stopped_at_edge, stopped_why = at_edge(probes, evidence_to_ns - last)
+    judged = [] if began_at_edge and stopped_at_edge else judge_transfers(transfers(), probe_flows, hosts)
     before = None if activity is None else activity["last_before_ns"]
     after = None if activity is None else activity["first_after_ns"]
     began_statement = (

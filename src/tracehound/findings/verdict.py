@@ -47,6 +47,8 @@ MAX_PROBING: Final = 20
 MAX_EXTERNAL: Final = 10
 """Outside scanners described in full; the others are counted."""
 MAX_INNOCENTS: Final = 20
+MAX_LISTED: Final = 200
+"""Hosts that a query is narrowed to by name."""
 ONE_SIDED_SHARE: Final = 0.5
 """Share of conversations of which only one direction is in the evidence, from which on failures are not believed."""
 BINS_NS: Final = tuple(
@@ -109,12 +111,14 @@ def judge(
         innocents: list[Innocent] = []
         unanswerable.append(("Which hosts probe others?", one_sided))
     else:
+        services = answer("probing_hosts")
+        walkers = sorted({r["src"] for r in services if r["rule"] is not None})
         suspects, innocents = choose(
             Answers(
-                services=answer("probing_hosts"),
+                services=services,
                 verticals=answer("vertical_scans"),
                 blocks=answer("block_scans"),
-                walks=answer("trw"),
+                walks=answer("trw", hosts=_listed(walkers)) if walkers else [],
                 roles=answer("host_roles"),
                 outages=answer("outages"),
             ),
@@ -157,6 +161,11 @@ def judge(
             "external_scanners": len({s.host for s in outside}),
         },
     )
+
+
+def _listed(hosts: Sequence[str]) -> str:
+    """Hosts as the detectors take them; so many that a list would not help: all."""
+    return f",{','.join(hosts)}," if len(hosts) <= MAX_LISTED else "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,13 +316,12 @@ def _answers(
 def _turning_points(view: _View, suspect: Suspect, probes: Probes) -> tuple[TurningPoint, ...]:
     first, last = int(probes.start_ns[0]), int(probes.start_ns[-1])
     activity = view.answer("host_activity", host=suspect.host, from_ns=first, to_ns=last)[0]
-    transfers = view.answer("transfers", host=suspect.host)
     return turning_points(
         probes,
         evidence_from_ns=view.health["first_ns"],
         evidence_to_ns=view.health["last_ns"],
         activity=activity,
-        transfers=transfers,
+        transfers=lambda: view.answer("transfers", host=suspect.host),
         probe_flows=frozenset(probes.flow_id.tolist()),
         hosts=view.hosts,
         citer=view.citer,
