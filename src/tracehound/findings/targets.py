@@ -9,13 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tracehound.detectors.catalog import Ask
-from tracehound.findings.model import Probing, TargetGroup, TargetSummary
-from tracehound.findings.probes import Probes
+from tracehound.findings.model import TargetGroup, TargetSummary
 
 MOST_GROUPS: Final = 20
 MOST_NAMED: Final = 20
@@ -23,7 +20,6 @@ OLD_DAYS: Final = 2 * 365
 """Address blocks change hands: beyond two years between evidence and table the providers are those of today."""
 CLUSTERED_SHARE: Final = 0.5
 UNKNOWN: Final = "unknown"
-_ROWS: Final = "SELECT * FROM addresses WHERE list_contains($addresses, CAST(address AS VARCHAR))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,29 +173,4 @@ def summarise(
         revisits=revisits,
         table_date=shown_date,
         named=tuple(sorted(set(named))[:MOST_NAMED]),
-    )
-
-
-def from_probes(
-    probing: Probing,
-    probes: Probes,
-    ask: Ask,
-    *,
-    table_date: str = "",
-    kind_reasons: Mapping[str, str] | None = None,
-) -> TargetSummary:
-    """The summary for one suspect, asked of the table `addresses`: what verdict.TargetsOf wants once date and reasons are
-    bound (functools.partial)."""
-    attempts = np.bincount(probes.target, minlength=len(probes.targets)) * probes.stride
-    targets = [Target(address, int(n)) for address, n in zip(probes.targets, attempts.tolist(), strict=True)]
-    rows = ask(_ROWS, {"addresses": list(probes.targets)})
-    return summarise(
-        targets,
-        rows,
-        own=probing.host,
-        table_date=table_date,
-        evidence_start_ns=probing.start_ns,
-        kind_reasons=kind_reasons,
-        order=probing.order,
-        revisits=probing.revisits,
     )
