@@ -71,9 +71,9 @@ def _spread(targets: Sequence[Target], own: str) -> str:
     elif most / n >= CLUSTERED_SHARE:
         word = f"clustered: {most / n:.0%} of {n} targets lie in {largest}"
     elif len(sixteens) >= 0.5 * n:
-        word = f"spread: {n} targets in {len(eights)} blocks of size /8 and {len(sixteens)} of size /16"
+        word = f"spread: {n} targets in {len(sixteens)} networks of size /16 ({len(eights)} of size /8)"
     else:
-        word = f"in groups: {n} targets in {len(sixteens)} blocks of size /16, most in {largest} ({most / n:.0%})"
+        word = f"in groups: {n} targets in {len(sixteens)} networks of size /16, most in {largest} ({most / n:.0%})"
     if own:
         near = sum(_block(t.address, 2) == _block(own, 2) for t in targets)
         wide = sum(_block(t.address, 1) == _block(own, 1) for t in targets)
