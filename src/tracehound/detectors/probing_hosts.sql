@@ -28,11 +28,21 @@
 -- cannot: tell a prober from a mail relay or crawler with dead targets where neither DNS nor successes are in the evidence
 -- source: Jung et al., IEEE S&P 2004; Wilson, JASA 1927; whole-evidence features after Zeek scan.zeek, Slips and RITA
 -- technique: T1046
-WITH unnamed AS (
-  SELECT *, CASE WHEN strpos(dst, ':') > 0 THEN NULL ELSE
-              CAST(split_part(dst, '.', 1) AS BIGINT) * 16777216 + CAST(split_part(dst, '.', 2) AS BIGINT) * 65536
-              + CAST(split_part(dst, '.', 3) AS BIGINT) * 256 + CAST(split_part(dst, '.', 4) AS BIGINT) END AS address
-  FROM contacts WHERE NOT wanted),
+WITH likely AS (
+  SELECT src, proto, dport
+  FROM contacts WHERE NOT wanted
+  GROUP BY src, proto, dport
+  HAVING COUNT(*) >= $few_targets
+     AND (SUM(CASE WHEN successes = 0 THEN 1 ELSE 0 END) >= $mixed_fail * COUNT(*)
+          OR SUM(CASE WHEN successes = 0 AND attempts >= $revisit_attempts THEN 1 ELSE 0 END) >= $revisit_targets
+          OR COUNT(*) >= $mixed_targets OR $every_group = 1)),
+unnamed AS (
+  SELECT c.*, CASE WHEN strpos(c.dst, ':') > 0 THEN NULL ELSE
+              CAST(split_part(c.dst, '.', 1) AS BIGINT) * 16777216 + CAST(split_part(c.dst, '.', 2) AS BIGINT) * 65536
+              + CAST(split_part(c.dst, '.', 3) AS BIGINT) * 256 + CAST(split_part(c.dst, '.', 4) AS BIGINT) END AS address
+  FROM contacts AS c
+  JOIN likely AS k ON k.src = c.src AND k.proto = c.proto AND k.dport = c.dport
+  WHERE NOT c.wanted),
 groups AS (
   SELECT src, proto, dport, COUNT(*) AS targets,
          CAST(SUM(CASE WHEN successes = 0 AND failures > 0 THEN 1 ELSE 0 END) AS BIGINT) AS dead,
