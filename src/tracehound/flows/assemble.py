@@ -279,9 +279,6 @@ def acknowledged(f: Rows, k: int, side: int, ack_rel: int) -> None:
         if end <= 2 and f[k, PARTIAL_START]:
             continue
         peer = 1 - side
-        if begin <= 1 and (f[k, FINS] or f[k, FINS + 1] or f[k, SEEN] & _H_RST or f[k, SEEN + 1] & _H_RST):
-            # Nothing was ever seen from this side and the connection is ending: sequence numbers prove nothing.
-            continue
         if closely(f, k, side, peer):
             f[k, MISSED] += end - begin
             f[k, GAPS + side] += 1
@@ -309,11 +306,16 @@ def choose_originator(f: Rows, k: int, flags: int) -> None:
         if flags & SYN and not flags & ACK:
             f[k, REASON] = 1
             return
-        src, dst = SERVER_PORTS[0, f[k, PORT]], SERVER_PORTS[0, f[k, PORT + 1]]
-        # Both plausible: flip only if this is no SYN-ACK (a stealth scan would be turned round) and the lower port is src.
-        flip = src and (not dst or (not flags & SYN and f[k, PORT] < f[k, PORT + 1]))
-        if flip:
-            f[k, REASON] = 2 if flags & SYN else 3
+        if flags & SYN:
+            # Zeek lets the ports decide here too; but nobody sends a SYN-ACK to begin a conversation, except stealth scans,
+            # which are rarer than captures that lack the SYN.
+            flip = True
+            f[k, REASON] = 2
+        else:
+            src, dst = SERVER_PORTS[0, f[k, PORT]], SERVER_PORTS[0, f[k, PORT + 1]]
+            flip = src and (not dst or f[k, PORT] < f[k, PORT + 1])
+            if flip:
+                f[k, REASON] = 3
     elif f[k, PROTO] == 17:
         flip = SERVER_PORTS[1, f[k, PORT]] and not SERVER_PORTS[1, f[k, PORT + 1]]
         if flip:
@@ -454,8 +456,8 @@ def move_state(f: Rows, k: int, side: int, flags: int, seq: int, length: int) ->
 
 
 @kernel
-def tcp_packet(f: Rows, k: int, side: int, flags: int, seq: int, ack: int, window: int, length: int) -> None:
-    """Move one TCP flow by one packet."""
+def tcp_packet(f: Rows, k: int, side: int, flags: int, seq: int, ack: int, window: int, length: int, whole: bool) -> None:
+    """Move one TCP flow by one packet; `whole`: all of its payload was captured."""
     peer = 1 - side
     # RFC 9293 3.4: SYN and FIN take one sequence number each; the payload of a RST is no part of the stream.
     seg_len = (0 if flags & RST else length) + (1 if flags & SYN else 0) + (1 if flags & FIN else 0)
@@ -517,7 +519,7 @@ def tcp_packet(f: Rows, k: int, side: int, flags: int, seq: int, ack: int, windo
     close = move_state(f, k, side, flags, seq, length)
     if flags & ACK:
         acknowledged(f, k, peer, ack_rel)
-    if length > 0 and not flags & RST and rel >= 0:
+    if length > 0 and whole and not flags & RST and rel >= 0:
         begin = rel + (1 if flags & SYN else 0)
         deliver(f, k, side, begin, begin + length)
     if close:
@@ -707,7 +709,8 @@ def assemble_packets(
                         f[k, SYN_WINDOW] = p.window[i]
                         f[k, SYN_OPTIONS] = p.option_len[i]
                     f[k, SYNS] += 1
-            tcp_packet(f, k, side, flags, seq, np.int64(p.ack[i]), np.int64(p.window[i]), length)
+            whole = p.payload_caplen[i] >= p.payload_len[i]
+            tcp_packet(f, k, side, flags, seq, np.int64(p.ack[i]), np.int64(p.window[i]), length, whole)
         else:
             f[k, PAYLOAD + side] += length
             if proto == 17:

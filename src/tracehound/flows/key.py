@@ -67,7 +67,7 @@ def end_hash(hi: int, lo: int, port: int) -> np.uint64:
 @kernel
 def flow_hash(src_hi: int, src_lo: int, sport: int, dst_hi: int, dst_lo: int, dport: int, proto: int) -> int:
     """32 bits that are the same for both directions of a flow. Addresses are 64-bit halves as int64."""
-    both = end_hash(src_hi, src_lo, sport) + end_hash(dst_hi, dst_lo, dport) + np.uint64(proto)
+    both = np.uint64(end_hash(src_hi, src_lo, sport)) + np.uint64(end_hash(dst_hi, dst_lo, dport)) + np.uint64(proto)
     return np.int64((both ^ both >> np.uint64(32)) & np.uint64(0xFFFFFFFF))
 
 
