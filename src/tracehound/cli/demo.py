@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int:
     p.add_argument("folder", nargs="?", default="tracehound-demo", metavar="DIR", help="where to write (default: %(default)s)")
     p.add_argument("-q", "--quiet", action="store_true", help="no progress and no notes on standard error")
     investigate.add_answers(p)
-    args = p.parse_args(argv)
+    args = p.parse_intermixed_args(argv)
     folder = Path(args.folder)
     path = _write(folder, quiet=args.quiet)
     if args.report is None:

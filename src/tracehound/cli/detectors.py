@@ -16,7 +16,7 @@ def main(argv: list[str]) -> int:
     """`tracehound detectors`."""
     p = options.parser("detectors", SUMMARY)
     p.add_argument("detector", nargs="?", help="print this detector's page and query")
-    args = p.parse_args(argv)
+    args = p.parse_intermixed_args(argv)
     pages = {name.removesuffix(".sql"): text for name, text in sorted(detector_pages().items())}
     if args.detector is None:
         for name, text in pages.items():

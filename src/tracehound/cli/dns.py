@@ -27,6 +27,6 @@ def main(argv: list[str]) -> int:
     p = options.parser("dns", SUMMARY)
     options.add_evidence(p)
     options.add_output(p)
-    args = p.parse_args(argv)
+    args = p.parse_intermixed_args(argv)
     with options.reading_of(args, transactions=True) as reading:
         return options.print_table(args, reading, _SQL, key="txn_id", terminal_columns=_TERMINAL, zeek=("dns", _ZEEK))

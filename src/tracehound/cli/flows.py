@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     options.add_evidence(p)
     options.add_output(p)
     p.add_argument("--no-service", action="store_true", help="do not look at payload (column service stays empty; faster)")
-    args = p.parse_args(argv)
+    args = p.parse_intermixed_args(argv)
     with options.reading_of(args, transactions=not args.no_service) as reading:
         return options.print_table(
             args, reading, _SQL, key="flow_id", terminal_columns=_TERMINAL, zeek=("conn", _ZEEK)

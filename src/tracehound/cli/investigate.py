@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
         "--home", metavar="NET", action="append", default=[], help="a home network (CIDR); may be repeated; inferred otherwise"
     )
     add_answers(p)
-    args = p.parse_args(argv)
+    args = p.parse_intermixed_args(argv)
     _check_host(args.host)
     with options.reading_of(args, transactions=True, hashes=True) as reading:
         verdict = verdict_of(reading, Question(args.host, tuple(args.home)))

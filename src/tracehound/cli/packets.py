@@ -19,6 +19,6 @@ def main(argv: list[str]) -> int:
     p = options.parser("packets", SUMMARY)
     options.add_evidence(p)
     options.add_output(p)
-    args = p.parse_args(argv)
+    args = p.parse_intermixed_args(argv)
     with options.reading_of(args, packets=True) as reading:
         return options.print_table(args, reading, _SQL, key="packet_id", terminal_columns=_TERMINAL, zeek=None)

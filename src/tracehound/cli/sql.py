@@ -19,7 +19,7 @@ def main(argv: list[str]) -> int:
     options.add_evidence(p)
     p.add_argument("-c", "--command", metavar="SQL", help="the statement (default: the last argument if it is not a file)")
     options.add_format(p)
-    args = p.parse_args(argv)
+    args = p.parse_intermixed_args(argv)
     statement = args.command
     if statement is None and len(args.evidence) > 1 and " " in args.evidence[-1].strip():
         # tracehound sql FILE... "SELECT ...": a statement has spaces and a verb in front; a file so named can use -c.

@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
         "addresses", nargs="+", metavar="ADDR", help="IPv4 or IPv6 address; - reads one a line from standard input"
     )
     options.add_format(p)
-    args = p.parse_args(argv)
+    args = p.parse_intermixed_args(argv)
     wanted = [a for arg in args.addresses for a in (sys.stdin.read().split() if arg == "-" else [arg])]
     table = address_table()
     rows = who_rows(wanted, table, parse_kinds(provider_text()))
