@@ -1,5 +1,7 @@
 """Pages are parsed strictly, queries are composed, and every query can be carried to another SQL engine."""
 
+from typing import Any
+
 import pyarrow as pa
 import pytest
 import sqlglot
@@ -119,7 +121,7 @@ def test_pages_are_in_the_package():
 # -- attempts and contacts ------------------------------------------------------------------------------------------------
 
 
-def attempts(e: Evidence, **more) -> list[dict]:
+def attempts(e: Evidence, **more) -> Any:
     with e.duck() as duck:
         return detectors().run("attempts", duck.ask, **more).to_pylist()
 
@@ -154,7 +156,7 @@ def test_classes():
     e.udp(T0 + 4, "10.0.0.5", "24.1.1.5", 99, outcome="unreachable")
     e.ping(T0 + 5, "10.0.0.5", "24.1.1.6", answered=False)
     e.flow(T0 + 6, "10.0.0.5", "24.1.1.7", outcome="midstream", tcp_flags_src=41, tcp_flags_dst=20, pkts_dst=1)
-    left_out = [
+    left_out: list[dict[str, Any]] = [
         {"outcome": "one_sided"},
         {"outcome": "midstream", "tcp_flags_src": 24},
         {"outcome": "unanswered", "tcp_flags_src": 26},
@@ -200,7 +202,7 @@ def test_contacts_know_names_of_the_asker_only():
 # -- sequential test ------------------------------------------------------------------------------------------------------
 
 
-def walk(outcomes: str, **more) -> dict:
+def walk(outcomes: str, **more) -> Any:
     e = Evidence()
     for n, letter in enumerate(outcomes):
         (e.unanswered if letter == "F" else e.answered)(T0 + n * S, "10.0.0.5", f"24.1.{n // 250}.{n % 250 + 1}")

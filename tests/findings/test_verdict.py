@@ -1,9 +1,11 @@
 """Whole verdicts over made-up evidence: every kind of prober is named, every look-alike is let go."""
 
+from typing import Any
+
 import pytest
 
 from tests.findings.scenario import DAY, HOUR, MINUTE, T0, Evidence, S, detectors
-from tracehound.findings.model import Verdict
+from tracehound.findings.model import Probing, Verdict
 from tracehound.findings.verdict import Run, judge
 
 HOST = "10.0.0.5"
@@ -15,11 +17,11 @@ def verdict(evidence: Evidence, *without: str, **more) -> Verdict:
 
 
 def accused(v: Verdict) -> list[str]:
-    return sorted({f.host for f in v.findings if f.kind == "probing_host"})
+    return sorted({f.host or "" for f in v.findings if f.kind == "probing_host"})
 
 
-def one(v: Verdict):
-    found = [f.probing for f in v.findings if f.kind == "probing_host"]
+def one(v: Verdict) -> Probing:
+    found = [f.probing for f in v.findings if f.kind == "probing_host" and f.probing is not None]
     assert len(found) == 1, [(p.host, p.service, p.shape) for p in found]
     return found[0]
 
@@ -148,7 +150,7 @@ def test_two_services_are_two_findings():
     e.probe(HOST, T0, T0 + 3 * HOUR, 2, dport=445)
     e.probe(HOST, T0, T0 + 3 * HOUR, 2, dport=139)
     v = verdict(e)
-    assert sorted(p.dport for p in v.probing) == [139, 445]
+    assert sorted(p.dport or 0 for p in v.probing) == [139, 445]
 
 
 def test_several_scanners_at_once():
@@ -178,7 +180,7 @@ def test_worm_in_its_own_network():
 def test_udp_scan_with_port_unreachable():
     e = Evidence()
     for n in range(60):
-        more = {"outcome": "unreachable", "icmp_type": 3, "icmp_code": 3} if n % 2 else {}
+        more: dict[str, Any] = {"outcome": "unreachable", "icmp_type": 3, "icmp_code": 3} if n % 2 else {}
         e.udp(T0 + n * 30 * S, HOST, f"10.0.4.{n + 1}", 161, sent=43, **more)
     p = one(verdict(e))
     assert (p.proto, p.dport) == (17, 161)

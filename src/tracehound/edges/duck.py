@@ -57,8 +57,8 @@ class Duck:
         files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in data)
         self._connection.execute(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM read_parquet([{files}])')
 
-    def register_text_only_paths(self, paths: Sequence[str | Path]) -> None:
-        """Keep these files readable after `lock`."""
+    def allow_files(self, paths: Sequence[str | Path]) -> None:
+        """Keep these files readable after `lock` (those in the work folder are readable anyway)."""
         listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
         self._connection.execute(f"SET allowed_paths = [{listed}]")
 
