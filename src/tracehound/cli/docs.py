@@ -164,7 +164,7 @@ def verb_parser(verb: str) -> argparse.ArgumentParser:
 
 
 def _option(action: argparse.Action) -> tuple[str, str]:
-    value = "" if action.nargs == 0 else str(action.metavar or ",".join(map(str, action.choices or ())) or action.dest.upper())
+    value = "" if action.nargs == 0 else str(action.metavar or "|".join(map(str, action.choices or ())) or action.dest.upper())
     names = ", ".join(action.option_strings)
     spelled = f"`{names} {value}`" if names and value else f"`{names or value}`"
     said = (action.help or "") % {**vars(action), "prog": "tracehound"}

@@ -1,0 +1,103 @@
+"""In: a small capture with a little of everything. Out: every table that the program builds has exactly the columns, types
+and nullability that tables.py promises. Never here: whether the values are right (the tests of each stage)."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from tests.wire import Wire, dns_query, dns_response
+from tracehound import tables
+from tracehound.edges.investigation import verdict_of
+from tracehound.edges.reading import read
+from tracehound.pipeline import Wanted
+
+
+
+@pytest.fixture(scope="module")
+def reading(tmp_path_factory):
+    wire = Wire()
+    client, server, resolver = wire.host("10.1.0.5"), wire.host("192.0.2.80"), wire.host("10.1.0.1")
+    name = "www.example"
+    answered = dns_response(7, name, answers=(server.address,))
+    client.exchange(resolver, 53, dns_query(7, name), answered, 1.0)
+    talk = client.connect(server, 80, 2.0).send(b"GET / HTTP/1.1\r\nHost: www.example\r\n\r\n")
+    talk.reply(b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi").close()
+    client.connect(server, 25, 3.0).reply(b"220 ready\r\n").close()
+    client.ping(server, 4.0, 1, 1, b"abcdefgh", answered=True)
+    client.port_unreachable(server, 161, b"x" * 20, 5.0)
+    for i in range(1, 60):
+        client.unanswered(wire.host(f"198.51.100.{i}"), 445, 10.0 + i * 10)
+    v6, other = wire.host("2001:db8::5"), wire.host("2001:db8::80")
+    v6.connect(other, 80, 700.0).send(b"GET /6 HTTP/1.0\r\n\r\n").reply(b"HTTP/1.0 404 Not Found\r\n\r\n").close()
+    path = tmp_path_factory.mktemp("columns") / "small.pcap"
+    path.write_bytes(wire.pcap())
+    with read([str(path)], wanted=Wanted(packets=True), hashes=True) as reading:
+        verdict_of(reading)
+        yield reading
+
+
+BUILT = [name for name in tables.ALL if name != "findings"]
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_table_is_as_promised(reading, name):
+    table, promised = reading.table(name), tables.ALL[name]
+    assert table.schema.names == promised.names
+    assert [str(f.type) for f in table.schema] == [str(c.type) for c in promised.columns]
+    for column in promised.columns:
+        if not column.nullable:
+            assert table[column.name].null_count == 0, f"{name}.{column.name} is null somewhere"
+    table.validate(full=True)
+
+
+@pytest.mark.parametrize("name", [n for n in BUILT if n not in ("capture_notes",)])
+def test_the_small_capture_fills_the_table(reading, name):
+    assert len(reading.table(name)) > 0
+
+
+def test_every_table_that_is_built_is_promised(reading):
+    assert set(reading.names()) <= set(tables.ALL)
+
+
+def plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def test_one_name_has_one_type():
+    seen: dict[str, dict[str, list[str]]] = {}
+    for table in tables.ALL.values():
+        for column in table.columns:
+            seen.setdefault(column.name, {}).setdefault(str(plain(column.type)), []).append(table.name)
+    assert {name: kinds for name, kinds in seen.items() if len(kinds) > 1} == {}
+
+
+def test_one_name_has_one_unit():
+    seen: dict[str, set[str]] = {}
+    for table in tables.ALL.values():
+        for column in table.columns:
+            seen.setdefault(column.name, set()).add(column.unit)
+    assert {name: units for name, units in seen.items() if len(units) > 1} == {}
+
+
+def test_every_pointer_leads_to_a_column():
+    for table in tables.ALL.values():
+        assert len(set(table.names)) == len(table.names)
+        for column in table.columns:
+            assert column.meaning
+            if column.upstream:
+                target, _, key = column.upstream.partition(".")
+                assert key in tables.ALL[target].names, f"{table.name}.{column.name} -> {column.upstream}"
+
+
+def test_pointers_of_the_small_capture_lead_somewhere(reading):
+    for table in tables.ALL.values():
+        for column in table.columns:
+            if not column.upstream or table.name not in BUILT:
+                continue
+            target, _, key = column.upstream.partition(".")
+            lost = reading.ask(
+                f'SELECT count(*) AS n FROM "{table.name}" a WHERE a."{column.name}" IS NOT NULL '
+                f'AND NOT EXISTS (SELECT 1 FROM "{target}" b WHERE b."{key}" = a."{column.name}")'
+            )
+            assert lost["n"].to_pylist() == [0], f"{table.name}.{column.name}"
