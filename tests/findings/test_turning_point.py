@@ -108,8 +108,10 @@ def test_what_came_in_before_the_beginning():
 
 
 def test_a_program_that_claims_to_be_a_sound():
-    assert contradicts("exe", "audio/x-midi")
+    assert contradicts("pe", "audio/x-midi")
     assert not contradicts("html", "text/html")
+    assert not contradicts("jpeg", "image/jpeg")
+    assert not contradicts("shell", "text/plain")
     assert not contradicts("", "audio/x-midi")
 
 
@@ -117,10 +119,12 @@ def test_a_program_that_claims_to_be_a_sound():
     ("status", "kind", "size", "word"),
     [
         (404, "html", 900, "error page"),
-        (500, "exe", 90_000, "error status, but its body is exe"),
-        (200, "exe", 5000, "payload: a program or archive"),
+        (500, "pe", 90_000, "error status, but its body is pe"),
+        (200, "pe", 5000, "payload: a program or script"),
+        (200, "zip", 5000, "payload: an archive"),
+        (200, "jpeg", 5000, "picture, sound, film or document"),
         (200, "html", 5000, "text or page, no error status"),
-        (200, "gif", 5000, "picture, sound or film"),
+        (200, "gif", 5000, "picture, sound, film or document"),
         (200, "data", 4096, "payload: neither error page nor text"),
         (200, "data", 0, "no body"),
     ],

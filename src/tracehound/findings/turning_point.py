@@ -22,6 +22,7 @@ from tracehound.findings.model import Candidate, TurningPoint
 from tracehound.findings.probes import Probes
 from tracehound.findings.statistics import fano, pelt
 from tracehound.findings.wording import S_NS, duration, moment, per_minute, size
+from tracehound.protocols.body_kind import EXECUTABLE_KINDS
 
 Row = Mapping[str, Any]
 
@@ -38,6 +39,7 @@ SURE_SILENT: Final = 7.0
 """Expected attempts in the silence from which on it is a stop and not a pause: e^-7 is one in a thousand."""
 
 W_EXECUTABLE: Final = 4.0
+W_ARCHIVE: Final = 2.0
 W_CONTRADICTION: Final = 4.0
 W_INBOUND: Final = 3.0
 W_PROBE_ANSWER: Final = 3.0
@@ -54,12 +56,39 @@ POPULAR_SHARE: Final = 0.2
 POPULAR_HOSTS: Final = 5
 W_EMPTY: Final = -1.0
 
-EXECUTABLE: Final = (
-    *("exe", "pe", "elf", "mach", "msdos", "mz", "script", "shell", "powershell", "vbs", "java", "jar", "cab", "msi"),
-    *("dll", "apk", "archive", "zip", "rar", "7z", "gzip"),
+ARCHIVES: Final = frozenset({"zip", "rar", "7z", "cab", "arj", "iso", "ole"})
+"""Wrappings that programs travel in; `ole` is also the old Office document and the MSI package."""
+PROGRAMS: Final = frozenset({"pe", "dos_exe", "elf", "macho", "class", "dex", "jar", "apk", "cab"})
+"""Kinds that no honest server declares as text, sound or picture."""
+TEXTUAL: Final = frozenset({"html", "text", "xml", "json", "css", "javascript", "pem"})
+MEDIA: Final = frozenset(
+    [
+        "gif",
+        "png",
+        "jpeg",
+        "bmp",
+        "ico",
+        "webp",
+        "tiff",
+        "svg",
+        "avi",
+        "wav",
+        "mp3",
+        "mp4",
+        "ogg",
+        "flac",
+        "midi",
+        "flv",
+        "asf",
+        "matroska",
+        "mpeg",
+        "woff",
+        "ttf",
+        "swf",
+        "pdf",
+    ]
 )
-TEXTUAL: Final = ("html", "text", "xml", "json", "css", "javascript")
-PICTURES: Final = ("gif", "jpeg", "jpg", "png", "image", "ico", "font", "audio", "video", "mpeg")
+"""Pictures, sound, film, fonts and documents: what pages consist of beside their text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +235,14 @@ def _judge(
     declared = (t["content_type"] or "").lower()
     n = t["size_bytes"] or 0
     status = t["status"]
-    executable = any(word in kind for word in EXECUTABLE)
+    executable = kind in EXECUTABLE_KINDS
     error = status is not None and status >= 400
     if executable:
         score += W_EXECUTABLE
-        reasons.append(f"delivered an executable or archive ({kind})")
+        reasons.append(f"delivered a program or script ({kind})")
+    elif kind in ARCHIVES:
+        score += W_ARCHIVE
+        reasons.append(f"delivered an archive ({kind})")
     if contradicts(kind, declared):
         score += W_CONTRADICTION
         reasons.append(f"declared as {declared}, but is {kind}")
@@ -238,7 +270,7 @@ def _judge(
     if n >= LARGE_BYTES:
         score += W_LARGE
         reasons.append(f"{size(n)}")
-    if status is not None and not error and n >= 256 and kind and not any(w in kind for w in (*TEXTUAL, *PICTURES)):
+    if status is not None and not error and n >= 256 and kind and kind not in TEXTUAL and kind not in MEDIA:
         score += W_OPAQUE
         reasons.append(f"a body that is neither text nor picture ({kind})")
     if error:
@@ -252,8 +284,7 @@ def contradicts(kind: str, declared: str) -> bool:
     """A declared type of text, sound or picture over content that is a program, or the other way round."""
     if not kind or not declared:
         return False
-    program = any(word in kind for word in ("exe", "pe32", "elf", "mach", "dll", "msdos"))
-    return program and declared.startswith(("audio/", "image/", "video/", "text/"))
+    return kind in PROGRAMS and declared.startswith(("audio/", "image/", "video/", "text/"))
 
 
 def judgement(t: Row) -> str:
@@ -266,17 +297,15 @@ def judgement(t: Row) -> str:
     if n == 0:
         return "no body"
     if status >= 400:
-        return (
-            "error page"
-            if n < 20_000 and (not kind or any(w in kind for w in TEXTUAL))
-            else f"error status, but its body is {kind}"
-        )
-    if any(w in kind for w in EXECUTABLE):
-        return "payload: a program or archive"
-    if any(w in kind for w in TEXTUAL):
+        return "error page" if n < 20_000 and (not kind or kind in TEXTUAL) else f"error status, but its body is {kind}"
+    if kind in EXECUTABLE_KINDS:
+        return "payload: a program or script"
+    if kind in ARCHIVES:
+        return "payload: an archive"
+    if kind in TEXTUAL:
         return "text or page, no error status"
-    if any(w in kind for w in PICTURES):
-        return "picture, sound or film"
+    if kind in MEDIA:
+        return "picture, sound, film or document"
     return "payload: neither error page nor text"
 
 
