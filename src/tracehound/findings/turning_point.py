@@ -62,7 +62,7 @@ PROGRAMS: Final = frozenset({"pe", "dos_exe", "elf", "macho", "class", "dex", "j
 """Kinds that no honest server declares as text, sound or picture."""
 TEXTUAL: Final = frozenset({"html", "text", "xml", "json", "css", "javascript", "pem"})
 MEDIA: Final = frozenset(
-    [
+    {
         "gif",
         "png",
         "jpeg",
@@ -79,14 +79,8 @@ MEDIA: Final = frozenset(
         "flac",
         "midi",
         "flv",
-        "asf",
-        "matroska",
-        "mpeg",
-        "woff",
-        "ttf",
-        "swf",
-        "pdf",
-    ]
+    }
+    | {"asf", "matroska", "mpeg", "woff", "ttf", "swf", "pdf"}
 )
 """Pictures, sound, film, fonts and documents: what pages consist of beside their text."""
 
