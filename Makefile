@@ -27,7 +27,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench.run
 
 docs: $(VENV)/.run
 	$(BIN)/python -m tracehound.cli.docs docs
