@@ -1,0 +1,327 @@
+"""In: DNS datagrams (batch columns) and DNS streams (bytes of a direction in order). Out: rows of table `dns`, each a query
+with its response, or whichever of them is in the evidence.
+Never here: the wire format of a message (dns_message.py), reassembly (streams/), or what a flow speaks (identify.py).
+
+A response belongs to the oldest query of its flow with the same id and question that went the other way. A query that is
+repeated is a row of its own. Where a message asks several questions (multicast DNS), each is a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import count
+from typing import Any, Final, cast
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tracehound.flows.assignment import Assignment
+from tracehound.limits import MAX_DNS_STREAM_BYTES, MAX_PENDING_QUERIES
+from tracehound.packets.addresses import address_text
+from tracehound.packets.batch import PacketBatch
+from tracehound.protocols.dns_message import HEADER_BYTES, Message, parse_message
+from tracehound.protocols.dns_registry import rcode_name, type_name
+from tracehound.protocols.identify import SERVICE_CODE, code_of
+from tracehound.tables import DNS
+
+DNS_PORT: Final = 53
+MDNS_PORT: Final = 5353
+_TCP, _UDP = 6, 17
+
+Row = list[Any]
+"""A row of table `dns`, in the order of its columns."""
+(
+    _TXN_ID, _FLOW_ID, _TS, _RESPONSE_TS, _SRC, _SPORT, _DST, _DPORT, _PROTO, _TRANS_ID, _OPCODE, _QUERY, _QTYPE, _QCLASS,
+    _RCODE, _AUTHORITATIVE, _TRUNCATED, _RECURSION_DESIRED, _RECURSION_AVAILABLE, _ANSWERS, _ANSWER_TYPES, _ANSWER_NAMES,
+    _ANSWER_TTLS, _QUERY_PACKET, _RESPONSE_PACKET, _NOTE,
+) = range(len(DNS.columns))  # fmt: skip
+
+Question = tuple[str, int, int]
+Waiting = tuple[Row, bool, Question | None]
+"""A query that waits: its row, whether the originator sent it, and its question with the name in lower case."""
+
+_text = lru_cache(maxsize=16_384)(address_text)
+
+
+class TcpDns:
+    """Splits one direction of a TCP stream into messages (RFC 1035 section 4.2.2: each behind its length in two bytes).
+
+    A message has the time and packet of the bytes with which it begins. `lost` is True once the boundaries are lost: after a
+    gap, or a length that no message has; nothing more comes out then."""
+
+    __slots__ = ("lost", "packet_id", "rest", "ts_ns")
+
+    def __init__(self) -> None:
+        self.rest = b""
+        self.ts_ns = 0
+        self.packet_id = 0
+        self.lost = False
+
+    def feed(self, data: bytes, ts_ns: int, packet_id: int) -> list[tuple[bytes, int, int]]:
+        """Add bytes in order; gives (message, ts_ns, packet_id) for each that is whole."""
+        if self.lost or not data:
+            return []
+        if not self.rest:
+            self.ts_ns, self.packet_id = ts_ns, packet_id
+        else:
+            data = self.rest + data
+        messages: list[tuple[bytes, int, int]] = []
+        at, end = 0, len(data)
+        while at + 2 <= end:
+            size = data[at] << 8 | data[at + 1]
+            if size < HEADER_BYTES:
+                self.lost = True
+                self.rest = b""
+                return messages
+            if at + 2 + size > end:
+                break
+            messages.append((data[at + 2 : at + 2 + size], self.ts_ns, self.packet_id))
+            self.ts_ns, self.packet_id = ts_ns, packet_id
+            at += 2 + size
+        self.rest = data[at:]
+        return messages
+
+
+def udp_messages(batch: PacketBatch, assignment: Assignment, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Rows of the batch that are DNS datagrams: of a flow identified as dns, or of one on port 53 that nothing else claims."""
+    rows = np.flatnonzero((batch.proto == _UDP) & (assignment.flow_id >= 0) & (batch.payload_caplen > 0))
+    code = code_of(codes, assignment.flow_id[rows])
+    on_port = (batch.sport[rows] == DNS_PORT) | (batch.dport[rows] == DNS_PORT)
+    return cast(
+        "NDArray[np.int64]",
+        rows[((code == SERVICE_CODE["dns"]) | ((code == 0) & on_port)) & (batch.payload_offset[rows] >= 0)],
+    )
+
+
+class DnsState:
+    """What DNS keeps between batches: queries that wait for their response, and beginnings of messages in TCP streams.
+
+    next_id   gives the number of the next transaction (default: 1, 2, 3...)
+    evicted   queries let go early because more than MAX_PENDING_QUERIES waited; they are rows without a response"""
+
+    def __init__(self, next_id: Callable[[], int] | None = None) -> None:
+        self._next_id: Callable[[], int] = next_id or count(1).__next__
+        self._waiting: dict[int, dict[int, list[Waiting]]] = {}
+        self._waiting_count = 0
+        self._streams: dict[tuple[int, bool], tuple[TcpDns, tuple[str, int, str, int]]] = {}
+        self._stream_bytes = 0
+        self._done: list[Row] = []
+        self.evicted = 0
+
+    # -- messages come in ---------------------------------------------------------------------------------------------
+    def add_udp(self, batch: PacketBatch, assignment: Assignment, codes: NDArray[np.uint8]) -> pa.Table:
+        """Read the DNS datagrams of a batch; gives the rows finished so far (those of TCP streams too).
+
+        codes   service of each flow (identify.Heads.codes)"""
+        rows = udp_messages(batch, assignment, codes)
+        columns = (
+            assignment.flow_id, assignment.from_originator, batch.ts, batch.packet_id, batch.src_hi, batch.src_lo,
+            batch.dst_hi, batch.dst_lo, batch.ip_version, batch.sport, batch.dport, batch.payload_offset,
+            batch.payload_caplen, batch.payload_len,
+        )  # fmt: skip
+        buffer = batch.buffer.data
+        for flow, sent, ts, packet, s_hi, s_lo, d_hi, d_lo, version, sport, dport, offset, size, length in zip(
+            *(column[rows].tolist() for column in columns), strict=True
+        ):
+            message = parse_message(bytes(buffer[offset : offset + size]), cut=size < length)
+            ends = (_text(s_hi, s_lo, version), sport, _text(d_hi, d_lo, version), dport)
+            self._message(message, flow, sent, ts, packet, ends, _UDP)
+        return self.take()
+
+    def add_tcp(
+        self,
+        flow_id: int,
+        from_originator: bool,
+        data: bytes,
+        ts_ns: int,
+        packet_id: int,
+        src: str,
+        sport: int,
+        dst: str,
+        dport: int,
+    ) -> None:
+        """Add bytes of a TCP stream in order; src and sport are the sender's. Rows come out with the next table."""
+        key = (flow_id, from_originator)
+        entry = self._streams.get(key)
+        if entry is None:
+            entry = self._streams[key] = (TcpDns(), (src, sport, dst, dport))
+        stream, ends = entry
+        before = len(stream.rest)
+        messages = stream.feed(data, ts_ns, packet_id)
+        self._stream_bytes += len(stream.rest) - before
+        for message, ts, packet in messages:
+            self._message(parse_message(message), flow_id, from_originator, ts, packet, ends, _TCP)
+        if self._stream_bytes > MAX_DNS_STREAM_BYTES:
+            self._stream_bytes -= len(stream.rest)
+            stream.rest = b""
+            stream.lost = True
+
+    def gap(self, flow_id: int, from_originator: bool) -> None:
+        """Bytes of this direction are lost: what is begun is a cut message, and nothing after it can be told apart."""
+        entry = self._streams.get((flow_id, from_originator))
+        if entry is not None:
+            self._end_stream(flow_id, from_originator, *entry)
+            entry[0].lost = True
+
+    # -- rows come out ------------------------------------------------------------------------------------------------
+    def take(self) -> pa.Table:
+        """The rows finished so far."""
+        done, self._done = self._done, []
+        columns = list(zip(*done, strict=True)) if done else [()] * len(DNS.columns)
+        return pa.table([_array(c, f) for c, f in zip(columns, DNS.schema, strict=True)], schema=DNS.schema)
+
+    def end(self, flow_ids: NDArray[np.int64]) -> pa.Table:
+        """These flows are over: their queries get no response any more."""
+        if self._waiting or self._streams:
+            for flow_id in flow_ids.tolist():
+                self._end_flow(flow_id)
+        return self.take()
+
+    def finish(self) -> pa.Table:
+        """The evidence is over."""
+        for flow_id in sorted({*self._waiting, *(flow_id for flow_id, _ in self._streams)}):
+            self._end_flow(flow_id)
+        return self.take()
+
+    # -- pairing --------------------------------------------------------------------------------------------------------
+    def _row(
+        self,
+        message: Message,
+        flow_id: int,
+        ts_ns: int,
+        asker: tuple[str, int, str, int],
+        proto: int,
+        question: Question | None,
+    ) -> Row:
+        row: Row = [None] * len(DNS.columns)
+        row[_TXN_ID] = self._next_id()
+        row[_FLOW_ID] = flow_id
+        row[_TS] = ts_ns
+        row[_SRC], row[_SPORT], row[_DST], row[_DPORT] = asker
+        row[_PROTO] = proto
+        row[_TRANS_ID] = message.trans_id
+        row[_OPCODE] = message.opcode
+        row[_RECURSION_DESIRED] = message.recursion_desired
+        row[_NOTE] = message.note
+        if question is not None:
+            row[_QUERY], row[_QCLASS] = question[0], question[2]
+            row[_QTYPE] = type_name(question[1])
+        return row
+
+    def _message(
+        self,
+        message: Message,
+        flow_id: int,
+        sent: bool,
+        ts_ns: int,
+        packet_id: int,
+        ends: tuple[str, int, str, int],
+        proto: int,
+    ) -> None:
+        """One message from ends[0:2] to ends[2:4]; sent = by the flow's originator."""
+        is_response = message.is_response if message.readable else not sent
+        asker = (ends[2], ends[3], ends[0], ends[1]) if is_response else ends
+        if not message.readable:
+            row = self._row(message, flow_id, ts_ns, asker, proto, None)
+            row[_RESPONSE_PACKET if is_response else _QUERY_PACKET] = packet_id
+            if is_response:
+                row[_RESPONSE_TS] = ts_ns
+            self._done.append(row)
+            return
+        questions: list[Question | None] = [*message.questions] or [None]
+        if MDNS_PORT in (ends[1], ends[3]):
+            # RFC 6762 section 5.4: the top bit of the class asks for a unicast response and is not part of the class.
+            questions = [q and (q[0], q[1], q[2] & 0x7FFF) for q in questions]
+        if is_response:
+            self._response(message, flow_id, sent, ts_ns, packet_id, asker, proto, questions)
+            return
+        for question in questions:
+            row = self._row(message, flow_id, ts_ns, asker, proto, question)
+            row[_QUERY_PACKET] = packet_id
+            waiting = (row, sent, question and (question[0].lower(), question[1], question[2]))
+            self._waiting.setdefault(flow_id, {}).setdefault(message.trans_id, []).append(waiting)
+            self._waiting_count += 1
+        while self._waiting_count > MAX_PENDING_QUERIES:
+            before = self._waiting_count
+            self._end_waiting(next(iter(self._waiting)))
+            self.evicted += before - self._waiting_count
+
+    def _response(
+        self,
+        message: Message,
+        flow_id: int,
+        sent: bool,
+        ts_ns: int,
+        packet_id: int,
+        asker: tuple[str, int, str, int],
+        proto: int,
+        questions: list[Question | None],
+    ) -> None:
+        rows = []
+        flow = self._waiting.get(flow_id)
+        queue = flow.get(message.trans_id) if flow else None
+        if flow and queue:
+            for question in questions:
+                row = _answered(queue, sent, question)
+                if row is not None:
+                    rows.append(row)
+            self._waiting_count -= len(rows)
+            if not queue:
+                del flow[message.trans_id]
+                if not flow:
+                    del self._waiting[flow_id]
+        if not rows:
+            rows.append(self._row(message, flow_id, ts_ns, asker, proto, questions[0]))
+        for row in rows:
+            row[_RESPONSE_TS] = ts_ns
+            row[_RESPONSE_PACKET] = packet_id
+            row[_RCODE] = rcode_name(message.rcode)
+            row[_AUTHORITATIVE] = message.authoritative
+            row[_TRUNCATED] = message.truncated
+            row[_RECURSION_AVAILABLE] = message.recursion_available
+            row[_ANSWERS] = message.answers
+            row[_ANSWER_TYPES] = message.answer_types
+            row[_ANSWER_NAMES] = message.answer_names
+            row[_ANSWER_TTLS] = message.answer_ttls_s
+            if message.note is not None and row[_QUERY_PACKET] is not None:
+                row[_NOTE] = f"response: {message.note}" + (f"; query: {row[_NOTE]}" if row[_NOTE] else "")
+        self._done += rows
+
+    def _end_flow(self, flow_id: int) -> None:
+        for sent in (True, False):
+            entry = self._streams.pop((flow_id, sent), None)
+            if entry is not None:
+                self._end_stream(flow_id, sent, *entry)
+        self._end_waiting(flow_id)
+
+    def _end_waiting(self, flow_id: int) -> None:
+        for queue in self._waiting.pop(flow_id, {}).values():
+            self._waiting_count -= len(queue)
+            self._done += [row for row, _, _ in queue]
+
+    def _end_stream(self, flow_id: int, sent: bool, stream: TcpDns, ends: tuple[str, int, str, int]) -> None:
+        self._stream_bytes -= len(stream.rest)
+        if len(stream.rest) > 2:
+            message = parse_message(stream.rest[2:], cut=True)
+            self._message(message, flow_id, sent, stream.ts_ns, stream.packet_id, ends, _TCP)
+        stream.rest = b""
+
+
+def _answered(queue: list[Waiting], sent: bool, question: Question | None) -> Row | None:
+    """Take the oldest query out of the queue that this response answers. A response that repeats no question (some servers
+    do so with FORMERR) answers by its id alone; so does one whose query could not be read."""
+    wanted = question and (question[0].lower(), question[1], question[2])
+    for index, (row, by_originator, asked) in enumerate(queue):
+        if by_originator != sent and (asked == wanted or asked is None or wanted is None):
+            del queue[index]
+            return row
+    return None
+
+
+def _array(values: tuple[Any, ...], field: pa.Field) -> pa.Array:
+    if pa.types.is_dictionary(field.type):
+        return pa.array(values, pa.string()).dictionary_encode().cast(field.type)
+    if pa.types.is_timestamp(field.type):
+        return pa.array(values, pa.int64()).cast(field.type)
+    return pa.array(values, field.type)
