@@ -94,6 +94,7 @@ from tracehound.flows.state import (
     ZERO,
     ZERO_AT,
     FlowState,
+    Flat,
     Rows,
     no_rows,
 )
@@ -136,6 +137,9 @@ _H_MULTI: Final = np.int64(32)
 _H_FINRST: Final = np.int64(64)
 
 
+# A kernel sees all rows as one flat array; `k` is where a flow's row begins, so `f[k + COLUMN + side]` is one of its columns.
+
+
 @kernel
 def seq_delta(a: int, b: int) -> int:
     """RFC 1982: how far sequence number a is ahead of b, -2^31 .. 2^31-1."""
@@ -144,65 +148,65 @@ def seq_delta(a: int, b: int) -> int:
 
 
 @kernel
-def add_letter(f: Rows, k: int, side: int, letter: int) -> None:
+def add_letter(f: Flat, k: int, side: int, letter: int) -> None:
     """Append a history letter: upper case for the originator, lower for the responder."""
-    n = f[k, HISTORY_LEN]
+    n = f[k + HISTORY_LEN]
     if n < HISTORY_BYTES:
-        code = letter if side == f[k, ORIG] else letter + 32
-        f[k, HISTORY + (n >> 3)] |= code << ((n & 7) * 8)
-        f[k, HISTORY_LEN] = n + 1
+        code = letter if side == f[k + ORIG] else letter + 32
+        f[k + HISTORY + (n >> 3)] |= code << ((n & 7) * 8)
+        f[k + HISTORY_LEN] = n + 1
 
 
 @kernel
-def letter_once(f: Rows, k: int, side: int, bit: int, letter: int) -> bool:
+def letter_once(f: Flat, k: int, side: int, bit: int, letter: int) -> bool:
     """Append the letter if this side has not shown it yet; returns whether it had."""
-    if f[k, SEEN + side] & bit:
+    if f[k + SEEN + side] & bit:
         return True
-    f[k, SEEN + side] |= bit
+    f[k + SEEN + side] |= bit
     add_letter(f, k, side, letter)
     return False
 
 
 @kernel
-def expired(f: Rows, k: int, now: int) -> bool:
+def expired(f: Flat, k: int, now: int) -> bool:
     """Whether the flow's time is over at the network clock `now`."""
-    idle = now - f[k, LAST]
-    if f[k, PROTO] != 6:
+    idle = now - f[k + LAST]
+    if f[k + PROTO] != 6:
         return idle > UDP_IDLE_NS
-    a, b = f[k, STATE], f[k, STATE + 1]
+    a, b = f[k + STATE], f[k + STATE + 1]
     if a == INACTIVE or b == INACTIVE:
         if a in (SYN_SENT, SYN_ACK_SENT) or b in (SYN_SENT, SYN_ACK_SENT):
             return idle > ATTEMPT_MERGE_NS
-        if f[k, SHUT] or f[k, SHUT + 1]:
+        if f[k + SHUT] or f[k + SHUT + 1]:
             return idle > _CLOSE_DELAY_NS
         return idle > TCP_IDLE_NS
-    if a == RESET or b == RESET or (f[k, SHUT] and f[k, SHUT + 1]):
+    if a == RESET or b == RESET or (f[k + SHUT] and f[k + SHUT + 1]):
         return idle > _CLOSE_DELAY_NS
-    port = f[k, PORT + 1 - f[k, ORIG]]
+    port = f[k + PORT + 1 - f[k + ORIG]]
     if port == 21 or port == 22 or port == 23 or port == 513:
         return idle > _LOGIN_IDLE_NS
     return idle > TCP_IDLE_NS
 
 
 @kernel
-def is_reuse(f: Rows, k: int, side: int, flags: int, seq: int) -> bool:
+def is_reuse(f: Flat, k: int, side: int, flags: int, seq: int) -> bool:
     """Whether a SYN on a known 5-tuple begins a new connection."""
     if not flags & SYN:
         return False
-    end = f[k, ORIG]
+    end = f[k + ORIG]
     if flags & ACK:
-        if f[k, STATE + f[k, ORIG]] != INACTIVE:
+        if f[k + STATE + f[k + ORIG]] != INACTIVE:
             return False
-        end = 1 - f[k, ORIG]
-    if not (f[k, SHUT] and f[k, SHUT + 1]):
-        if seq == f[k, START_SEQ + end]:
+        end = 1 - f[k + ORIG]
+    if not (f[k + SHUT] and f[k + SHUT + 1]):
+        if seq == f[k + START_SEQ + end]:
             return False
-        other = 1 - f[k, ORIG]
+        other = 1 - f[k + ORIG]
         if (
             not flags & ACK
-            and f[k, STATE + f[k, ORIG]] == SYN_ACK_SENT
-            and f[k, STATE + other] == INACTIVE
-            and seq == f[k, START_SEQ + other]
+            and f[k + STATE + f[k + ORIG]] == SYN_ACK_SENT
+            and f[k + STATE + other] == INACTIVE
+            and seq == f[k + START_SEQ + other]
         ):
             # SYN and SYN-ACK the wrong way round (two interfaces): not a new connection.
             return False
@@ -210,157 +214,157 @@ def is_reuse(f: Rows, k: int, side: int, flags: int, seq: int) -> bool:
 
 
 @kernel
-def set_state(f: Rows, k: int, side: int, state: int) -> None:
-    if f[k, STATE + side] != state:
-        f[k, BEFORE + side] = f[k, STATE + side]
-        f[k, STATE + side] = state
+def set_state(f: Flat, k: int, side: int, state: int) -> None:
+    if f[k + STATE + side] != state:
+        f[k + BEFORE + side] = f[k + STATE + side]
+        f[k + STATE + side] = state
 
 
 @kernel
-def closely(f: Rows, k: int, a: int, b: int) -> bool:
+def closely(f: Flat, k: int, a: int, b: int) -> bool:
     """Both established, or one of them cleanly closing: only then is missing payload called a gap."""
-    x, y = f[k, STATE + a], f[k, STATE + b]
+    x, y = f[k + STATE + a], f[k + STATE + b]
     if x == ESTABLISHED and y == ESTABLISHED:
         return True
-    if x == ESTABLISHED and y == CLOSED and f[k, BEFORE + b] == ESTABLISHED:
+    if x == ESTABLISHED and y == CLOSED and f[k + BEFORE + b] == ESTABLISHED:
         return True
-    if x == CLOSED and y == ESTABLISHED and f[k, BEFORE + a] == ESTABLISHED:
+    if x == CLOSED and y == ESTABLISHED and f[k + BEFORE + a] == ESTABLISHED:
         return True
-    return x == CLOSED and y == CLOSED and f[k, BEFORE + a] == ESTABLISHED and f[k, BEFORE + b] == ESTABLISHED
+    return x == CLOSED and y == CLOSED and f[k + BEFORE + a] == ESTABLISHED and f[k + BEFORE + b] == ESTABLISHED
 
 
 @kernel
-def deliver(f: Rows, k: int, side: int, begin: int, end: int) -> None:
+def deliver(f: Flat, k: int, side: int, begin: int, end: int) -> None:
     """Payload of `side` from relative position begin to end is in the capture; move `delivered` over what is contiguous."""
-    if end <= f[k, DELIVERED + side]:
+    if end <= f[k + DELIVERED + side]:
         return
-    if begin > f[k, DELIVERED + side]:
+    if begin > f[k + DELIVERED + side]:
         for r in range(RANGES):
-            if f[k, RANGE_TO + side * RANGES + r] == 0:
-                f[k, RANGE_FROM + side * RANGES + r] = begin
-                f[k, RANGE_TO + side * RANGES + r] = end
+            if f[k + RANGE_TO + side * RANGES + r] == 0:
+                f[k + RANGE_FROM + side * RANGES + r] = begin
+                f[k + RANGE_TO + side * RANGES + r] = end
                 return
-            if begin <= f[k, RANGE_TO + side * RANGES + r] and end >= f[k, RANGE_FROM + side * RANGES + r]:
-                f[k, RANGE_FROM + side * RANGES + r] = min(begin, f[k, RANGE_FROM + side * RANGES + r])
-                f[k, RANGE_TO + side * RANGES + r] = max(end, f[k, RANGE_TO + side * RANGES + r])
+            if begin <= f[k + RANGE_TO + side * RANGES + r] and end >= f[k + RANGE_FROM + side * RANGES + r]:
+                f[k + RANGE_FROM + side * RANGES + r] = min(begin, f[k + RANGE_FROM + side * RANGES + r])
+                f[k + RANGE_TO + side * RANGES + r] = max(end, f[k + RANGE_TO + side * RANGES + r])
                 return
         # More stretches than are kept: widen the last, which can only hide a gap, never invent one.
-        f[k, RANGE_FROM + side * RANGES + RANGES - 1] = min(begin, f[k, RANGE_FROM + side * RANGES + RANGES - 1])
-        f[k, RANGE_TO + side * RANGES + RANGES - 1] = max(end, f[k, RANGE_TO + side * RANGES + RANGES - 1])
+        f[k + RANGE_FROM + side * RANGES + RANGES - 1] = min(begin, f[k + RANGE_FROM + side * RANGES + RANGES - 1])
+        f[k + RANGE_TO + side * RANGES + RANGES - 1] = max(end, f[k + RANGE_TO + side * RANGES + RANGES - 1])
         return
-    f[k, DELIVERED + side] = end
+    f[k + DELIVERED + side] = end
     absorb(f, k, side)
 
 
 @kernel
-def absorb(f: Rows, k: int, side: int) -> None:
+def absorb(f: Flat, k: int, side: int) -> None:
     """Join remembered stretches that the delivered part has reached."""
     for _ in range(RANGES):
         for r in range(RANGES):
-            if f[k, RANGE_TO + side * RANGES + r] != 0 and f[k, RANGE_FROM + side * RANGES + r] <= f[k, DELIVERED + side]:
-                f[k, DELIVERED + side] = max(f[k, DELIVERED + side], f[k, RANGE_TO + side * RANGES + r])
-                f[k, RANGE_TO + side * RANGES + r] = 0
+            if f[k + RANGE_TO + side * RANGES + r] != 0 and f[k + RANGE_FROM + side * RANGES + r] <= f[k + DELIVERED + side]:
+                f[k + DELIVERED + side] = max(f[k + DELIVERED + side], f[k + RANGE_TO + side * RANGES + r])
+                f[k + RANGE_TO + side * RANGES + r] = 0
 
 
 @kernel
-def acknowledged(f: Rows, k: int, side: int, ack_rel: int) -> None:
+def acknowledged(f: Flat, k: int, side: int, ack_rel: int) -> None:
     """The peer acknowledged `side` up to ack_rel: what is still missing below that was lost by the capture."""
-    if f[k, FINS + side] and ack_rel > f[k, FIN_REL + side]:
+    if f[k + FINS + side] and ack_rel > f[k + FIN_REL + side]:
         # The FIN takes a sequence number but is no payload.
-        ack_rel = f[k, FIN_REL + side]
-    while f[k, DELIVERED + side] < ack_rel:
-        begin = f[k, DELIVERED + side]
+        ack_rel = f[k + FIN_REL + side]
+    while f[k + DELIVERED + side] < ack_rel:
+        begin = f[k + DELIVERED + side]
         end = ack_rel
         for r in range(RANGES):
-            if f[k, RANGE_TO + side * RANGES + r] != 0 and f[k, RANGE_FROM + side * RANGES + r] < end:
-                end = f[k, RANGE_FROM + side * RANGES + r]
-        f[k, DELIVERED + side] = end
+            if f[k + RANGE_TO + side * RANGES + r] != 0 and f[k + RANGE_FROM + side * RANGES + r] < end:
+                end = f[k + RANGE_FROM + side * RANGES + r]
+        f[k + DELIVERED + side] = end
         absorb(f, k, side)
-        if end <= 2 and f[k, PARTIAL_START]:
+        if end <= 2 and f[k + PARTIAL_START]:
             continue
         peer = 1 - side
         if closely(f, k, side, peer):
-            f[k, MISSED] += end - begin
-            f[k, GAPS + side] += 1
-            if f[k, GAPS + side] == f[k, GAPS_AT + side]:
+            f[k + MISSED] += end - begin
+            f[k + GAPS + side] += 1
+            if f[k + GAPS + side] == f[k + GAPS_AT + side]:
                 add_letter(f, k, side, _G)
-                f[k, GAPS_AT + side] *= 10
+                f[k + GAPS_AT + side] *= 10
 
 
 @kernel
-def begin_flow(f: Rows, k: int) -> None:
+def begin_flow(f: Flat, k: int) -> None:
     """Clear a slot for a new flow."""
     for column in range(WIDTH):
-        f[k, column] = 0
+        f[k + column] = 0
     for side in range(2):
-        f[k, DELIVERED + side] = 1
-        f[k, AGAIN_AT + side] = 1
-        f[k, ZERO_AT + side] = 1
-        f[k, GAPS_AT + side] = 1
+        f[k + DELIVERED + side] = 1
+        f[k + AGAIN_AT + side] = 1
+        f[k + ZERO_AT + side] = 1
+        f[k + GAPS_AT + side] = 1
 
 
 @kernel
-def choose_originator(f: Rows, k: int, flags: int) -> None:
+def choose_originator(f: Flat, k: int, flags: int) -> None:
     """Who began? A SYN says so; otherwise the ports do, as Zeek's likely server ports decide."""
-    if f[k, PROTO] == 6:
+    if f[k + PROTO] == 6:
         if flags & SYN and not flags & ACK:
-            f[k, REASON] = 1
+            f[k + REASON] = 1
             return
         if flags & SYN:
             # Zeek lets the ports decide here too; but nobody sends a SYN-ACK to begin a conversation, except stealth scans,
             # which are rarer than captures that lack the SYN.
             flip = True
-            f[k, REASON] = 2
+            f[k + REASON] = 2
         else:
-            src, dst = SERVER_PORTS[0, f[k, PORT]], SERVER_PORTS[0, f[k, PORT + 1]]
-            flip = src and (not dst or f[k, PORT] < f[k, PORT + 1])
+            src, dst = SERVER_PORTS[0, f[k + PORT]], SERVER_PORTS[0, f[k + PORT + 1]]
+            flip = src and (not dst or f[k + PORT] < f[k + PORT + 1])
             if flip:
-                f[k, REASON] = 3
-    elif f[k, PROTO] == 17:
-        flip = SERVER_PORTS[1, f[k, PORT]] and not SERVER_PORTS[1, f[k, PORT + 1]]
+                f[k + REASON] = 3
+    elif f[k + PROTO] == 17:
+        flip = SERVER_PORTS[1, f[k + PORT]] and not SERVER_PORTS[1, f[k + PORT + 1]]
         if flip:
-            f[k, REASON] = 3
+            f[k + REASON] = 3
     else:
         flip = False
     # Never make a broadcast address the originator.
-    if flip and not (f[k, VERSION] == 4 and f[k, LO + 1] & 0xFFFFFFFF == 0xFFFFFFFF):
-        f[k, HISTORY] = _FLIP
-        f[k, HISTORY_LEN] = 1
-        f[k, ORIG] = 1
+    if flip and not (f[k + VERSION] == 4 and f[k + LO + 1] & 0xFFFFFFFF == 0xFFFFFFFF):
+        f[k + HISTORY] = _FLIP
+        f[k + HISTORY_LEN] = 1
+        f[k + ORIG] = 1
 
 
 @kernel
-def start_sequence(f: Rows, k: int, side: int, flags: int, seq: int, seq_end: int) -> None:
+def start_sequence(f: Flat, k: int, side: int, flags: int, seq: int, seq_end: int) -> None:
     """Set the sequence base of one side from its first packet, and again from a SYN that contradicts it."""
-    state = f[k, STATE + side]
+    state = f[k + STATE + side]
     fresh = False
     if state == INACTIVE:
         fresh = True
     elif flags & SYN:
         if state in (SYN_SENT, SYN_ACK_SENT):
-            fresh = seq != f[k, START_SEQ + side]
+            fresh = seq != f[k + START_SEQ + side]
         elif state in (ESTABLISHED, PARTIAL):
             fresh = True
         elif state == RESET:
-            fresh = f[k, BEFORE + side] == INACTIVE
+            fresh = f[k + BEFORE + side] == INACTIVE
     if not fresh:
         return
     base = seq if flags & SYN else (seq - 1) & 0xFFFFFFFF
     if state == INACTIVE and not flags & SYN:
         # The first packet of a side whose SYN was not seen must not look like a retransmission.
         seq_end = seq
-    f[k, START_SEQ + side] = base
-    f[k, ACK_SEQ + side] = base
-    f[k, ACK_REL + side] = 0
-    f[k, LAST_SEQ + side] = seq_end & 0xFFFFFFFF
-    f[k, LAST_REL + side] = seq_delta(seq_end & 0xFFFFFFFF, base)
-    f[k, DELIVERED + side] = 1
+    f[k + START_SEQ + side] = base
+    f[k + ACK_SEQ + side] = base
+    f[k + ACK_REL + side] = 0
+    f[k + LAST_SEQ + side] = seq_end & 0xFFFFFFFF
+    f[k + LAST_REL + side] = seq_delta(seq_end & 0xFFFFFFFF, base)
+    f[k + DELIVERED + side] = 1
     for r in range(RANGES):
-        f[k, RANGE_TO + side * RANGES + r] = 0
+        f[k + RANGE_TO + side * RANGES + r] = 0
 
 
 @kernel
-def note_history(f: Rows, k: int, side: int, flags: int, rel: int, length: int) -> None:
+def note_history(f: Flat, k: int, side: int, flags: int, rel: int, length: int) -> None:
     """Zeek's history letters for one packet."""
     control = (1 if flags & SYN else 0) + (1 if flags & FIN else 0) + (1 if flags & RST else 0)
     if control > 1:
@@ -371,17 +375,17 @@ def note_history(f: Rows, k: int, side: int, flags: int, rel: int, length: int) 
     elif control == 1:
         if flags & SYN:
             letter = _H if flags & ACK else _S
-            if letter_once(f, k, side, _H_SYN, letter) and rel != f[k, HIST_SYN + side]:
+            if letter_once(f, k, side, _H_SYN, letter) and rel != f[k + HIST_SYN + side]:
                 add_letter(f, k, side, letter)
-            f[k, HIST_SYN + side] = rel
+            f[k + HIST_SYN + side] = rel
         elif flags & FIN:
-            if letter_once(f, k, side, _H_FIN, _F) and rel + length != f[k, HIST_FIN + side]:
+            if letter_once(f, k, side, _H_FIN, _F) and rel + length != f[k + HIST_FIN + side]:
                 add_letter(f, k, side, _F)
-            f[k, HIST_FIN + side] = rel + length
+            f[k + HIST_FIN + side] = rel + length
         else:
-            if letter_once(f, k, side, _H_RST, _R) and rel != f[k, HIST_RST + side]:
+            if letter_once(f, k, side, _H_RST, _R) and rel != f[k + HIST_RST + side]:
                 add_letter(f, k, side, _R)
-            f[k, HIST_RST + side] = rel
+            f[k + HIST_RST + side] = rel
     elif length:
         letter_once(f, k, side, _H_DATA, _D)
     elif flags & ACK:
@@ -389,12 +393,12 @@ def note_history(f: Rows, k: int, side: int, flags: int, rel: int, length: int) 
 
 
 @kernel
-def move_state(f: Rows, k: int, side: int, flags: int, seq: int, length: int) -> bool:
+def move_state(f: Flat, k: int, side: int, flags: int, seq: int, length: int) -> bool:
     """The endpoint state machine; returns whether this packet closes the side."""
     peer = 1 - side
-    is_orig = side == f[k, ORIG]
+    is_orig = side == f[k + ORIG]
     close = False
-    state = f[k, STATE + side]
+    state = f[k + STATE + side]
     if state == INACTIVE:
         if flags & SYN:
             if is_orig:
@@ -402,16 +406,16 @@ def move_state(f: Rows, k: int, side: int, flags: int, seq: int, length: int) ->
             else:
                 if (
                     not flags & ACK
-                    and f[k, STATE + peer] == SYN_ACK_SENT
-                    and seq == f[k, START_SEQ + side]
+                    and f[k + STATE + peer] == SYN_ACK_SENT
+                    and seq == f[k + START_SEQ + side]
                 ):
                     # The SYN came after its SYN-ACK: the roles are the other way round.
-                    f[k, PARTIAL_START] = 0
-                    add_letter(f, k, f[k, ORIG], _FLIP)
-                    f[k, ORIG] = side
-                    f[k, REASON] = 1
+                    f[k + PARTIAL_START] = 0
+                    add_letter(f, k, f[k + ORIG], _FLIP)
+                    f[k + ORIG] = side
+                    f[k + REASON] = 1
                     set_state(f, k, peer, ESTABLISHED)
-                elif f[k, STATE + peer] == SYN_SENT:
+                elif f[k + STATE + peer] == SYN_SENT:
                     set_state(f, k, peer, ESTABLISHED)
                 set_state(f, k, side, ESTABLISHED)
         if flags & FIN:
@@ -420,14 +424,14 @@ def move_state(f: Rows, k: int, side: int, flags: int, seq: int, length: int) ->
         if flags & RST:
             set_state(f, k, side, RESET)
             close = True
-        if f[k, STATE + side] == INACTIVE:
-            if not is_orig and length == 0 and f[k, STATE + f[k, ORIG]] == SYN_SENT:
+        if f[k + STATE + side] == INACTIVE:
+            if not is_orig and length == 0 and f[k + STATE + f[k + ORIG]] == SYN_SENT:
                 # Some stacks acknowledge a SYN before they answer it.
                 pass
-            elif flags & ACK and f[k, STATE + peer] == ESTABLISHED:
+            elif flags & ACK and f[k + STATE + peer] == ESTABLISHED:
                 # SYN-ACK and now the ACK: only the SYN itself was missed.
                 set_state(f, k, side, ESTABLISHED)
-                f[k, PARTIAL_START] = 0
+                f[k + PARTIAL_START] = 0
             else:
                 set_state(f, k, side, PARTIAL)
     elif state in (SYN_SENT, SYN_ACK_SENT):
@@ -438,84 +442,84 @@ def move_state(f: Rows, k: int, side: int, flags: int, seq: int, length: int) ->
             set_state(f, k, side, RESET)
             close = True
     elif state in (ESTABLISHED, PARTIAL):
-        if flags & SYN and state == PARTIAL and f[k, STATE + peer] == INACTIVE and not flags & ACK:
+        if flags & SYN and state == PARTIAL and f[k + STATE + peer] == INACTIVE and not flags & ACK:
             set_state(f, k, side, SYN_SENT)
         if flags & FIN and not flags & RST:
             set_state(f, k, side, CLOSED)
-            if f[k, STATE + peer] == RESET and f[k, BEFORE + peer] == CLOSED:
+            if f[k + STATE + peer] == RESET and f[k + BEFORE + peer] == CLOSED:
                 # The peer sent FIN, then RST: an ordinary end after all.
                 set_state(f, k, peer, CLOSED)
             close = True
         if flags & RST:
             set_state(f, k, side, RESET)
             close = True
-    elif state == CLOSED and flags & RST and f[k, STATE + peer] != CLOSED:
+    elif state == CLOSED and flags & RST and f[k + STATE + peer] != CLOSED:
         set_state(f, k, side, RESET)
-        close = not f[k, SHUT + side]
+        close = not f[k + SHUT + side]
     return close
 
 
 @kernel
-def tcp_packet(f: Rows, k: int, side: int, flags: int, seq: int, ack: int, window: int, length: int, whole: bool) -> None:
+def tcp_packet(f: Flat, k: int, side: int, flags: int, seq: int, ack: int, window: int, length: int, whole: bool) -> None:
     """Move one TCP flow by one packet; `whole`: all of its payload was captured."""
     peer = 1 - side
     # RFC 9293 3.4: SYN and FIN take one sequence number each; the payload of a RST is no part of the stream.
     seg_len = (0 if flags & RST else length) + (1 if flags & SYN else 0) + (1 if flags & FIN else 0)
     seq_end = (seq + seg_len) & 0xFFFFFFFF
-    is_orig = side == f[k, ORIG]
+    is_orig = side == f[k + ORIG]
     if is_orig:
-        if not f[k, FIRST_SEEN] & 1:
-            f[k, PARTIAL_START] = 1 if not flags & SYN or flags & ACK else 0
-        f[k, FIRST_SEEN] |= 1
+        if not f[k + FIRST_SEEN] & 1:
+            f[k + PARTIAL_START] = 1 if not flags & SYN or flags & ACK else 0
+        f[k + FIRST_SEEN] |= 1
     else:
-        if not f[k, FIRST_SEEN] & 2 and not f[k, PARTIAL_START]:
-            f[k, PARTIAL_START] = 0 if flags & SYN else 1
-        f[k, FIRST_SEEN] |= 2
+        if not f[k + FIRST_SEEN] & 2 and not f[k + PARTIAL_START]:
+            f[k + PARTIAL_START] = 0 if flags & SYN else 1
+        f[k + FIRST_SEEN] |= 2
     start_sequence(f, k, side, flags, seq, seq_end)
-    rel = f[k, LAST_REL + side] + seq_delta(seq, f[k, LAST_SEQ + side])
+    rel = f[k + LAST_REL + side] + seq_delta(seq, f[k + LAST_SEQ + side])
     note_history(f, k, side, flags, rel, length)
-    if window == 0 and not flags & RST and f[k, STATE + peer] != CLOSED and f[k, STATE + side] != RESET:
-        f[k, ZERO + side] += 1
-        if f[k, ZERO + side] == f[k, ZERO_AT + side]:
+    if window == 0 and not flags & RST and f[k + STATE + peer] != CLOSED and f[k + STATE + side] != RESET:
+        f[k + ZERO + side] += 1
+        if f[k + ZERO + side] == f[k + ZERO_AT + side]:
             add_letter(f, k, side, _W)
-            f[k, ZERO_AT + side] *= 10
+            f[k + ZERO_AT + side] *= 10
     if flags & FIN:
-        f[k, FINS + side] = 1
-        f[k, FIN_REL + side] = rel + length + (1 if flags & SYN else 0)
+        f[k + FINS + side] = 1
+        f[k + FIN_REL + side] = rel + length + (1 if flags & SYN else 0)
     ack_rel = np.int64(0)
     if flags & ACK:
-        if f[k, STATE + peer] == INACTIVE:
+        if f[k + STATE + peer] == INACTIVE:
             ack_rel = 1
-            f[k, START_SEQ + peer] = (ack - 1) & 0xFFFFFFFF
-            f[k, ACK_SEQ + peer] = f[k, START_SEQ + peer]
-            f[k, LAST_SEQ + peer] = f[k, START_SEQ + peer]
-            f[k, ACK_REL + peer] = 0
-            f[k, LAST_REL + peer] = 0
+            f[k + START_SEQ + peer] = (ack - 1) & 0xFFFFFFFF
+            f[k + ACK_SEQ + peer] = f[k + START_SEQ + peer]
+            f[k + LAST_SEQ + peer] = f[k + START_SEQ + peer]
+            f[k + ACK_REL + peer] = 0
+            f[k + LAST_REL + peer] = 0
         else:
-            delta = seq_delta(ack, f[k, ACK_SEQ + peer])
-            ack_rel = f[k, ACK_REL + peer] + delta
+            delta = seq_delta(ack, f[k + ACK_SEQ + peer])
+            ack_rel = f[k + ACK_REL + peer] + delta
             if ack_rel < 0:
                 ack_rel = np.int64(0)
             elif not flags & RST and delta > 0 and not (ack == 0 and delta > _TOO_LARGE_DELTA):
-                f[k, ACK_SEQ + peer] = ack
-                f[k, ACK_REL + peer] += delta
-    delta_last = seq_delta(seq_end, f[k, LAST_SEQ + side])
+                f[k + ACK_SEQ + peer] = ack
+                f[k + ACK_REL + peer] += delta
+    delta_last = seq_delta(seq_end, f[k + LAST_SEQ + side])
     if flags & (SYN | RST) and (delta_last > _TOO_LARGE_DELTA or delta_last < -_TOO_LARGE_DELTA):
         pass
-    elif flags & FIN and f[k, LAST_REL + side] == 1:
+    elif flags & FIN and f[k + LAST_REL + side] == 1:
         # A long connection of which only SYN and FIN were captured: the FIN's position is the size.
-        f[k, LAST_REL + side] += delta_last if delta_last >= 0 else delta_last + 0x100000000
-        f[k, LAST_SEQ + side] = seq_end
-    elif f[k, STATE + side] == RESET:
+        f[k + LAST_REL + side] += delta_last if delta_last >= 0 else delta_last + 0x100000000
+        f[k + LAST_SEQ + side] = seq_end
+    elif f[k + STATE + side] == RESET:
         pass
     elif delta_last > 0:
-        f[k, LAST_REL + side] += delta_last
-        f[k, LAST_SEQ + side] = seq_end
+        f[k + LAST_REL + side] += delta_last
+        f[k + LAST_SEQ + side] = seq_end
     elif length > 0:
-        f[k, AGAIN + side] += 1
-        if f[k, AGAIN + side] == f[k, AGAIN_AT + side]:
+        f[k + AGAIN + side] += 1
+        if f[k + AGAIN + side] == f[k + AGAIN_AT + side]:
             add_letter(f, k, side, _T)
-            f[k, AGAIN_AT + side] *= 10
+            f[k + AGAIN_AT + side] *= 10
     close = move_state(f, k, side, flags, seq, length)
     if flags & ACK:
         acknowledged(f, k, peer, ack_rel)
@@ -523,29 +527,29 @@ def tcp_packet(f: Rows, k: int, side: int, flags: int, seq: int, ack: int, windo
         begin = rel + (1 if flags & SYN else 0)
         deliver(f, k, side, begin, begin + length)
     if close:
-        f[k, SHUT + side] = 1
+        f[k + SHUT + side] = 1
 
 
 @kernel
 def find_slot(
-    f: Rows, index: NDArray[np.int32], key: int,
+    f: Flat, index: NDArray[np.int32], key: int,
     src_hi: int, src_lo: int, sport: int, dst_hi: int, dst_lo: int, dport: int, proto: int, one_way: int,
 ) -> tuple[int, int]:
-    """Look a 5-tuple up. Returns (slot or -1, side of the packet's sender)."""
+    """Look a 5-tuple up. Returns (where its row begins or -1, side of the packet's sender)."""
     mask = index.size - 1
     at = key & mask
     while index[at] != -1:
-        k = np.int64(index[at])
-        if f[k, HASH] == key and f[k, PROTO] == proto and f[k, ONE_WAY] == one_way:
+        k = np.int64(index[at]) * WIDTH
+        if f[k + HASH] == key and f[k + PROTO] == proto and f[k + ONE_WAY] == one_way:
             if (
-                f[k, HI] == src_hi and f[k, LO] == src_lo and f[k, PORT] == sport
-                and f[k, HI + 1] == dst_hi and f[k, LO + 1] == dst_lo and f[k, PORT + 1] == dport
+                f[k + HI] == src_hi and f[k + LO] == src_lo and f[k + PORT] == sport
+                and f[k + HI + 1] == dst_hi and f[k + LO + 1] == dst_lo and f[k + PORT + 1] == dport
             ):
                 return k, 0
             if (
                 not one_way
-                and f[k, HI + 1] == src_hi and f[k, LO + 1] == src_lo and f[k, PORT + 1] == sport
-                and f[k, HI] == dst_hi and f[k, LO] == dst_lo and f[k, PORT] == dport
+                and f[k + HI + 1] == src_hi and f[k + LO + 1] == src_lo and f[k + PORT + 1] == sport
+                and f[k + HI] == dst_hi and f[k + LO] == dst_lo and f[k + PORT] == dport
             ):
                 return k, 1
         at = (at + 1) & mask
@@ -562,19 +566,19 @@ def put_index(index: NDArray[np.int32], key: int, slot: int) -> None:
 
 
 @kernel
-def rebuild_index(rows: Rows, live: NDArray[np.int32], index: NDArray[np.int32]) -> None:
+def rebuild_index(rows: Flat, live: NDArray[np.int32], index: NDArray[np.int32]) -> None:
     """Fill an empty index with the live slots."""
     for n in range(live.size):
         slot = np.int64(live[n])
-        put_index(index, rows[slot, HASH], slot)
+        put_index(index, rows[slot * WIDTH + HASH], slot)
 
 
 @kernel
 def quoted_flow(
-    buffer: NDArray[np.uint8], at: int, end: int, proto: int, kind: int, code: int, f: Rows, index: NDArray[np.int32]
+    buffer: NDArray[np.uint8], at: int, end: int, proto: int, kind: int, code: int, f: Flat, index: NDArray[np.int32]
 ) -> int:
-    """An ICMP error quotes the packet it answers, from `at`: the slot of that packet's flow if its originator sent the
-    packet, otherwise -1."""
+    """An ICMP error quotes the packet it answers, from `at`: where the row of that packet's flow begins if
+    its originator sent the packet, otherwise -1."""
     if proto == 1:
         # RFC 792: unreachable 3, quench 4, time exceeded 11, parameter problem 12 quote the IP header and 8 bytes.
         # Fragmentation needed (3/4) is path MTU discovery and no verdict on the attempt.
@@ -606,15 +610,15 @@ def quoted_flow(
             return np.int64(-1)
     key = flow_hash(src_hi, src_lo, sport, dst_hi, dst_lo, dport, inner)
     k, side = find_slot(f, index, key, src_hi, src_lo, sport, dst_hi, dst_lo, dport, inner, np.int64(0))
-    if k < 0 or side != f[k, ORIG]:
+    if k < 0 or side != f[k + ORIG]:
         return np.int64(-1)
     return k
 
 
 @kernel
 def assemble_packets(
-    p: PacketBatch, f: Rows, free: NDArray[np.int32], index: NDArray[np.int32],
-    clock: NDArray[np.int64], out: Rows, flow_id: NDArray[np.int64], from_originator: NDArray[np.bool_],
+    p: PacketBatch, f: Flat, free: NDArray[np.int32], index: NDArray[np.int32],
+    clock: NDArray[np.int64], out: Flat, flow_id: NDArray[np.int64], from_originator: NDArray[np.bool_],
 ) -> None:
     """One pass over a batch. `f` must have a free slot and `out` a free row for every packet."""
     closed = np.int64(0)
@@ -639,12 +643,12 @@ def assemble_packets(
             if p.payload_offset[i] >= 0:
                 at = p.payload_offset[i]
                 told = quoted_flow(p.buffer, at, at + p.payload_caplen[i], proto, sport, dport, f, index)
-                if told >= 0 and not f[told, ICMP] and not expired(f, told, now):
-                    f[told, ICMP] = 1
-                    f[told, ICMP_TYPE] = sport
-                    f[told, ICMP_CODE] = dport
-                    f[told, ICMP_HI] = src_hi
-                    f[told, ICMP_LO] = src_lo
+                if told >= 0 and not f[told + ICMP] and not expired(f, told, now):
+                    f[told + ICMP] = 1
+                    f[told + ICMP_TYPE] = sport
+                    f[told + ICMP_CODE] = dport
+                    f[told + ICMP_HI] = src_hi
+                    f[told + ICMP_LO] = src_lo
             answer = icmp_counterpart(proto, sport)
             if answer < 0:
                 one_way = np.int64(1)
@@ -657,74 +661,75 @@ def assemble_packets(
         fresh = k < 0
         if fresh:
             clock[OPEN] += 1
-            k = np.int64(free[free.size - clock[OPEN]])
-            put_index(index, key, k)
+            slot = np.int64(free[free.size - clock[OPEN]])
+            put_index(index, key, slot)
+            k = slot * WIDTH
         elif expired(f, k, now) or (proto == 6 and is_reuse(f, k, side, flags, seq)):
             # The slot and its place in the index go on to the new flow: same 5-tuple, same hash.
             for column in range(WIDTH):
-                out[closed, column] = f[k, column]
+                out[closed * WIDTH + column] = f[k + column]
             closed += 1
             fresh = True
         if fresh:
             begin_flow(f, k)
-            f[k, HI] = src_hi
-            f[k, LO] = src_lo
-            f[k, HI + 1] = dst_hi
-            f[k, LO + 1] = dst_lo
-            f[k, PORT] = sport
-            f[k, PORT + 1] = dport
-            f[k, PROTO] = proto
-            f[k, VERSION] = p.ip_version[i]
-            f[k, ONE_WAY] = one_way
-            f[k, HASH] = key
-            f[k, FLOW_ID] = clock[NEXT_ID]
-            f[k, START] = ts
-            f[k, END] = ts
-            f[k, FIRST_PACKET] = p.packet_id[i]
-            f[k, VLAN] = p.vlan[i]
-            f[k, TTL] = p.ttl[i]
-            f[k, IP_ID] = p.ip_id[i]
+            f[k + HI] = src_hi
+            f[k + LO] = src_lo
+            f[k + HI + 1] = dst_hi
+            f[k + LO + 1] = dst_lo
+            f[k + PORT] = sport
+            f[k + PORT + 1] = dport
+            f[k + PROTO] = proto
+            f[k + VERSION] = p.ip_version[i]
+            f[k + ONE_WAY] = one_way
+            f[k + HASH] = key
+            f[k + FLOW_ID] = clock[NEXT_ID]
+            f[k + START] = ts
+            f[k + END] = ts
+            f[k + FIRST_PACKET] = p.packet_id[i]
+            f[k + VLAN] = p.vlan[i]
+            f[k + TTL] = p.ttl[i]
+            f[k + IP_ID] = p.ip_id[i]
             clock[NEXT_ID] += 1
             choose_originator(f, k, flags)
             side = np.int64(0)
-        if f[k, PKTS + side] == 0 and side == f[k, ORIG]:
-            f[k, TTL] = p.ttl[i]
-            f[k, IP_ID] = p.ip_id[i]
-        f[k, PKTS + side] += 1
-        f[k, BYTES + side] += p.ip_bytes[i]
-        f[k, START] = min(f[k, START], ts)
-        f[k, END] = max(f[k, END], ts)
-        f[k, LAST_PACKET] = p.packet_id[i]
-        if not (proto == 6 and f[k, SHUT] and f[k, SHUT + 1]):
-            f[k, LAST] = now
+        if f[k + PKTS + side] == 0 and side == f[k + ORIG]:
+            f[k + TTL] = p.ttl[i]
+            f[k + IP_ID] = p.ip_id[i]
+        f[k + PKTS + side] += 1
+        f[k + BYTES + side] += p.ip_bytes[i]
+        f[k + START] = min(f[k + START], ts)
+        f[k + END] = max(f[k + END], ts)
+        f[k + LAST_PACKET] = p.packet_id[i]
+        if not (proto == 6 and f[k + SHUT] and f[k + SHUT + 1]):
+            f[k + LAST] = now
         length = np.int64(p.payload_len[i])
         if proto == 6:
-            f[k, FLAGS + side] |= flags
+            f[k + FLAGS + side] |= flags
             if flags & SYN:
                 if flags & ACK:
-                    f[k, SYN_ACK + side] = 1
-                elif side == f[k, ORIG]:
-                    if f[k, SYNS] == 0:
-                        f[k, SYN_SEQ] = seq
-                        f[k, SYN_WINDOW] = p.window[i]
-                        f[k, SYN_OPTIONS] = p.option_len[i]
-                    f[k, SYNS] += 1
+                    f[k + SYN_ACK + side] = 1
+                elif side == f[k + ORIG]:
+                    if f[k + SYNS] == 0:
+                        f[k + SYN_SEQ] = seq
+                        f[k + SYN_WINDOW] = p.window[i]
+                        f[k + SYN_OPTIONS] = p.option_len[i]
+                    f[k + SYNS] += 1
             whole = p.payload_caplen[i] >= p.payload_len[i]
             tcp_packet(f, k, side, flags, seq, np.int64(p.ack[i]), np.int64(p.window[i]), length, whole)
         else:
-            f[k, PAYLOAD + side] += length
+            f[k + PAYLOAD + side] += length
             if proto == 17:
                 letter_once(f, k, side, _H_DATA, _D)
-            f[k, STATE + side] = ESTABLISHED
-        flow_id[i] = f[k, FLOW_ID]
-        from_originator[i] = side == f[k, ORIG]
+            f[k + STATE + side] = ESTABLISHED
+        flow_id[i] = f[k + FLOW_ID]
+        from_originator[i] = side == f[k + ORIG]
     clock[CLOSED_ROWS] = closed
 
 
 @kernel
-def find_expired(rows: Rows, live: NDArray[np.int32], now: int, gone: NDArray[np.bool_]) -> None:
+def find_expired(rows: Flat, live: NDArray[np.int32], now: int, gone: NDArray[np.bool_]) -> None:
     for n in range(live.size):
-        gone[n] = expired(rows, np.int64(live[n]), now)
+        gone[n] = expired(rows, np.int64(live[n]) * WIDTH, now)
 
 
 def _live(state: FlowState) -> NDArray[np.int32]:
@@ -742,7 +747,7 @@ def _close(state: FlowState, live: NDArray[np.int32], gone: NDArray[np.bool_]) -
     # The stack is consumed from its end: clock[OPEN] entries at the end are in use.
     state.free = np.concatenate([np.flatnonzero(~used).astype(np.int32)[::-1], keep]).astype(np.int32)
     state.index = np.full(state.index.size, -1, dtype=np.int32)
-    rebuild_index(state.rows, keep, state.index)
+    rebuild_index(state.rows.ravel(), keep, state.index)
     return closed
 
 
@@ -760,7 +765,7 @@ def _grow(state: FlowState, need: int) -> None:
     used[live] = True
     state.free = np.concatenate([np.flatnonzero(~used).astype(np.int32)[::-1], live]).astype(np.int32)
     state.index = np.full(wanted * 4, -1, dtype=np.int32)
-    rebuild_index(state.rows, live, state.index)
+    rebuild_index(state.rows.ravel(), live, state.index)
 
 
 def _sweep(state: FlowState) -> Rows:
@@ -768,7 +773,7 @@ def _sweep(state: FlowState) -> Rows:
     now = int(state.clock[NOW])
     live = _live(state)
     gone = np.zeros(live.size, dtype=np.bool_)
-    find_expired(state.rows, live, now, gone)
+    find_expired(state.rows.ravel(), live, now, gone)
     left = live.size - int(gone.sum())
     if left > MAX_OPEN_FLOWS // 2:
         idle_since = np.where(gone, np.iinfo(np.int64).max, state.rows[live, LAST])
@@ -802,7 +807,7 @@ def assemble(packets: PacketBatch, state: FlowState) -> tuple[Assignment, Rows]:
         _grow(state, end - begin)
         out = np.empty((end - begin, WIDTH), dtype=np.int64)
         assemble_packets(
-            _slice(packets, begin, end), state.rows, state.free, state.index, state.clock, out,
+            _slice(packets, begin, end), state.rows.ravel(), state.free, state.index, state.clock, out.ravel(),
             flow_id[begin:end], from_originator[begin:end],
         )
         closed.append(out[: int(state.clock[CLOSED_ROWS])].copy())

@@ -11,10 +11,11 @@ import struct
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
-from tracehound.flows.state import HI, LO, ONE_WAY, ORIG, PORT, PROTO, VERSION, Rows, at_end
+from tracehound.flows.state import HI, LO, ONE_WAY, ORIG, PORT, PROTO, VERSION, Rows
 from tracehound.kernels import kernel
-from tracehound.packets.addresses import packed
 
 V4_MAPPED: Final = 0xFFFF00000000
 """Upper part of ::ffff:a.b.c.d in the lower 64 bits."""
@@ -88,29 +89,92 @@ def community_id(
     return "1:" + base64.b64encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode()
 
 
-def community_ids(rows: Rows) -> list[str]:
-    """Community IDs of finished flow rows (flows/state.py), in the order of the rows."""
-    orig = rows[:, ORIG]
-    high, low = rows.view(np.uint64)[:, HI : HI + 2], rows.view(np.uint64)[:, LO : LO + 2]
-    at = np.arange(rows.shape[0])
-    columns = [
-        high[at, orig].tolist(), low[at, orig].tolist(), at_end(rows, PORT, orig).tolist(),
-        high[at, 1 - orig].tolist(), low[at, 1 - orig].tolist(), at_end(rows, PORT, 1 - orig).tolist(),
-        rows[:, PROTO].tolist(), rows[:, VERSION].tolist(), rows[:, ONE_WAY].tolist(),
-    ]  # fmt: skip
-    sha1, encode = hashlib.sha1, base64.b64encode
-    pack4, pack6 = struct.Struct("!IIBBHH").pack, struct.Struct("!QQQQBBHH").pack
-    out: list[str] = []
-    for shi, slo, sport, dhi, dlo, dport, proto, version, one_way in zip(*columns, strict=True):
-        if proto not in (1, 6, 17, 58, 132):
-            source, destination = packed(shi, slo, version), packed(dhi, dlo, version)
-            out.append(community_id(source, destination, proto, 0, 0, one_way=False, has_ports=False))
-            continue
-        if not one_way and (shi, slo, sport) > (dhi, dlo, dport):
-            shi, slo, sport, dhi, dlo, dport = dhi, dlo, dport, shi, slo, sport
-        if version == 4:
-            data = b"\0\0" + pack4(slo & 0xFFFFFFFF, dlo & 0xFFFFFFFF, proto, 0, sport, dport)
-        else:
-            data = b"\0\0" + pack6(shi, slo, dhi, dlo, proto, 0, sport, dport)
-        out.append("1:" + encode(sha1(data, usedforsecurity=False).digest()).decode())
-    return out
+_BASE64: Final = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", dtype=np.uint8)
+_ID_CHARS: Final = 30
+"""'1:' and 28 letters of base64 for 20 bytes of SHA-1."""
+_HAS_PORTS: Final = np.zeros(256, dtype=np.bool_)
+_HAS_PORTS[[1, 6, 17, 58, 132]] = True
+
+
+@kernel
+def write_community_ids(rows: Rows, text: NDArray[np.uint8]) -> None:
+    """Write the Community ID of each flow row as _ID_CHARS letters into the row of `text`."""
+    words = np.zeros(80, dtype=np.int64)
+    message = np.zeros(64, dtype=np.int64)
+    for i in range(rows.shape[0]):
+        a = rows[i, ORIG]
+        b = 1 - a
+        ported = _HAS_PORTS[rows[i, PROTO]]
+        # The smaller end (address, then port) goes first; a one-way ICMP message stays as it is.
+        if not (ported and rows[i, ONE_WAY]):
+            swap = np.int64(0)
+            for column in (HI, LO):
+                x, y = np.uint64(rows[i, column + a]), np.uint64(rows[i, column + b])
+                if swap == 0 and x != y:
+                    swap = 1 if x > y else -1
+            if swap == 0 and ported and rows[i, PORT + a] > rows[i, PORT + b]:
+                swap = 1
+            if swap == 1:
+                a, b = b, a
+        # seed 2 (zero), the two addresses, protocol, zero, and the ports where there are any.
+        message[:] = 0
+        n = 2
+        for end in (a, b):
+            if rows[i, VERSION] != 4:
+                for k in range(8):
+                    message[n + k] = rows[i, HI + end] >> (56 - 8 * k) & 0xFF
+                n += 8
+            width = 4 if rows[i, VERSION] == 4 else 8
+            for k in range(width):
+                message[n + k] = rows[i, LO + end] >> (8 * (width - 1 - k)) & 0xFF
+            n += width
+        message[n] = rows[i, PROTO]
+        n += 2
+        if ported:
+            for end in (a, b):
+                message[n] = rows[i, PORT + end] >> 8 & 0xFF
+                message[n + 1] = rows[i, PORT + end] & 0xFF
+                n += 2
+        # FIPS 180-4 section 5.1.1: a one bit, zeros, and the length in bits in the last 8 bytes. One block holds 55 bytes,
+        # and the longest message here has 42.
+        message[n] = 0x80
+        message[62], message[63] = n * 8 >> 8, n * 8 & 0xFF
+        for t in range(16):
+            words[t] = message[4 * t] << 24 | message[4 * t + 1] << 16 | message[4 * t + 2] << 8 | message[4 * t + 3]
+        # Section 6.1.2: SHA-1 of one block.
+        for t in range(16, 80):
+            w = words[t - 3] ^ words[t - 8] ^ words[t - 14] ^ words[t - 16]
+            words[t] = (w << 1 | w >> 31) & 0xFFFFFFFF
+        h0, h1, h2, h3, h4 = 0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476, 0xC3D2E1F0
+        for t in range(80):
+            if t < 20:
+                mixed = ((h1 & h2) | (~h1 & h3)) + 0x5A827999
+            elif t < 40:
+                mixed = (h1 ^ h2 ^ h3) + 0x6ED9EBA1
+            elif t < 60:
+                mixed = ((h1 & h2) | (h1 & h3) | (h2 & h3)) + 0x8F1BBCDC
+            else:
+                mixed = (h1 ^ h2 ^ h3) + 0xCA62C1D6
+            mixed = (mixed + (h0 << 5 | h0 >> 27) + h4 + words[t]) & 0xFFFFFFFF
+            h4, h3, h2, h1, h0 = h3, h2, (h1 << 30 | h1 >> 2) & 0xFFFFFFFF, h0, mixed
+        message[0] = (h0 + 0x67452301) & 0xFFFFFFFF
+        message[1] = (h1 + 0xEFCDAB89) & 0xFFFFFFFF
+        message[2] = (h2 + 0x98BADCFE) & 0xFFFFFFFF
+        message[3] = (h3 + 0x10325476) & 0xFFFFFFFF
+        message[4] = (h4 + 0xC3D2E1F0) & 0xFFFFFFFF
+        # RFC 4648 section 4: six bits a letter; 160 bits are 27 letters, the last of them half empty, and one '='.
+        text[i, 0], text[i, 1], text[i, _ID_CHARS - 1] = 49, 58, 61
+        for k in range(27):
+            six = np.int64(0)
+            for bit in range(6 * k, 6 * k + 6):
+                six = six << 1 | (message[bit >> 5] >> (31 - (bit & 31)) & 1 if bit < 160 else 0)
+            text[i, 2 + k] = _BASE64[six]
+
+
+def community_ids(rows: Rows) -> pa.Array:
+    """Community IDs of finished flow rows (flows/state.py), in the order of the rows, as a text column."""
+    n = rows.shape[0]
+    text = np.empty((n, _ID_CHARS), dtype=np.uint8)
+    write_community_ids(rows, text)
+    ends = np.arange(0, (n + 1) * _ID_CHARS, _ID_CHARS, dtype=np.int32)
+    return pa.Array.from_buffers(pa.string(), n, [None, pa.py_buffer(ends), pa.py_buffer(text)])

@@ -7,7 +7,7 @@ lies in neighbouring cache lines."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +102,10 @@ EVICTED: Final = 5
 CLOCK_FIELDS: Final = 6
 
 Rows = NDArray[np.int64]
+"""(n, WIDTH)"""
+Flat = NDArray[np.int64]
+"""The same as one dimension, for kernels: an index is then one addition and one check."""
+Number = TypeVar("Number", np.int64, np.uint64)
 
 
 def _first_rows() -> Rows:
@@ -129,6 +133,6 @@ def no_rows() -> Rows:
     return np.empty((0, WIDTH), dtype=np.int64)
 
 
-def at_end(rows: Rows, column: int, end: NDArray[np.int64]) -> NDArray[np.int64]:
+def at_end(rows: NDArray[Number], column: int, end: NDArray[np.int64]) -> NDArray[Number]:
     """Column of the given end (0 or 1) of each row."""
-    return np.take_along_axis(rows[:, column : column + 2], end[:, None], axis=1)[:, 0]
+    return np.where(end == 0, rows[:, column], rows[:, column + 1])

@@ -72,15 +72,24 @@ _OUTCOME: Final = {name: code for code, name in enumerate(OUTCOME_NAMES)}
 _RSTOS0: Final = re.compile(rb"^\^?S[^HAFGIQ]*R")
 
 
-def _histories(rows: Rows) -> list[bytes]:
-    width = HISTORY_BYTES
-    raw = np.ascontiguousarray(rows[:, HISTORY : HISTORY + width // 8]).astype("<i8", copy=False).tobytes()
-    return [raw[i * width : i * width + n] for i, n in enumerate(rows[:, HISTORY_LEN].tolist())]
+def _letters(rows: Rows) -> NDArray[np.uint8]:
+    """The history of each row as HISTORY_BYTES letters, of which the first HISTORY_LEN count."""
+    packed = np.ascontiguousarray(rows[:, HISTORY : HISTORY + HISTORY_BYTES // 8]).astype("<i8", copy=False)
+    return packed.view(np.uint8)
 
 
-def conn_states(rows: Rows, histories: list[bytes]) -> NDArray[np.int8]:
+def _history_column(rows: Rows, present: NDArray[np.bool_]) -> pa.Array:
+    """Histories as text; null where not `present`."""
+    length = np.where(present, rows[:, HISTORY_LEN], 0)
+    ends = np.zeros(length.size + 1, dtype=np.int32)
+    np.cumsum(length, out=ends[1:])
+    letters = _letters(rows)[np.arange(HISTORY_BYTES) < length[:, None]]
+    buffers = [pa.py_buffer(b) for b in (np.packbits(present, bitorder="little"), ends, letters)]
+    return pa.Array.from_buffers(pa.string(), length.size, buffers)
+
+
+def conn_states(rows: Rows) -> NDArray[np.int8]:
     """Codes into CONN_STATES, in the order of decision that Zeek documents (base/protocols/conn)."""
-    at = np.arange(rows.shape[0])
     orig = rows[:, ORIG]
     o, r = at_end(rows, STATE, orig), at_end(rows, STATE, 1 - orig)
     o_size, r_size = tcp_size(rows, orig), tcp_size(rows, 1 - orig)
@@ -106,14 +115,13 @@ def conn_states(rows: Rows, histories: list[bytes]) -> NDArray[np.int8]:
     ]
     codes = np.select([c for c, _ in rules], [_CODE[s] for _, s in rules], default=_CODE["OTH"]).astype(np.int8)
     for i in np.flatnonzero(tcp & (o == RESET) & (r == INACTIVE)):
-        if _RSTOS0.match(histories[i]):
+        if _RSTOS0.match(_letters(rows[i : i + 1])[0, : rows[i, HISTORY_LEN]].tobytes()):
             codes[i] = _CODE["RSTOS0"]
     return codes
 
 
 def tcp_size(rows: Rows, side: NDArray[np.int64]) -> NDArray[np.int64]:
     """Payload by sequence numbers: what was sent or acknowledged, less the SYN and the FIN."""
-    at = np.arange(rows.shape[0])
     last, acked = at_end(rows, LAST_REL, side), at_end(rows, ACK_REL, side)
     size = np.maximum(last, acked)
     size = np.where(size > 0, size - 1, 0)
@@ -128,7 +136,6 @@ def tcp_size(rows: Rows, side: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def outcomes(rows: Rows) -> NDArray[np.int8]:
     """Codes into OUTCOME_NAMES; -1 where the flow is no attempt (one-way ICMP, protocols without ports)."""
-    at = np.arange(rows.shape[0])
     orig = rows[:, ORIG]
     resp = 1 - orig
     pkts_src, pkts_dst = at_end(rows, PKTS, orig), at_end(rows, PKTS, resp)
@@ -165,16 +172,17 @@ def outcomes(rows: Rows) -> NDArray[np.int8]:
 def flow_table(rows: Rows, *, with_community_id: bool = True) -> pa.Table:
     """Finished flows as rows of table `flows` (service is filled later, from payload)."""
     n = rows.shape[0]
-    at = np.arange(n)
+    ids = community_ids(rows) if with_community_id else pa.nulls(n, pa.string())
+    # Rows come as the kernels need them; from here on it is columns that are read, so let each lie in one piece.
+    rows = np.asfortranarray(rows)
     orig = rows[:, ORIG]
     resp = 1 - orig
-    high, low = rows.view(np.uint64)[:, HI : HI + 2], rows.view(np.uint64)[:, LO : LO + 2]
+    unsigned = rows.view(np.uint64)
     version = rows[:, VERSION]
     proto = rows[:, PROTO]
     tcp = proto == 6
     no_syn = ~tcp | (rows[:, SYNS] == 0)
     no_icmp = rows[:, ICMP] == 0
-    histories = _histories(rows)
     outcome = outcomes(rows)
     schema = FLOWS.schema
 
@@ -217,17 +225,15 @@ def flow_table(rows: Rows, *, with_community_id: bool = True) -> pa.Table:
     }
     columns = {name: number(name, values, missing) for name, (values, missing) in numbers.items()}
     columns |= {
-        "community_id": pa.array(community_ids(rows), pa.string()) if with_community_id else pa.nulls(n, pa.string()),
-        "src": address_column(high[at, orig], low[at, orig], version),
-        "dst": address_column(high[at, resp], low[at, resp], version),
+        "community_id": ids,
+        "src": address_column(at_end(unsigned, HI, orig), at_end(unsigned, LO, orig), version),
+        "dst": address_column(at_end(unsigned, HI, resp), at_end(unsigned, LO, resp), version),
         "service": pa.nulls(n, schema.field("service").type),
-        "conn_state": dictionary(conn_states(rows, histories), CONN_STATES),
-        "history": pa.array([h.decode("ascii") for h in histories], pa.string(), mask=~(tcp | (proto == 17))),
+        "conn_state": dictionary(conn_states(rows), CONN_STATES),
+        "history": _history_column(rows, tcp | (proto == 17)),
         "outcome": dictionary(outcome, OUTCOME_NAMES, outcome < 0),
         "originator_reason": dictionary(rows[:, REASON], REASONS),
-        "icmp_from": address_column(
-            rows.view(np.uint64)[:, ICMP_HI], rows.view(np.uint64)[:, ICMP_LO], version, no_icmp
-        ),
+        "icmp_from": address_column(unsigned[:, ICMP_HI], unsigned[:, ICMP_LO], version, no_icmp),
         "vlan": vlan_column(rows[:, VLAN]),
         "tunnel": pa.nulls(n, schema.field("tunnel").type),
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 
@@ -32,16 +33,25 @@ def address_column(
     hi: NDArray[np.uint64], lo: NDArray[np.uint64], version: NDArray[Any], missing: NDArray[np.bool_] | None = None
 ) -> pa.Array:
     """Addresses as dictionary-encoded canonical text."""
-    if not np.any(version == 6):
-        distinct_lo, inverse = np.unique(lo, return_inverse=True)
-        unpack = socket.inet_ntoa
-        quads = (distinct_lo & np.uint64(0xFFFFFFFF)).astype(">u4").tobytes()
-        return dictionary(inverse, [unpack(quads[i : i + 4]) for i in range(0, len(quads), 4)], missing)
-    keys = np.empty(hi.size, dtype=[("hi", "u8"), ("lo", "u8"), ("version", "u1")])
-    keys["hi"], keys["lo"], keys["version"] = hi, lo, version
-    distinct, inverse = np.unique(keys, return_inverse=True)
-    texts = [address_text(a, b, v) for a, b, v in distinct.tolist()]
-    return dictionary(inverse.reshape(-1), texts, missing)
+    # Arrow numbers distinct values by hashing, which is many times faster than numpy's sorting. Version is part of the key:
+    # an IPv6 packet may carry ::ffff:a.b.c.d, and that is another address than a.b.c.d.
+    keys = np.stack([hi, lo, version.astype(np.uint64)], axis=1)
+    column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(24), hi.size, [None, pa.py_buffer(keys)])
+    if missing is not None:
+        column = pc.if_else(pa.array(~missing), column, pa.scalar(None, column.type))
+    encoded = column.dictionary_encode()
+    distinct = np.frombuffer(b"".join(encoded.dictionary.to_pylist()), np.uint64).reshape(-1, 3)
+    return pa.DictionaryArray.from_arrays(encoded.indices, pa.array(_texts(distinct), pa.string()))
+
+
+def _texts(keys: NDArray[np.uint64]) -> list[str]:
+    """Canonical text of each row (hi, lo, version)."""
+    quads = (keys[:, 1] & np.uint64(0xFFFFFFFF)).astype(">u4").tobytes()
+    unpack = socket.inet_ntoa
+    texts = [unpack(quads[i : i + 4]) for i in range(0, len(quads), 4)]
+    for i in np.flatnonzero(keys[:, 2] != 4).tolist():
+        texts[i] = address_text(*keys[i].tolist())
+    return texts
 
 
 def vlan_column(vlan: NDArray[np.int64]) -> pa.Array:

@@ -95,27 +95,28 @@ def transport(buffer: NDArray[np.uint8], at: int, end: int, ip_end: int, proto: 
 
 @kernel
 def fill_transport(
-    buffer: NDArray[np.uint8], at: int, end: int, ip_end: int, proto: int,
-    ports: NDArray[np.uint16], numbers: NDArray[np.uint32], small: NDArray[np.uint8],
-    payload_offset: NDArray[np.int64], payload: NDArray[np.int32], i: int,
+    buffer: NDArray[np.uint8], at: int, end: int, ip_end: int, proto: int, i: int,
+    sport: NDArray[np.uint16], dport: NDArray[np.uint16], window: NDArray[np.uint16],
+    seq: NDArray[np.uint32], ack: NDArray[np.uint32], tcp_flags: NDArray[np.uint8], option_len: NDArray[np.uint8],
+    payload_offset: NDArray[np.int64], payload_len: NDArray[np.int32], payload_caplen: NDArray[np.int32],
 ) -> int:
-    """Decode the transport header at `at` into row i of the blocks (see `_empty`); returns the note."""
-    note, sport, dport, header, last = transport(buffer, at, end, ip_end, proto)
-    ports[0, i] = sport
-    ports[1, i] = dport
+    """Decode the transport header at `at` into row i of the columns; returns the note."""
+    note, source, destination, header, last = transport(buffer, at, end, ip_end, proto)
+    sport[i] = source
+    dport[i] = destination
     if note != 0 and note != _TRANSPORT_OTHER:
         return note
     if note == 0 and proto == TCP:
-        numbers[0, i] = be32(buffer, at + 4)
-        numbers[1, i] = be32(buffer, at + 8)
-        small[0, i] = buffer[at + 13]
-        ports[2, i] = be16(buffer, at + 14)
-        small[1, i] = header - 20
-    payload[0, i] = max(0, last - at - header)
+        seq[i] = be32(buffer, at + 4)
+        ack[i] = be32(buffer, at + 8)
+        tcp_flags[i] = buffer[at + 13]
+        window[i] = be16(buffer, at + 14)
+        option_len[i] = header - 20
+    payload_len[i] = max(0, last - at - header)
     have = min(end, last) - at - header
     if have > 0:
         payload_offset[i] = at + header
-        payload[1, i] = have
+        payload_caplen[i] = have
     return note
 
 
@@ -145,68 +146,67 @@ def transport_checksum_bad(buffer: NDArray[np.uint8], at: int, end: int, ip_end:
 
 @kernel
 def decode_records(
-    buffer: NDArray[np.uint8], offset: NDArray[np.int64], lengths: NDArray[np.int32], link_type: NDArray[np.int32],
-    verify: bool, addresses: NDArray[np.uint64], ports: NDArray[np.uint16], numbers: NDArray[np.uint32],
-    small: NDArray[np.uint8], payload_offset: NDArray[np.int64], payload: NDArray[np.int32],
+    buffer: NDArray[np.uint8], offset: NDArray[np.int64], caplen: NDArray[np.int32], wirelen: NDArray[np.int32],
+    link_type: NDArray[np.int32], verify: bool, addresses: NDArray[np.uint64], ports: NDArray[np.uint16],
+    numbers: NDArray[np.uint32], small: NDArray[np.uint8], payload_offset: NDArray[np.int64], payload: NDArray[np.int32],
 ) -> int:
-    """Fill the blocks (see `_empty`) from the records. Returns how many fragments there are."""
+    """Fill the blocks (see `_Blocks`), which come zeroed, from the records. Returns how many fragments there are."""
+    src_hi, src_lo, dst_hi, dst_lo = addresses[0], addresses[1], addresses[2], addresses[3]
+    sport, dport, window = ports[0], ports[1], ports[2]
+    seq, ack, ip_ids = numbers[0], numbers[1], numbers[2]
+    tcp_flags, option_len, ttl = small[0], small[1], small[2]
+    notes, ip_version, protos = small[3], small[4], small[5]
+    payload_len, payload_caplen, ip_bytes, vlans = payload[0], payload[1], payload[2], payload[3]
     fragments = 0
     for i in range(offset.size):
         start = offset[i]
-        end = start + np.int64(lengths[0, i])
-        wire_end = start + max(np.int64(lengths[1, i]), np.int64(lengths[0, i]))
+        end = start + np.int64(caplen[i])
+        wire_end = max(start + np.int64(wirelen[i]), end)
         version, at, vlan, note = network_layer(buffer, start, end, np.int64(link_type[i]))
-        # Every column gets a value: the blocks come uninitialised.
-        for row in range(4):
-            addresses[row, i] = 0
-        for row in range(3):
-            ports[row, i] = 0
-            numbers[row, i] = 0
-        for row in range(6):
-            small[row, i] = 0
         payload_offset[i] = -1
-        payload[0, i] = 0
-        payload[1, i] = 0
-        payload[2, i] = 0
-        payload[3, i] = vlan
+        if vlan != 0:
+            vlans[i] = vlan
         if version == 4:
             here, ip_end, proto, ip_id, fragment, note = ipv4_header(buffer, at, end, wire_end)
             if ip_end > at:
-                addresses[1, i] = _V4_MAPPED | np.uint64(be32(buffer, at + 12))
-                addresses[3, i] = _V4_MAPPED | np.uint64(be32(buffer, at + 16))
-                small[2, i] = buffer[at + 8]
+                src_lo[i] = _V4_MAPPED | np.uint64(be32(buffer, at + 12))
+                dst_lo[i] = _V4_MAPPED | np.uint64(be32(buffer, at + 16))
+                ttl[i] = buffer[at + 8]
         elif version == 6:
             here, ip_end, proto, ip_id, fragment, note = ipv6_header(buffer, at, end, wire_end)
             if ip_end > at:
-                for row in range(4):
-                    addresses[row, i] = be64(buffer, at + 8 + 8 * row)
-                small[2, i] = buffer[at + 7]
+                src_hi[i] = be64(buffer, at + 8)
+                src_lo[i] = be64(buffer, at + 16)
+                dst_hi[i] = be64(buffer, at + 24)
+                dst_lo[i] = be64(buffer, at + 32)
+                ttl[i] = buffer[at + 7]
         else:
-            small[3, i] = note
+            notes[i] = note
             continue
         if ip_end > at:
-            small[4, i] = version
-            small[5, i] = proto
-            numbers[2, i] = ip_id
-            payload[2, i] = ip_end - at
+            ip_version[i] = version
+            protos[i] = proto
+            ip_ids[i] = ip_id
+            ip_bytes[i] = ip_end - at
             if note == _WAITING:
                 fragments += 1
                 # Kept for defrag.py: the fragment field travels in `window`, the fragment's data in the payload columns.
-                ports[2, i] = fragment
-                payload[0, i] = ip_end - here
-                payload[1, i] = max(0, min(end, ip_end) - here)
+                window[i] = fragment
+                payload_len[i] = ip_end - here
+                payload_caplen[i] = max(0, min(end, ip_end) - here)
                 payload_offset[i] = here
             elif note == 0:
                 note = fill_transport(
-                    buffer, here, end, ip_end, proto, ports, numbers, small, payload_offset, payload, i
+                    buffer, here, end, ip_end, proto, i, sport, dport, window, seq, ack, tcp_flags, option_len,
+                    payload_offset, payload_len, payload_caplen,
                 )
                 if verify and note == 0:
-                    pseudo = address_sum(addresses[0, i], addresses[1, i], version)
-                    pseudo += address_sum(addresses[2, i], addresses[3, i], version)
+                    pseudo = address_sum(src_hi[i], src_lo[i], version) + address_sum(dst_hi[i], dst_lo[i], version)
                     bad = version == 4 and folded(ones_complement(buffer, at, here, np.int64(0))) != 0xFFFF
                     if bad or transport_checksum_bad(buffer, here, end, ip_end, proto, pseudo):
                         note = np.int64(_CHECKSUM)
-        small[3, i] = note
+        if note != 0:
+            notes[i] = note
     return fragments
 
 
@@ -228,8 +228,8 @@ class _Blocks:
 
 def _blocks(n: int) -> _Blocks:
     return _Blocks(
-        np.empty((4, n), np.uint64), np.empty((3, n), np.uint16), np.empty((3, n), np.uint32),
-        np.empty((6, n), np.uint8), np.empty(n, np.int64), np.empty((4, n), np.int32),
+        np.zeros((4, n), np.uint64), np.zeros((3, n), np.uint16), np.zeros((3, n), np.uint32),
+        np.zeros((6, n), np.uint8), np.empty(n, np.int64), np.zeros((4, n), np.int32),
     )
 
 
@@ -252,7 +252,7 @@ def _batch(raw: RawBatch, blocks: _Blocks) -> PacketBatch:
     )  # fmt: skip
 
 
-def _join_fragments(raw: RawBatch, out: PacketBatch, blocks: _Blocks, state: DefragState) -> PacketBatch:
+def _join_fragments(raw: RawBatch, out: PacketBatch, state: DefragState) -> PacketBatch:
     """Put fragments together in capture order; a completed datagram is appended to the buffer and decoded into its row."""
     buffer = out.buffer
     tail = raw.length
@@ -292,8 +292,8 @@ def _join_fragments(raw: RawBatch, out: PacketBatch, blocks: _Blocks, state: Def
     for i, data in pieces:
         buffer[tail : tail + len(data)] = np.frombuffer(data, dtype=np.uint8)
         out.note[i] = fill_transport(
-            buffer, tail, tail + len(data), tail + len(data), int(out.proto[i]),
-            blocks.ports, blocks.numbers, blocks.small, blocks.payload_offset, blocks.payload, i,
+            buffer, tail, tail + len(data), tail + len(data), int(out.proto[i]), i, out.sport, out.dport, out.window,
+            out.seq, out.ack, out.tcp_flags, out.option_len, out.payload_offset, out.payload_len, out.payload_caplen,
         )
         tail += len(data)
     return out
@@ -303,12 +303,11 @@ def decode(raw: RawBatch, state: DecodeState) -> PacketBatch:
     """Decode one batch. The result shares `raw.buffer` (copied only where reassembled datagrams do not fit behind it)."""
     records = raw.records
     blocks = _blocks(records.offset.size)
-    lengths = np.stack([records.caplen, records.wirelen])
     fragments = decode_records(
-        raw.buffer, records.offset, lengths, records.link_type, state.verify_checksums,
+        raw.buffer, records.offset, records.caplen, records.wirelen, records.link_type, state.verify_checksums,
         blocks.addresses, blocks.ports, blocks.numbers, blocks.small, blocks.payload_offset, blocks.payload,
     )
     out = _batch(raw, blocks)
     if fragments:
-        out = _join_fragments(raw, out, blocks, state.fragments.setdefault(raw.evidence_id, DefragState()))
+        out = _join_fragments(raw, out, state.fragments.setdefault(raw.evidence_id, DefragState()))
     return out

@@ -1,46 +1,32 @@
-"""In: where each delivered segment lies in its stream. Out: the segment map: stream offset -> packet and time, so that a
-protocol can name the packet that carried a byte without ever looking at packets. Never here: how segments are ordered."""
+"""In: which packet carried which stretch of a stream. Out: the packet and time of any byte. Never here: the bytes.
+
+Streams carry this map so that protocols never look at packets."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
+from typing import NamedTuple
 
 
-@dataclass(slots=True)
-class SegmentMap:
-    """Segments of all streams of a batch; those of one chunk are neighbours, in order of offset.
+class SegmentMap(NamedTuple):
+    """Segments of a chunk in stream order.
 
-    offset      int64, offset of the segment's first byte in its stream
-    packet_id   int64
-    ts          int64, ns UTC
+    starts      stream offset at which each segment begins, ascending
+    packet_ids  packet that carried it
+    ts_ns       its time
     """
 
-    offset: NDArray[np.int64]
-    packet_id: NDArray[np.int64]
-    ts: NDArray[np.int64]
+    starts: Sequence[int]
+    packet_ids: Sequence[int]
+    ts_ns: Sequence[int]
 
+    def packet_at(self, offset: int) -> tuple[int, int]:
+        """(packet_id, ts_ns) of the byte at stream offset `offset`; before the first segment: the first."""
+        i = max(0, bisect_right(self.starts, offset) - 1)
+        return int(self.packet_ids[i]), int(self.ts_ns[i])
 
-@dataclass(slots=True)
-class Place:
-    """The segments of one direction that matter now, as plain lists (a look-up of one byte in numpy costs more than it finds)."""
-
-    offset: list[int]
-    packet_id: list[int]
-    ts: list[int]
-
-    def find(self, offset: int) -> tuple[int, int]:
-        """(packet_id, ts) of the packet that carried the byte at `offset`; before the first segment: the first."""
-        i = max(bisect_right(self.offset, offset) - 1, 0)
-        return self.packet_id[i], self.ts[i]
-
-    def after(self, offset: int) -> Place:
-        """The part of the map from the segment that carries `offset` on."""
-        i = max(bisect_right(self.offset, offset) - 1, 0)
-        return Place(self.offset[i:], self.packet_id[i:], self.ts[i:])
-
-    def joined(self, later: Place) -> Place:
-        return Place(self.offset + later.offset, self.packet_id + later.packet_id, self.ts + later.ts)
+    @property
+    def last_ts_ns(self) -> int:
+        """Time of the latest segment."""
+        return int(max(self.ts_ns))
