@@ -121,13 +121,18 @@ def address_in_name(name: str, address: str) -> bool:
     if len(octets) != 4 or not all(o.isdigit() and int(o) < 256 for o in octets):
         return False
     numbers = [int(o) for o in octets]
+    # Plain containment first: a pattern of its own for every address would have to be compiled for every address.
+    spelled = all(str(n) in name for n in numbers)
     for order in (numbers, numbers[::-1]):
-        if re.search(r"(?<!\d)0*" + r"[-._x]0*".join(map(str, order)) + r"(?!\d)", name):
+        digits, hexadecimal = "".join(f"{n:03d}" for n in order), "".join(f"{n:02x}" for n in order)
+        if spelled and re.search(r"(?<!\d)0*" + r"[-._x]0*".join(map(str, order)) + r"(?!\d)", name):
             return True
-        if re.search(r"(?<!\d)" + "".join(f"{n:03d}" for n in order) + r"(?!\d)", name):
+        if digits in name and re.search(rf"(?<!\d){digits}(?!\d)", name):
             return True
-        if re.search(r"(?<![0-9a-f])" + "".join(f"{n:02x}" for n in order) + r"(?![0-9a-f])", name.replace("0x", " ")):
+        if hexadecimal in name and re.search(rf"(?<![0-9a-f]){hexadecimal}(?![0-9a-f])", name.replace("0x", " ")):
             return True
+    if not any(c.isdigit() for c in name):
+        return False
     labels = [_numbers(label) for label in name.split(".")]
     for i, last in enumerate(labels):
         if numbers[3] not in last:

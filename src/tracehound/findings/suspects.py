@@ -72,6 +72,7 @@ class Answers:
     walks: Sequence[Row]
     roles: Sequence[Row]
     outages: Sequence[Row]
+    agents: Sequence[Row] = ()
 
 
 def choose(answers: Answers, home: Collection[str] = ()) -> tuple[list[Suspect], list[Innocent]]:
@@ -84,12 +85,15 @@ def choose(answers: Answers, home: Collection[str] = ()) -> tuple[list[Suspect],
     roles = {r["src"]: r for r in answers.roles}
     walks = {(w["src"], w["proto"], w["dport"]): w for w in answers.walks}
     outages = {(o["src"], o["proto"], o["dport"]): o for o in answers.outages}
+    agents = {a["src"]: int(a["agents"]) for a in answers.agents}
     innocents: dict[tuple[str, str], Innocent] = {}
     horizontal: dict[tuple[str, int], list[Row]] = defaultdict(list)
     vertical: dict[tuple[str, int], list[Row]] = defaultdict(list)
     for row in answers.services:
         key = (row["src"], row["proto"], row["dport"])
-        excuse = explained(row, roles.get(row["src"]), outages.get(key))
+        excuse = explained(row, roles.get(row["src"]), outages.get(key)) or _many_users(
+            row, roles.get(row["src"]), agents.get(row["src"], 0)
+        )
         if excuse is not None:
             innocents.setdefault((row["src"], excuse.looked_like), excuse)
         elif row["rule"] == "few" and not _few_suffice(row, outsider(row["src"])):
@@ -226,6 +230,25 @@ def _outage_service(row: Row, _role: Row | None, outage: Row | None) -> Innocent
             figures=(("failed in an outage", f"{outage['excused']:,}"),),
         )
     return None
+
+
+def _many_users(row: Row, role: Row | None, agents: int) -> Innocent | None:
+    """Address translation or a proxy: many browsers behind one address now and then meet a dead server. A steady prober among
+    them still shows: it has more dead targets than the others have live ones, comes back to them, or is quicker."""
+    if role is None or agents < 4 or row["dport"] not in (80, 443, 8080) or row["rule"] not in ("few", "failures", "mixed"):
+        return None
+    slow = row["gap_median_ns"] is None or row["gap_median_ns"] >= 480_000_000_000
+    if not slow or row["dead"] > 0.5 * role["web_answered"] or row["dead_revisited"] >= 10:
+        return None
+    return Innocent(
+        host=row["src"],
+        looked_like=f"a host that probes {_looked(row)}",
+        reason=(
+            f"many users behind one address ({agents:,} kinds of browser): {role['web_answered']:,} web servers answered them, "
+            f"{row['dead']:,} did not, now and then and once each"
+        ),
+        figures=(("kinds of browser", f"{agents:,}"), ("servers answered", f"{role['web_answered']:,}")),
+    )
 
 
 def honest(role: Row) -> Innocent | None:

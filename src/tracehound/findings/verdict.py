@@ -121,6 +121,7 @@ def judge(
                 walks=answer("trw", hosts=_listed(walkers)) if walkers else [],
                 roles=answer("host_roles"),
                 outages=answer("outages"),
+                agents=answer("host_agents") if "http" in available else [],
             ),
             home,
         )
