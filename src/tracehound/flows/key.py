@@ -75,7 +75,7 @@ def flow_hash(src_hi: int, src_lo: int, sport: int, dst_hi: int, dst_lo: int, dp
 def community_id(
     source: bytes, destination: bytes, proto: int, sport: int, dport: int, *, one_way: bool, has_ports: bool, seed: int = 0
 ) -> str:
-    """Community ID v1 of one flow; addresses in network order. For ICMP, sport is the type and dport its counterpart or code."""
+    """Community ID v1 of one flow; addresses in network order. For ICMP, sport is the type, dport its counterpart or code."""
     # "1:" + base64(sha1(seed . saddr . daddr . proto . 0 . sport . dport)), the smaller end first; one-way ICMP as it is;
     # protocols without ports order the addresses and leave the ports out.
     a, b = (source, sport), (destination, dport)
@@ -102,12 +102,12 @@ def write_community_ids(rows: Rows, text: NDArray[np.uint8]) -> None:
     words = np.zeros(80, dtype=np.int64)
     message = np.zeros(64, dtype=np.int64)
     for i in range(rows.shape[0]):
-        a = rows[i, ORIG]
+        a = int(rows[i, ORIG])
         b = 1 - a
         ported = _HAS_PORTS[rows[i, PROTO]]
         # The smaller end (address, then port) goes first; a one-way ICMP message stays as it is.
         if not (ported and rows[i, ONE_WAY]):
-            swap = np.int64(0)
+            swap = 0
             for column in (HI, LO):
                 x, y = np.uint64(rows[i, column + a]), np.uint64(rows[i, column + b])
                 if swap == 0 and x != y:
@@ -155,7 +155,7 @@ def write_community_ids(rows: Rows, text: NDArray[np.uint8]) -> None:
                 mixed = ((h1 & h2) | (h1 & h3) | (h2 & h3)) + 0x8F1BBCDC
             else:
                 mixed = (h1 ^ h2 ^ h3) + 0xCA62C1D6
-            mixed = (mixed + (h0 << 5 | h0 >> 27) + h4 + words[t]) & 0xFFFFFFFF
+            mixed = (mixed + (h0 << 5 | h0 >> 27) + h4 + int(words[t])) & 0xFFFFFFFF
             h4, h3, h2, h1, h0 = h3, h2, (h1 << 30 | h1 >> 2) & 0xFFFFFFFF, h0, mixed
         message[0] = (h0 + 0x67452301) & 0xFFFFFFFF
         message[1] = (h1 + 0xEFCDAB89) & 0xFFFFFFFF
@@ -165,9 +165,9 @@ def write_community_ids(rows: Rows, text: NDArray[np.uint8]) -> None:
         # RFC 4648 section 4: six bits a letter; 160 bits are 27 letters, the last of them half empty, and one '='.
         text[i, 0], text[i, 1], text[i, _ID_CHARS - 1] = 49, 58, 61
         for k in range(27):
-            six = np.int64(0)
+            six = 0
             for bit in range(6 * k, 6 * k + 6):
-                six = six << 1 | (message[bit >> 5] >> (31 - (bit & 31)) & 1 if bit < 160 else 0)
+                six = six << 1 | (int(message[bit >> 5]) >> (31 - (bit & 31)) & 1 if bit < 160 else 0)
             text[i, 2 + k] = _BASE64[six]
 
 
