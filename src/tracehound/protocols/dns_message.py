@@ -87,8 +87,13 @@ def _quoted(raw: bytes) -> str:
 def _name(data: bytes, at: int, known: Known) -> tuple[str, int]:
     """The name at offset `at`, and the offset behind it. RFC 1035 section 4.1.4: a name is labels, then a zero byte or a
     pointer to a prior occurrence. Work is bounded by MAX_DNS_POINTERS and by the 255 bytes that a name may have."""
-    found = known.get(at)
     begin, end, after = at, len(data), -1
+    if at + 1 < end and data[at] >= 192:
+        # Most names of a response are a pointer to one already read.
+        found = known.get((data[at] & 63) << 8 | data[at + 1])
+        if found is not None:
+            return found[0] or ".", at + 2
+    found = None
     labels: list[str] = []
     sizes = [0]
     pointers: list[tuple[int, int]] = []

@@ -9,7 +9,7 @@ Tests look at columns of many payloads at once; `service_of` asks the same tests
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -27,6 +27,8 @@ from tracehound.tables import HEADS
 Mask = NDArray[np.bool_]
 
 _TCP, _UDP = 6, 17
+_LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_DIGITS: Final = b"0123456789"
 _COLUMNS: Final = 32
 """First bytes of a payload that are laid out as a matrix for the vectorised tests; patterns see HEAD_BYTES."""
 _SHORT_BYTES: Final = 16
@@ -84,78 +86,92 @@ class Payloads(NamedTuple):
         return hit
 
 
-Test = Callable[[Payloads], Mask]
+class Test(NamedTuple):
+    """Whether payloads speak a protocol.
+
+    first   bool (256), the bytes with which such a payload can begin; rows that begin otherwise are not even shown to `check`
+    check   gives a bool a row"""
+
+    first: Mask
+    check: Callable[[Payloads], Mask]
 
 
 # -- how a test is written --------------------------------------------------------------------------------------------
+_ANY_BYTE: Final = bytes(range(256))
+
+
+def _first(some: Iterable[int]) -> Mask:
+    first = np.zeros(256, np.bool_)
+    first[list(some)] = True
+    return first
+
+
+def where(check: Callable[[Payloads], Mask], first: bytes = _ANY_BYTE) -> Test:
+    """A test by numbers."""
+    return Test(_first(first), check)
+
+
 def begins(*literals: bytes) -> Test:
     """The payload begins with one of these bytes."""
     wanted = [(len(text), np.frombuffer(text, np.uint8)) for text in literals]
-    first = np.zeros(256, np.bool_)
-    first[[text[0] for text in literals]] = True
 
-    def test(p: Payloads) -> Mask:
-        hit = first[p.octets[:, 0]] & (p.size > 0)
-        some = np.flatnonzero(hit)
-        if some.size:
-            octets, size = p.octets[some], p.size[some]
-            found = np.zeros(some.size, np.bool_)
-            for length, text in wanted:
-                found |= (size >= length) & (octets[:, :length] == text).all(axis=1)
-            hit[some] = found
+    def check(p: Payloads) -> Mask:
+        hit = np.zeros(p.size.size, np.bool_)
+        for length, text in wanted:
+            hit |= (p.size >= length) & (p.octets[:, :length] == text).all(axis=1)
         return hit
 
-    return test
+    return Test(_first(text[0] for text in literals), check)
 
 
 def looks(pattern: bytes, first: bytes, *, sender: bool | None = None, flags: int = 0) -> Test:
     """The payload matches the regular expression at its beginning.
 
-    first    the bytes with which such a payload can begin (others are not tried)
+    first    the bytes with which such a payload can begin
     sender   True: sent by the originator, False: by the responder, None: by either"""
     match = re.compile(pattern, re.DOTALL | flags).match
-    begin = np.zeros(256, np.bool_)
-    begin[list(first)] = True
 
-    def test(p: Payloads) -> Mask:
-        hit = begin[p.octets[:, 0]] & (p.size > 0)
-        if sender is not None:
-            hit &= p.from_originator == sender
-        for i in np.flatnonzero(hit).tolist():
-            hit[i] = match(p.head(int(p.row[i]))) is not None
+    def check(p: Payloads) -> Mask:
+        hit = np.ones(p.size.size, np.bool_) if sender is None else p.from_originator == sender
+        some = np.flatnonzero(hit)
+        head = p.head
+        hit[some] = [match(head(row)) is not None for row in p.row[some].tolist()]
         return hit
 
-    return test
+    return Test(_first(first), check)
 
 
 def either(*tests: Test) -> Test:
-    def test(p: Payloads) -> Mask:
-        hit = tests[0](p)
-        for other in tests[1:]:
-            hit = hit | other(p)
+    def check(p: Payloads) -> Mask:
+        hit = np.zeros(p.size.size, np.bool_)
+        for test in tests:
+            some = np.flatnonzero(test.first[p.octets[:, 0]] & ~hit)
+            if some.size:
+                hit[some] = test.check(p.take(some))
         return hit
 
-    return test
+    return Test(np.logical_or.reduce([test.first for test in tests]), check)
 
 
-def both(*tests: Test) -> Test:
-    def test(p: Payloads) -> Mask:
-        hit = tests[0](p)
-        for other in tests[1:]:
-            if not hit.any():
-                break
-            hit = hit & other(p)
+def both(condition: Callable[[Payloads], Mask], test: Test) -> Test:
+    """The condition (cheap: ports) and the test."""
+
+    def check(p: Payloads) -> Mask:
+        hit = condition(p)
+        some = np.flatnonzero(hit)
+        if some.size:
+            hit[some] = test.check(p.take(some))
         return hit
 
-    return test
+    return Test(test.first, check)
 
 
-def port(*ports: int) -> Test:
+def port(*ports: int) -> Callable[[Payloads], Mask]:
     return lambda p: p.on_port(*ports)
 
 
-def sent_by(originator: bool) -> Test:
-    return lambda p: p.from_originator == originator
+def server_port(*ports: int) -> Callable[[Payloads], Mask]:
+    return lambda p: np.isin(p.server_port(), ports)
 
 
 # -- tests that compare numbers -----------------------------------------------------------------------------------------
@@ -191,7 +207,7 @@ def _dns_header(p: Payloads, at: int, length: NDArray[np.int64]) -> Mask:
     return hit
 
 
-def _dns(at: int) -> Test:
+def _dns(at: int) -> Callable[[Payloads], Mask]:
     def test(p: Payloads) -> Mask:
         length = p.length if at == 0 else p.u16(0)
         hit = _dns_header(p, at, length)
@@ -212,13 +228,13 @@ def _dns(at: int) -> Test:
 
 
 _HTTP_REQUEST: Final = begins(
-    b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"OPTIONS ", b"TRACE ", b"CONNECT ", b"PATCH ", b"PROPFIND ",
+    b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"TRACE ", b"CONNECT ", b"PATCH ", b"PROPFIND ",
     b"HTTP/1.", b"HTTP/0.9",
 )  # fmt: skip
 _HTTP_OTHER: Final = looks(
-    rb"(?:PRI \* HTTP/2\.0|[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} [^\r\n]{0,240}(?: HTTP/1\.[0-9]\r?\n|$(?<=[^\r\n]{200})))"
-    rb"|(?:get|post|head|put) /",
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_",
+    rb"PRI \* HTTP/2\.0|[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} [^\r\n]{1,240}(?: HTTP/1\.[0-9]\r?\n|(?<=[^\r\n]{200})\Z)|"
+    rb"(?:get|post|head|put) /",
+    _LETTERS + b"_",
     sender=True,
 )
 """Any token as a method (RFC 9110 section 9.1), if the line ends as a request line does."""
@@ -236,6 +252,51 @@ def _ssl2_hello(p: Payloads) -> Mask:
         & (length + 2 == p.length)
     )
     return hit
+
+
+def _tls_record(p: Payloads) -> Mask:
+    """A TLS record that is no handshake (captures that begin in the middle): type, version 3.x, at most 2^14 + 2048 bytes."""
+    kind = p.octets[:, 0]
+    hit: Mask = (p.size >= 6) & (kind >= 0x14) & (kind <= 0x17) & (p.octets[:, 1] == 3) & (p.octets[:, 2] <= 4)
+    return hit & (p.u16(3) >= 1) & (p.u16(3) <= 18432)
+
+
+def _openvpn(at: int) -> Callable[[Payloads], Mask]:
+    """OpenVPN: a hard reset (opcode 7 of the client, 8 of the server, key 0), alone or with its HMAC; in TCP behind a
+    length."""
+
+    def test(p: Payloads) -> Mask:
+        opcode = np.where(p.from_originator, 0x38, 0x40)
+        rest = p.length - at
+        plain = (rest == 14) & p.from_originator
+        told = p.on_port(1194, 1198) & (rest >= 14) & (rest <= 128)
+        hit: Mask = (p.octets[:, at] == opcode) & (plain | told)
+        return hit & (p.u16(0) == rest) if at else hit
+
+    return test
+
+
+def _opc_ua(p: Payloads) -> Mask:
+    """OPC UA part 6, section 7.1.2: three letters, F, C or A, and the length of the chunk in little-endian order."""
+    length = (
+        p.octets[:, 4].astype(np.int64) | p.octets[:, 5].astype(np.int64) << 8 | p.octets[:, 6].astype(np.int64) << 16
+    )
+    hit: Mask = (length >= 8) & (p.octets[:, 7] == 0) & np.isin(p.octets[:, 3], np.frombuffer(b"FCA", np.uint8))
+    return hit & _OPC_UA.check(p)
+
+
+_OPC_UA: Final = begins(b"HEL", b"ACK", b"ERR", b"OPN", b"CLO", b"MSG")
+
+
+def _mysql(p: Payloads) -> Mask:
+    """The server speaks first: length in three bytes, little-endian, number 0; protocol 10 and a version, or an error."""
+    greeting = (p.octets[:, 4] == 10) & (p.octets[:, 5] >= 0x30) & (p.octets[:, 5] <= 0x39) & (p.octets[:, 6] != 0)
+    error = (p.octets[:, 4] == 0xFF) & (p.octets[:, 6] == 4)
+    length = p.octets[:, 0].astype(np.int64) | p.octets[:, 1].astype(np.int64) << 8
+    hit: Mask = (
+        (p.octets[:, 2] == 0) & (p.octets[:, 3] == 0) & (greeting | error) & (length + 4 == p.length) & (p.size >= 8)
+    )
+    return hit & ~p.from_originator
 
 
 def _quic(p: Payloads) -> Mask:
@@ -270,10 +331,10 @@ def _modbus(p: Payloads) -> Mask:
 
 
 def _socks(p: Payloads) -> Mask:
-    """RFC 1928: version 5, number of methods, as many bytes; SOCKS 4: version, command, port, address, user, zero."""
+    """RFC 1928: version 5, number of methods, as many bytes."""
     count = p.octets[:, 1].astype(np.int64)
     five = (p.octets[:, 0] == 5) & (count >= 1) & (count <= 9) & (p.length == 2 + count) & p.from_originator
-    hit: Mask = five | _SOCKS4(p)
+    hit: Mask = five & (p.size >= 3)
     return hit
 
 
@@ -283,9 +344,10 @@ _SOCKS4: Final = looks(
     b"\x04",
     sender=True,
 )
+"""Version, command, port, address, user, zero; 4A: address 0.0.0.x and a name."""
 
 
-def _rpc(at: int, *programs: int) -> Test:
+def _rpc(at: int, *programs: int) -> Callable[[Payloads], Mask]:
     """ONC RPC (RFC 5531 section 9): a call (0) of RPC version 2 to one of the programs; TCP has a record mark before it."""
 
     def test(p: Payloads) -> Mask:
@@ -348,8 +410,6 @@ def _gtpv1(p: Payloads) -> Mask:
 
 
 _BER_LENGTH: Final = rb"(?:[\x00-\x7f]|\x81.|\x82..|\x83...|\x84....)"
-_LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_DIGITS: Final = b"0123456789"
 _PRINTABLE: Final = bytes(range(0x21, 0x7F))
 _ANY_CASE: Final = re.IGNORECASE
 
@@ -377,15 +437,18 @@ class Protocol(NamedTuple):
 
 
 PROTOCOLS: Final[tuple[Protocol, ...]] = (
-    # What begins with words that HTTP could be mistaken for stands before it.
-    Protocol("sip", _TCP, looks(_SIP, b"IROABCSNMPU")),
-    Protocol("rtsp", _TCP, looks(rb"[A-Z_]{3,16} (?:rtsp[su]?://|\* RTSP/1)|RTSP/1\.0 [1-5][0-9]{2}", _LETTERS)),
-    Protocol("icy", _TCP, begins(b"ICY 200 ")),
-    Protocol("http", _TCP, either(_HTTP_REQUEST, _HTTP_OTHER)),
-    Protocol("ssl", _TCP, either(begins(*(b"\x16\x03" + bytes((v,)) for v in range(5))), _ssl2_hello)),
-    Protocol("dns", _UDP, _dns(0)),
-    Protocol("dns", _TCP, _dns(2)),
+    Protocol("http", _TCP, _HTTP_REQUEST),
+    Protocol("ssl", _TCP, either(
+        begins(*(b"\x16\x03" + bytes((v,)) for v in range(5))),
+        where(_ssl2_hello, bytes(range(128, 256))),
+        where(_tls_record, b"\x14\x15\x16\x17"))),
+    Protocol("dns", _UDP, where(_dns(0))),
+    Protocol("dns", _TCP, where(_dns(2))),
     Protocol("ssh", _TCP, begins(b"SSH-1.", b"SSH-2.")),
+    Protocol("sip", _TCP, looks(_SIP, b"IROABCSNMPU")),
+    Protocol("rtsp", _TCP, looks(rb"[A-Z_]{3,16} (?:rtsp[su]?://|\* RTSP/1)|RTSP/1\.0 [1-5][0-9]{2}", b"DOSPTRGA")),
+    Protocol("http", _TCP, _HTTP_OTHER),
+    Protocol("http", _TCP, begins(b"ICY 200 ")),
     Protocol("smb", _TCP, looks(rb"\x00.{3}[\xff\xfe\xfd]SMB", b"\x00")),
     Protocol("netbios_ssn", _TCP, looks(rb"\x81\x00\x00[\x22-\xff]\x20[A-P]{32}|[\x82-\x84]\x00\x00[\x00\x01\x06].?\Z",
                                         b"\x81\x82\x83\x84")),
@@ -398,12 +461,13 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
     Protocol("h323", _TCP, both(port(1720), looks(rb"\x03\x00..\x08", b"\x03"))),
     Protocol("irc", _TCP, looks(
         rb"NICK :?\S+\r?\n|USER \S+ \S+ \S+ :?|PASS \S+\r?\n(?:NICK|USER) |CAP (?:LS|REQ|END)|NOTICE (?:AUTH|\*) |"
-        rb"JOIN [#&]|:\S+ (?:NOTICE|00[1-4]|020|4[0-9]{2}) |ERROR :(?:Closing|Your|Trying)", b"NUPCJ:Enupcj", flags=_ANY_CASE)),
+        rb"JOIN [#&]|PRIVMSG \S+ :|PING :\S|"
+        rb":\S+ (?:NOTICE|00[1-4]|020|4[0-9]{2}) |ERROR :(?:Closing|Your|Trying)", b"NUPCJ:Enupcje", flags=_ANY_CASE)),
     Protocol("smtp", _TCP, either(
         looks(rb"(?:EHLO|HELO|LHLO) \S", b"EHLehl", sender=True, flags=_ANY_CASE),
         looks(rb"[245][0-9]{2}[ -][^\r\n]*(?:SMTP|mail|postfix|sendmail|exim|spam|rbl\b|dnsbl)", b"245", sender=False,
               flags=_ANY_CASE),
-        both(lambda p: np.isin(p.server_port(), (25, 465, 587, 2525)),
+        both(server_port(25, 465, 587, 2525),
              looks(rb"(?:220|421|452|5[0-9]{2})[ -]|(?:MAIL FROM:|NOOP|RSET|STARTTLS|QUIT)", b"245MNRSQ", flags=_ANY_CASE)))),
     Protocol("pop3", _TCP, either(
         looks(rb"\+OK(?: |\r?\n)", b"+", sender=False),
@@ -416,14 +480,13 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
     Protocol("ftp", _TCP, either(
         looks(rb"[1245][0-9]{2}[ -][^\r\n]*(?:FTP|FileZilla|Serv-U)", b"1245", sender=False, flags=_ANY_CASE),
         looks(rb"USER [^\r\n]+\r?\n|AUTH (?:TLS|SSL)|FEAT\r?\n", b"UAFuaf", sender=True, flags=_ANY_CASE),
-        both(lambda p: p.server_port() == 21, looks(rb"(?:220|120|421|530)[ -]", b"1245", sender=False)))),
+        both(server_port(21), looks(rb"(?:220|120|421|530)[ -]", b"1245", sender=False)))),
     Protocol("telnet", _TCP, looks(rb"(?:\xff[\xfb-\xfe][\x00-\x31\xff]|\xff\xfa[\x00-\x31])", b"\xff")),
     Protocol("bittorrent", _TCP, begins(b"\x13BitTorrent protocol")),
     Protocol("gnutella", _TCP, begins(b"GNUTELLA ", b"GNUTELLA/")),
     Protocol("rfb", _TCP, begins(b"RFB 00")),
     Protocol("xmpp", _TCP, looks(rb"(?:<\?xml[^>]{0,80}>\s*)?<stream:stream", b"<")),
-    Protocol("mysql", _TCP, looks(rb"..\x00\x00\x0a[0-9]{1,2}\.[0-9]|..\x00\x00\xff[\x00-\xff]\x04", bytes(range(256)),
-                                  sender=False)),
+    Protocol("mysql", _TCP, where(_mysql)),
     Protocol("postgresql", _TCP, looks(
         rb"\x00\x00\x00\x08\x04\xd2\x16[\x2f\x30]|\x00\x00..\x00\x03\x00.[a-z_]{3,}\x00", b"\x00", sender=True)),
     Protocol("tds", _TCP, looks(rb"\x12[\x00\x01]..\x00\x00[\x00\x01]\x00(?:\x00.{4}\x01|\x00)", b"\x12")),
@@ -432,11 +495,15 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
     Protocol("krb_tcp", _TCP, looks(rb"\x00.{3}" + _KERBEROS, b"\x00")),
     Protocol("ldap_tcp", _TCP, looks(_LDAP, b"\x30")),
     Protocol("dnp3_tcp", _TCP, looks(rb"\x05\x64[\x05-\xff][\x00-\xff]", b"\x05")),
-    Protocol("modbus", _TCP, _modbus),
-    Protocol("portmapper", _TCP, _rpc(4, 100000)),
-    Protocol("nfs", _TCP, _rpc(4, 100003)),
-    Protocol("mount", _TCP, _rpc(4, 100005)),
-    Protocol("socks", _TCP, _socks),
+    Protocol("modbus", _TCP, where(_modbus)),
+    Protocol("portmapper", _TCP, where(_rpc(4, 100000))),
+    Protocol("nfs", _TCP, where(_rpc(4, 100003))),
+    Protocol("mount", _TCP, where(_rpc(4, 100005))),
+    Protocol("opcua_binary", _TCP, where(_opc_ua, b"HAEOCM")),
+    Protocol("openvpn", _TCP, where(_openvpn(2), b"\x00")),
+    Protocol("socks", _TCP, either(where(_socks, b"\x05"), _SOCKS4)),
+    Protocol("finger", _TCP, both(port(79), looks(
+        rb"(?:/W ?)?[^\r\n]{0,128}\r\n", _PRINTABLE + b"\r ", sender=True))),
     Protocol("syslog", _TCP, looks(rb"(?:[1-9][0-9]{0,4} )?" + _SYSLOG, b"<" + _DIGITS)),
     # -- UDP --
     Protocol("sip", _UDP, looks(_SIP, b"IROABCSNMPU")),
@@ -451,26 +518,30 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
         rb"\x00[\x01\x02][\x20-\x7e]{1,200}\x00(?:netascii|octet|mail)\x00", b"\x00", flags=_ANY_CASE)),
     Protocol("bittorrent", _UDP, looks(
         rb"d[12]:(?:ad|el|rd|ip)|d1:[qrtvy]|\x00\x00\x04\x17\x27\x10\x19\x80\x00\x00\x00\x00", b"d\x00")),
-    Protocol("netbios_ns", _UDP, _netbios_ns),
+    Protocol("netbios_ns", _UDP, where(_netbios_ns)),
     Protocol("netbios_dgm", _UDP, both(port(138), looks(rb"[\x10-\x16].{9}", bytes(range(0x10, 0x17))))),
-    Protocol("ntp", _UDP, _ntp),
-    Protocol("stun", _UDP, _stun),
+    Protocol("ntp", _UDP, where(_ntp)),
+    Protocol("stun", _UDP, where(_stun, bytes(range(64)))),
     Protocol("dtls", _UDP, looks(rb"\x16(?:\xfe[\xfd\xff]|\x01\x00)\x00\x00.{6}..[\x01\x02\x03]", b"\x16")),
-    Protocol("radius", _UDP, _radius),
-    Protocol("portmapper", _UDP, _rpc(0, 100000)),
-    Protocol("nfs", _UDP, _rpc(0, 100003)),
-    Protocol("mount", _UDP, _rpc(0, 100005)),
+    Protocol("radius", _UDP, where(_radius)),
+    Protocol("portmapper", _UDP, where(_rpc(0, 100000))),
+    Protocol("nfs", _UDP, where(_rpc(0, 100003))),
+    Protocol("mount", _UDP, where(_rpc(0, 100005))),
     Protocol("dce_rpc", _UDP, looks(rb"\x04[\x00-\x13].{2}[\x00\x10][\x00-\x03]\x00", b"\x04")),
     Protocol("dnp3_udp", _UDP, looks(rb"\x05\x64[\x05-\xff][\x00-\xff]", b"\x05")),
-    Protocol("wireguard", _UDP, _wireguard),
-    Protocol("teredo", _UDP, _teredo),
-    Protocol("vxlan", _UDP, _vxlan),
-    Protocol("geneve", _UDP, _geneve),
-    Protocol("gtpv1", _UDP, _gtpv1),
-    Protocol("ayiya", _UDP, both(port(5072), lambda p: p.size >= 44)),
-    Protocol("dhcpv6", _UDP, _dhcpv6),
+    Protocol("wireguard", _UDP, where(_wireguard, b"\x01\x02\x03")),
+    Protocol("openvpn", _UDP, where(_openvpn(0), b"\x38\x40")),
+    Protocol("ws_discovery", _UDP, looks(rb"(?:<\?xml[^>]{0,80}\?>\s{0,8})?<[\w-]{1,16}:Envelope\b", b"<", flags=_ANY_CASE)),
+    Protocol("teredo", _UDP, where(_teredo)),
+    Protocol("vxlan", _UDP, where(_vxlan)),
+    Protocol("geneve", _UDP, where(_geneve)),
+    Protocol("gtpv1", _UDP, where(_gtpv1)),
+    Protocol("ayiya", _UDP, both(port(5072), where(lambda p: p.size >= 44))),
+    Protocol("dhcpv6", _UDP, where(_dhcpv6)),
     Protocol("syslog", _UDP, either(looks(_SYSLOG, b"<"), both(port(514), looks(rb"[\x20-\x7e]{8}", _PRINTABLE)))),
-    Protocol("quic", _UDP, either(_quic, looks(rb"[\x08-\x0f].{8}Q0[0-9]{2}", bytes(range(8, 16))))),
+    Protocol("quic", _UDP, either(
+        where(_quic, bytes(range(0xC0, 0x100))),
+        looks(rb"[\x08-\x0f].{8}Q0[0-9]{2}", bytes(range(8, 16))))),
 )  # fmt: skip
 
 SERVICES: Final[tuple[str, ...]] = ("", *dict.fromkeys(entry.service for entry in PROTOCOLS))
@@ -481,17 +552,20 @@ SERVICE_CODE: Final[dict[str, int]] = {name: code for code, name in enumerate(SE
 def _codes(p: Payloads, proto: int) -> NDArray[np.uint8]:
     """The code of each payload, all of one transport protocol."""
     codes = np.zeros(p.size.size, np.uint8)
-    left = np.arange(p.size.size)
+    first = np.ascontiguousarray(p.octets[:, 0])
+    left = np.flatnonzero(p.size > 0)
     for entry in PROTOCOLS:
         if entry.transport != proto:
             continue
         if not left.size:
             break
-        hit = entry.test(p)
-        if hit.any():
-            codes[left[hit]] = SERVICE_CODE[entry.service]
-            left = left[~hit]
-            p = p.take(~hit)
+        able = entry.test.first[first[left]]
+        some = left[able]
+        if some.size:
+            hit = some[entry.test.check(p.take(some))]
+            if hit.size:
+                codes[hit] = SERVICE_CODE[entry.service]
+                left = left[codes[left] == 0]
     return codes
 
 
@@ -581,6 +655,7 @@ def pick_heads(  # pragma: no cover - compiled
     offsets: Any,
     octets: Any,
     head_bytes: int,
+    short_bytes: int,
 ) -> tuple[int, int]:
     """Find the first payload of each flow and direction, and copy its first bytes.
 
@@ -610,11 +685,14 @@ def pick_heads(  # pragma: no cover - compiled
         seen[flow] |= 1 << direction
         if not there:
             continue
+        if proto[i] == 6 and size == payload_len[i] and size < short_bytes:
+            # Whether it tells enough is found out later; until then what follows it in this batch is wanted, too.
+            seen[flow] |= 4 << direction
         size = min(size, head_bytes)
         for k in range(size):
             text[end + k] = buffer[at + k]
-            if k < 32:
-                octets[found, k] = buffer[at + k]
+        for k in range(min(size, octets.shape[1])):
+            octets[found, k] = buffer[at + k]
         end += size
         rows[found] = i
         found += 1
@@ -636,7 +714,7 @@ def heads(batch: PacketBatch, assignment: Assignment, state: Heads) -> pa.Table:
     octets = np.zeros((candidates, _COLUMNS), np.uint8)
     found, continued = pick_heads(
         assignment.flow_id, assignment.from_originator, batch.proto, batch.tcp_flags, batch.payload_offset, batch.payload_len,
-        batch.payload_caplen, batch.buffer, state.seen, rows, more, text, offsets, octets, HEAD_BYTES,
+        batch.payload_caplen, batch.buffer, state.seen, rows, more, text, offsets, octets, HEAD_BYTES, _SHORT_BYTES,
     )  # fmt: skip
     rows = rows[:found].copy()
     offsets = offsets[: found + 1].copy()
@@ -687,9 +765,13 @@ def _identify(
         codes = _codes(everything.take(which), transport)
         _learn(state, flow[which], codes)
         if transport == _TCP:
-            short = which[(codes == 0) & (size[which] < _SHORT_BYTES) & (size[which] == everything.length[which])]
-            for i in short.tolist():
-                _remember(state, int(flow[i]), bool(everything.from_originator[i]), everything.head(i))
+            short = (size[which] < _SHORT_BYTES) & (size[which] == everything.length[which])
+            for i, told in zip(which[short].tolist(), (codes[short] > 0).tolist(), strict=True):
+                key = int(flow[i]), bool(everything.from_originator[i])
+                if told:
+                    _forget(state, *key)
+                else:
+                    _remember(state, *key, everything.head(i))
 
 
 def _learn(state: Heads, flow: NDArray[np.int64], codes: NDArray[np.uint8]) -> None:
@@ -707,7 +789,6 @@ def _remember(state: Heads, flow: int, by_originator: bool, head: bytes) -> None
     if len(state.short) >= MAX_SHORT_HEADS:
         _forget(state, *next(iter(state.short)))
     state.short[flow, by_originator] = head
-    state.seen[flow] |= _ORIGINATOR_SHORT if by_originator else _RESPONDER_SHORT
 
 
 def _forget(state: Heads, flow: int, by_originator: bool) -> None:
