@@ -1,5 +1,5 @@
-"""In: finished flow rows, made up and from real captures. Out: whether the fast ways to write their text (Community IDs, addresses,
-histories) say the same as the plain ones. Never here: how rows come about (test_assemble.py)."""
+"""In: finished flow rows, made up and from real captures. Out: whether the fast ways to write their text (Community IDs,
+addresses, histories) say the same as the plain ones. Never here: how rows come about (test_assemble.py)."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ def test_addresses_of_both_versions_and_missing_ones():
 def test_real_flows_say_the_same_as_the_plain_way():
     state, decoding, rows = FlowState(), DecodeState(), [no_rows()]
     state.clock[1] = 1
-    for raw in read_batches(list_evidence([str(SHARED / "captures" / "zeek")])[:120]):
-        rows.append(assemble.assemble(decode(raw, decoding), state)[1])
+    batches = read_batches(list_evidence([str(SHARED / "captures" / "zeek")])[:120])
+    rows += [assemble.assemble(decode(raw, decoding), state)[1] for raw in batches]
     rows.append(assemble.finish(state))
     all_rows = np.concatenate(rows)
     table = flow_table(all_rows)
