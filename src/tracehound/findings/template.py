@@ -245,7 +245,24 @@ def align_texts(where: str, texts: Sequence[str], samples: Sequence[Sample]) -> 
         text = guess if guess is not None else classify(column, samples)
         shown = tuple(v for v, _ in values.most_common(EXAMPLES))
         parts.append(TemplatePart(where, text, False, shown, len(values)))
-    return _join(parts)
+    return _join(_merge_ragged(parts, texts, where, samples))
+
+
+def _merge_ragged(
+    parts: list[TemplatePart], texts: Sequence[str], where: str, samples: Sequence[Sample]
+) -> list[TemplatePart]:
+    """A field whose variable parts touch one another, or are only sometimes there, was not aligned but torn: three such parts
+    in a row say less than one class over the whole of what varies."""
+    variable = [i for i, p in enumerate(parts) if not p.constant]
+    if len(variable) < 3 or variable != list(range(variable[0], variable[-1] + 1)):
+        return parts
+    before = "".join(p.text for p in parts[: variable[0]])
+    after = "".join(p.text for p in parts[variable[-1] + 1 :])
+    middle = [t[len(before) : len(t) - len(after)] for t in texts]
+    values = Counter(middle)
+    shown = tuple(v for v, _ in values.most_common(EXAMPLES))
+    whole = TemplatePart(where, classify(middle, samples), False, shown, len(values))
+    return [*parts[: variable[0]], whole, *parts[variable[-1] + 1 :]]
 
 
 def _join(parts: Iterable[TemplatePart]) -> list[TemplatePart]:

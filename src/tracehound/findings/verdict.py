@@ -538,7 +538,7 @@ def _story(finding: Finding) -> str:
     }
     parts.append(f"{percent(best.share)} of the attempts {words[best.outcome]}{_answered(p.outcomes, best)}.")
     if p.template is not None and p.template.text:
-        parts.append(f"Each asks {p.template.text[:160]}")
+        parts.append(f"Each sends {p.template.text[:160]}.")
     if p.target_summary.access_share is not None:
         parts.append(
             f"{percent(p.target_summary.access_share)} of the targets are access lines (cable, DSL, dial-up, mobile)."

@@ -94,33 +94,6 @@ def transport(buffer: NDArray[np.uint8], at: int, end: int, ip_end: int, proto: 
 
 
 @kernel
-def fill_transport(
-    buffer: NDArray[np.uint8], at: int, end: int, ip_end: int, proto: int, i: int,
-    sport: NDArray[np.uint16], dport: NDArray[np.uint16], window: NDArray[np.uint16],
-    seq: NDArray[np.uint32], ack: NDArray[np.uint32], tcp_flags: NDArray[np.uint8], option_len: NDArray[np.uint8],
-    payload_offset: NDArray[np.int64], payload_len: NDArray[np.int32], payload_caplen: NDArray[np.int32],
-) -> int:
-    """Decode the transport header at `at` into row i of the columns; returns the note."""
-    note, source, destination, header, last = transport(buffer, at, end, ip_end, proto)
-    sport[i] = source
-    dport[i] = destination
-    if note != 0 and note != _TRANSPORT_OTHER:
-        return note
-    if note == 0 and proto == TCP:
-        seq[i] = be32(buffer, at + 4)
-        ack[i] = be32(buffer, at + 8)
-        tcp_flags[i] = buffer[at + 13]
-        window[i] = be16(buffer, at + 14)
-        option_len[i] = header - 20
-    payload_len[i] = max(0, last - at - header)
-    have = min(end, last) - at - header
-    if have > 0:
-        payload_offset[i] = at + header
-        payload_caplen[i] = have
-    return note
-
-
-@kernel
 def address_sum(hi: np.uint64, lo: np.uint64, version: int) -> int:
     """RFC 9293 3.1, RFC 8200 8.1: an address as 16-bit words of the pseudo header, summed."""
     total = np.int64(0)
@@ -196,10 +169,22 @@ def decode_records(
                 payload_caplen[i] = max(0, min(end, ip_end) - here)
                 payload_offset[i] = here
             elif note == 0:
-                note = fill_transport(
-                    buffer, here, end, ip_end, proto, i, sport, dport, window, seq, ack, tcp_flags, option_len,
-                    payload_offset, payload_len, payload_caplen,
-                )
+                # Written out here: passing ten arrays to a function costs more than the function does.
+                note, source, destination, header, last = transport(buffer, here, end, ip_end, proto)
+                sport[i] = source
+                dport[i] = destination
+                if note == 0 and proto == TCP:
+                    seq[i] = be32(buffer, here + 4)
+                    ack[i] = be32(buffer, here + 8)
+                    tcp_flags[i] = buffer[here + 13]
+                    window[i] = be16(buffer, here + 14)
+                    option_len[i] = header - 20
+                if note == 0 or note == _TRANSPORT_OTHER:
+                    payload_len[i] = max(0, last - here - header)
+                    have = min(end, last) - here - header
+                    if have > 0:
+                        payload_offset[i] = here + header
+                        payload_caplen[i] = have
                 if verify and note == 0:
                     pseudo = address_sum(src_hi[i], src_lo[i], version) + address_sum(dst_hi[i], dst_lo[i], version)
                     bad = version == 4 and folded(ones_complement(buffer, at, here, np.int64(0))) != 0xFFFF
@@ -252,6 +237,20 @@ def _batch(raw: RawBatch, blocks: _Blocks) -> PacketBatch:
     )  # fmt: skip
 
 
+def _fill_datagram(out: PacketBatch, i: int, buffer: NDArray[np.uint8], at: int, end: int) -> None:
+    """The transport of a datagram put together from fragments, into row i: what `decode_records` does for a whole packet."""
+    proto = int(out.proto[i])
+    note, sport, dport, header, last = transport(buffer, at, end, end, proto)
+    out.note[i], out.sport[i], out.dport[i] = note, sport, dport
+    if note == 0 and proto == TCP:
+        out.seq[i], out.ack[i] = be32(buffer, at + 4), be32(buffer, at + 8)
+        out.tcp_flags[i], out.window[i], out.option_len[i] = buffer[at + 13], be16(buffer, at + 14), header - 20
+    if note in (0, _TRANSPORT_OTHER):
+        out.payload_len[i] = max(0, last - at - header)
+        if last > at + header:
+            out.payload_offset[i], out.payload_caplen[i] = at + header, last - at - header
+
+
 def _join_fragments(raw: RawBatch, out: PacketBatch, state: DefragState) -> PacketBatch:
     """Put fragments together in capture order; a completed datagram is appended to the buffer and decoded into its row."""
     buffer = out.buffer
@@ -291,10 +290,7 @@ def _join_fragments(raw: RawBatch, out: PacketBatch, state: DefragState) -> Pack
         out = out._replace(buffer=buffer)
     for i, data in pieces:
         buffer[tail : tail + len(data)] = np.frombuffer(data, dtype=np.uint8)
-        out.note[i] = fill_transport(
-            buffer, tail, tail + len(data), tail + len(data), int(out.proto[i]), i, out.sport, out.dport, out.window,
-            out.seq, out.ack, out.tcp_flags, out.option_len, out.payload_offset, out.payload_len, out.payload_caplen,
-        )
+        _fill_datagram(out, i, buffer, tail, tail + len(data))
         tail += len(data)
     return out
 

@@ -41,7 +41,7 @@ _METHOD_START: Final = re.compile(
     rb"(?:^|\n)((?:GET|POST|HEAD|PUT|DELETE|OPTIONS|CONNECT|TRACE|PATCH|PROPFIND|REPORT|SEARCH) +\S)"
 )
 _STATUS_START: Final = re.compile(rb"(?:^|\n)(HTTP/\d)")
-_VERSION: Final = re.compile(rb"[ \t]+HTTP/(\d+(?:\.\d+)?)[ \t]*$", re.IGNORECASE)
+_VERSION: Final = re.compile(rb"[ \t]+HTTP/(\d+(?:\.\d*)?)[ \t]*$", re.IGNORECASE)
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 _ESCAPE: Final = {c: f"\\x{c:02x}" for c in [*range(0x20), *range(0x7F, 0x100)]}
 _MAX_HEAD_BYTES: Final = 4 * MAX_HTTP_LINE_BYTES
