@@ -57,7 +57,7 @@ $(VENV)/.run: pyproject.toml
 	if ! $$found -c 'import venv, ensurepip' 2>/dev/null; then \
 	  echo "make: $$found cannot make virtual environments (on Debian: apt install python3-venv)" >&2; exit 1; \
 	fi; \
-	echo "setting up $(VENV) with $$found ($$($$found -V)): the first time downloads about 110 MB ..."; \
+	echo "setting up $(VENV) with $$found ($$($$found -V)): the first time downloads about 160 MB ..."; \
 	rm -rf $(VENV) && $$found -m venv $(VENV)
 	$(PIP) install --quiet --editable .
 	@touch $@

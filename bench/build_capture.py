@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracehound.edges.evidence import list_evidence, read_batches
-from tracehound.kernels import kernel
+from tracehound.kernels import Int, kernel
 from tracehound.packets.octets import be16, be32
 
 RECIPE: Final = 3
@@ -128,7 +128,7 @@ def correct(out: NDArray[np.uint8], at: int, change: int) -> None:
 
 
 @kernel
-def exchange(out: NDArray[np.uint8], at: int, mask: int) -> int:
+def exchange(out: NDArray[np.uint8], at: int, mask: int) -> Int:
     """XOR the 16-bit word at `at`; returns ~m + m' for `correct`."""
     old = be16(out, at)
     put16(out, at, old ^ mask)

@@ -25,7 +25,9 @@ def mixed() -> bytes:
     a.datagram(b, 5000, b"f" * 4000, at=1.04, fragment=1000)
     for n in range(40):
         a.unanswered(wire.host(f"198.51.100.{n + 1}"), 23, at=2 + n / 10, times=(0, 3))
-        a.exchange(b, 53, b"\0\1\1\0\0\1\0\0\0\0\0\0\1a\0\0\1\0\1", b"\0\1\x81\x80\0\1\0\0\0\0\0\0\1a\0\0\1\0\1", at=2 + n / 10)
+        a.exchange(
+            b, 53, b"\0\1\1\0\0\1\0\0\0\0\0\0\1a\0\0\1\0\1", b"\0\1\x81\x80\0\1\0\0\0\0\0\0\1a\0\0\1\0\1", at=2 + n / 10
+        )
     return wire.pcap()
 
 
@@ -47,7 +49,12 @@ def test_batches_of_any_size_give_the_same_tables(tmp_path, chunk_bytes):
 
 @needs_shared
 def test_real_captures_in_small_batches():
-    names = ["zeek/http/100-continue.pcap", "chrissanders/http_espn.pcapng", "zeek/ipv6-fragmented-dns.pcap", "zeek/smtp.pcap"]
+    names = [
+        "zeek/http/100-continue.pcap",
+        "chrissanders/http_espn.pcapng",
+        "zeek/ipv6-fragmented-dns.pcap",
+        "zeek/smtp.pcap",
+    ]
     for name in names:
         path = SHARED / "captures" / name
         same(tables([path], packets=True, chunk_bytes=997), tables([path], packets=True))
@@ -58,7 +65,9 @@ def test_rotated_captures_are_one(tmp_path):
     wire = Wire(start_ns=10**18)
     a, b = wire.host("10.0.0.1"), wire.host("192.0.2.1")
     for n in range(5):
-        a.connect(b, 80, at=1 + n).send(b"GET / HTTP/1.0\r\n\r\n").reply(b"HTTP/1.0 200 OK\r\n\r\n" + b"y" * 5000).server_close()
+        a.connect(b, 80, at=1 + n).send(b"GET / HTTP/1.0\r\n\r\n").reply(
+            b"HTTP/1.0 200 OK\r\n\r\n" + b"y" * 5000
+        ).server_close()
     data = wire.pcap()
     ends, at = [], 24
     while at < len(data):

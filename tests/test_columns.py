@@ -13,7 +13,6 @@ from tracehound.edges.reading import read
 from tracehound.pipeline import Wanted
 
 
-
 @pytest.fixture(scope="module")
 def reading(tmp_path_factory):
     wire = Wire()

@@ -13,7 +13,7 @@ import pytest
 
 from tests.wire import Wire, dns_query, dns_response
 
-GUARD = '''
+GUARD = """
 import sys
 
 def refuse(event, args):
@@ -23,7 +23,7 @@ def refuse(event, args):
         raise RuntimeError("network: " + event)
 
 sys.addaudithook(refuse)
-'''
+"""
 """Python itself tells an audit hook of every one of these, whoever calls; the hook cannot be taken out again."""
 
 
@@ -58,7 +58,9 @@ def test_the_guard_sees_the_network(tmp_path):
         assert "NETWORK socket." in done.stderr
 
 
-@pytest.mark.parametrize("words", [["investigate", "--json"], ["investigate", "--report", "out.html"], ["http"], ["dns"], ["flows"]])
+@pytest.mark.parametrize(
+    "words", [["investigate", "--json"], ["investigate", "--report", "out.html"], ["http"], ["dns"], ["flows"]]
+)
 def test_no_verb_asks_the_network(words, capture, tmp_path):
     words = [str(tmp_path / w) if w.endswith(".html") else w for w in words]
     done = program(["-m", "tracehound", words[0], str(capture), *words[1:]], tmp_path)
@@ -77,7 +79,10 @@ def test_who_asks_the_network_neither(tmp_path):
 def _no_network() -> tuple[str, ...]:
     words = ("unshare", "--user", "--map-root-user", "--net")
     for tried in (words, ("unshare", "--net")):
-        if shutil.which("unshare") and subprocess.run([*tried, "true"], capture_output=True, check=False).returncode == 0:
+        if (
+            shutil.which("unshare")
+            and subprocess.run([*tried, "true"], capture_output=True, check=False).returncode == 0
+        ):
             return tried
     return ()
 

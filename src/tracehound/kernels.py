@@ -8,9 +8,16 @@ NUMBA_DISABLE_JIT=1 runs the same text as plain Python (tests do, to compare).""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numba
+
+Int: TypeAlias = Any
+"""A whole number in a kernel: int64 when compiled, int or numpy's int64 when the same text runs as plain Python. numba infers
+the real type; a checker of Python types cannot follow it there."""
+
+Bool: TypeAlias = Any
+"""A truth value in a kernel, likewise."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 

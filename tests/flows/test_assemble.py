@@ -102,7 +102,9 @@ def test_same_ports_again_are_a_second_flow(tmp_path):
 
 def test_retransmission_and_loss_in_the_capture(tmp_path):
     def write(w, a, b):
-        a.connect(b, 80, at=1).send(b"q").reply(b"z" * 4000, repeated=(0,)).reply(b"y" * 4000, lost=(1,)).send(b"more").close()
+        a.connect(b, 80, at=1).send(b"q").reply(b"z" * 4000, repeated=(0,)).reply(b"y" * 4000, lost=(1,)).send(
+            b"more"
+        ).close()
 
     row = one(tmp_path, write)
     assert "t" in row["history"] and "g" in row["history"]
@@ -138,7 +140,9 @@ def test_udp_goes_idle_after_a_minute(tmp_path):
 def test_sequence_numbers_wrap(tmp_path):
     row = one(
         tmp_path,
-        lambda w, a, b: a.connect(b, 80, at=1, seq=2**32 - 3, server_seq=2**32 - 100).send(b"w" * 50).reply(b"v" * 5000).close(),
+        lambda w, a, b: (
+            a.connect(b, 80, at=1, seq=2**32 - 3, server_seq=2**32 - 100).send(b"w" * 50).reply(b"v" * 5000).close()
+        ),
     )
     assert (row["payload_src"], row["payload_dst"], row["missed"]) == (50, 5000, 0)
 

@@ -4,7 +4,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scapy.all import ARP, ICMP, IP, TCP, UDP, Dot1Q, Ether, IPv6, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, Raw, fragment, fragment6
+from scapy.all import (
+    ARP,
+    ICMP,
+    IP,
+    TCP,
+    UDP,
+    Dot1Q,
+    Ether,
+    IPv6,
+    IPv6ExtHdrFragment,
+    IPv6ExtHdrHopByHop,
+    Raw,
+    fragment,
+    fragment6,
+)
 
 from tracehound.capture.records import RawBatch, Records
 from tracehound.packets.batch import NOTES
@@ -12,8 +26,15 @@ from tracehound.packets.decode import DecodeState, decode
 
 
 def batch_of(frames, link_type=1, caplens=None, **state):
-    data = b"".join(f[: c if c is not None else len(f)] for f, c in zip(frames, caplens or [None] * len(frames), strict=True))
-    caps = np.array([min(len(f), c) if c is not None else len(f) for f, c in zip(frames, caplens or [None] * len(frames), strict=True)])
+    data = b"".join(
+        f[: c if c is not None else len(f)] for f, c in zip(frames, caplens or [None] * len(frames), strict=True)
+    )
+    caps = np.array(
+        [
+            min(len(f), c) if c is not None else len(f)
+            for f, c in zip(frames, caplens or [None] * len(frames), strict=True)
+        ]
+    )
     offsets = np.cumsum(caps) - caps
     records = Records(
         np.arange(len(frames), dtype=np.int64) * 1000,
@@ -33,9 +54,13 @@ def payload(p, i):
 
 
 def test_tcp_fields_agree_with_scapy():
-    packet = Ether() / Dot1Q(vlan=7) / IP(src="10.1.2.3", dst="192.0.2.9", ttl=61, id=777) / TCP(
-        sport=1234, dport=80, seq=5, ack=6, flags="PA", window=8760, options=[("MSS", 1460)]
-    ) / b"GET / HTTP/1.0"
+    packet = (
+        Ether()
+        / Dot1Q(vlan=7)
+        / IP(src="10.1.2.3", dst="192.0.2.9", ttl=61, id=777)
+        / TCP(sport=1234, dport=80, seq=5, ack=6, flags="PA", window=8760, options=[("MSS", 1460)])
+        / b"GET / HTTP/1.0"
+    )
     p = batch_of([bytes(packet)])
     assert (p.sport[0], p.dport[0], p.seq[0], p.ack[0], p.tcp_flags[0], p.window[0]) == (1234, 80, 5, 6, 0x18, 8760)
     assert (p.ttl[0], p.ip_id[0], p.option_len[0], p.vlan[0]) == (61, 777, 4, 8)
@@ -67,7 +92,13 @@ def test_what_cannot_be_decoded_is_a_row_with_a_note(frame, note):
 
 
 def test_ipv6_extension_headers():
-    packet = Ether() / IPv6(src="2001:db8::1", dst="2001:db8::2", hlim=9) / IPv6ExtHdrHopByHop() / UDP(sport=53, dport=53) / b"q"
+    packet = (
+        Ether()
+        / IPv6(src="2001:db8::1", dst="2001:db8::2", hlim=9)
+        / IPv6ExtHdrHopByHop()
+        / UDP(sport=53, dport=53)
+        / b"q"
+    )
     p = batch_of([bytes(packet)])
     assert (p.ip_version[0], p.proto[0], p.sport[0], p.ttl[0], payload(p, 0)) == (6, 17, 53, 9, b"q")
     assert int(p.src_hi[0]) == 0x20010DB800000000 and int(p.src_lo[0]) == 1
@@ -113,7 +144,9 @@ def test_short_snap_length():
     assert (p.payload_len[0], p.payload_caplen[0], NOTES[p.note[0]]) == (100, 64 - 54, "")
 
 
-@pytest.mark.parametrize(("link_type", "header"), [(101, b""), (12, b""), (0, b"\x02\0\0\0"), (0, b"\0\0\0\x02"), (108, b"\0\0\0\x02")])
+@pytest.mark.parametrize(
+    ("link_type", "header"), [(101, b""), (12, b""), (0, b"\x02\0\0\0"), (0, b"\0\0\0\x02"), (108, b"\0\0\0\x02")]
+)
 def test_links_without_ethernet(link_type, header):
     p = batch_of([header + bytes(IP() / UDP(sport=9, dport=10) / b"x")], link_type)
     assert (p.sport[0], p.dport[0]) == (9, 10)
@@ -132,7 +165,9 @@ def test_any_bytes_are_rows(frames, link_type):
 
 @given(st.data())
 def test_any_change_of_a_real_frame_is_a_row(data):
-    frame = bytearray(bytes(Ether() / Dot1Q(vlan=5) / IPv6() / IPv6ExtHdrHopByHop() / IPv6ExtHdrFragment() / TCP() / b"payload"))
+    frame = bytearray(
+        bytes(Ether() / Dot1Q(vlan=5) / IPv6() / IPv6ExtHdrHopByHop() / IPv6ExtHdrFragment() / TCP() / b"payload")
+    )
     for _ in range(data.draw(st.integers(1, 6))):
         frame[data.draw(st.integers(0, len(frame) - 1))] = data.draw(st.integers(0, 255))
     p = batch_of([bytes(frame[: data.draw(st.integers(0, len(frame)))])])

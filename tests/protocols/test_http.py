@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import zlib
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -28,12 +29,20 @@ def talk(*turns, cuts=(), close=True):
             offset[client] += data
             continue
         edges = [0, *sorted({c for c in cuts if 0 < c < len(data)}), len(data)]
-        for a, b in zip(edges, edges[1:], strict=False):
+        for a, b in pairwise(edges):
             packet += 1
             part = data[a:b]
             if part:
                 connection.feed(
-                    Chunk(7, client, part, offset[client], gap[client], SegmentMap([offset[client]], [packet], [packet * 10]), 0)
+                    Chunk(
+                        7,
+                        client,
+                        part,
+                        offset[client],
+                        gap[client],
+                        SegmentMap([offset[client]], [packet], [packet * 10]),
+                        0,
+                    )
                 )
                 offset[client] += len(part)
                 gap[client] = 0
@@ -41,7 +50,9 @@ def talk(*turns, cuts=(), close=True):
         connection.close()
     table = http_table([row(t, connection) for t in connection.done])
     assert table.schema.equals(HTTP.schema)
-    return [dict(zip(table.column_names, r, strict=True)) for r in zip(*[c.to_pylist() if c.type != HTTP.schema.field("ts").type else c.cast("int64").to_pylist() for c in table.columns], strict=True)]
+    columns = [c.cast("int64") if str(c.type).startswith("timestamp") else c for c in table.columns]
+    rows = zip(*(c.to_pylist() for c in columns), strict=True)
+    return [dict(zip(table.column_names, values, strict=True)) for values in rows]
 
 
 GET = b"GET /a?b=1 HTTP/1.1\r\nHost: example.org:8080\r\nUser-Agent: test\r\nX: 1\r\n\r\n"
@@ -54,13 +65,26 @@ def sha(data):
 
 def test_one_transaction():
     (r,) = talk((True, GET), (False, OK))
-    assert (r["method"], r["uri"], r["version"], r["host"], r["user_agent"]) == ("GET", "/a?b=1", "1.1", "example.org", "test")
+    assert (r["method"], r["uri"], r["version"], r["host"], r["user_agent"]) == (
+        "GET",
+        "/a?b=1",
+        "1.1",
+        "example.org",
+        "test",
+    )
     assert r["referer"] is None and r["header_names"] == ["Host", "User-Agent", "X"]
     assert (r["status"], r["reason"], r["content_type"], r["response_bytes"]) == (200, "OK", "text/plain", 5)
     assert r["body_sha256"] == sha(b"hello") and r["body_preview"] == b"hello" and r["complete"] and r["note"] is None
     assert r["request_head_bytes"] == len(GET) and r["request_bytes"] == 0
     assert (r["request_packet_id"], r["response_packet_id"], r["ts"], r["end_ts"]) == (1, 2, 10, 20)
-    assert (r["src"], r["sport"], r["dst"], r["dport"], r["trans_depth"], r["txn_id"]) == ("10.0.0.1", 4000, "192.0.2.1", 80, 1, 7 << 20 | 1)
+    assert (r["src"], r["sport"], r["dst"], r["dport"], r["trans_depth"], r["txn_id"]) == (
+        "10.0.0.1",
+        4000,
+        "192.0.2.1",
+        80,
+        1,
+        7 << 20 | 1,
+    )
 
 
 PIPELINE = GET + b"HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n" + b"POST /p HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc" + GET
@@ -85,7 +109,9 @@ def test_cut_anywhere_gives_the_same_rows(cuts):
     assert all(r["complete"] for r in rows) and [r["trans_depth"] for r in rows] == [1, 2, 3, 4]
 
 
-@given(st.lists(st.tuples(st.booleans(), st.binary(max_size=200)), max_size=6), st.lists(st.integers(1, 200), max_size=4))
+@given(
+    st.lists(st.tuples(st.booleans(), st.binary(max_size=200)), max_size=6), st.lists(st.integers(1, 200), max_size=4)
+)
 def test_any_bytes_are_read_without_an_exception(turns, cuts):
     talk(*turns, cuts=cuts)
 
@@ -137,7 +163,9 @@ def test_decompression_bomb_is_cut(monkeypatch):
 def test_gap_inside_a_body_is_counted_and_the_rest_goes_on():
     two = GET + GET
     (a, b) = talk((True, two), (False, OK[:-3]), (False, 2), (False, b"o" + OK))
-    assert (a["status"], a["response_bytes"], a["complete"]) == (200, 3, False) and "2 bytes not in the capture" in a["note"]
+    assert (a["status"], a["response_bytes"], a["complete"]) == (200, 3, False) and "2 bytes not in the capture" in a[
+        "note"
+    ]
     assert (b["status"], b["complete"]) == (200, True)
 
 
@@ -155,7 +183,11 @@ def test_requests_alone_and_responses_alone():
 
 
 def test_connect_ends_http():
-    turns = [(True, b"CONNECT h:443 HTTP/1.0\r\n\r\n"), (False, b"HTTP/1.0 200 ok\r\n\r\n"), (True, b"\x16\x03\x01binary")]
+    turns = [
+        (True, b"CONNECT h:443 HTTP/1.0\r\n\r\n"),
+        (False, b"HTTP/1.0 200 ok\r\n\r\n"),
+        (True, b"\x16\x03\x01binary"),
+    ]
     (r,) = talk(*turns)
     assert (r["method"], r["status"], r["complete"]) == ("CONNECT", 200, True)
 
@@ -168,7 +200,13 @@ def test_upgrade_ends_http():
 
 def test_http_0_9():
     (r,) = talk((True, b"GET /old\r\n"), (False, b"<html>plain body</html>"))
-    assert (r["method"], r["uri"], r["version"], r["response_bytes"], r["body_kind"]) == ("GET", "/old", "0.9", 23, "html")
+    assert (r["method"], r["uri"], r["version"], r["response_bytes"], r["body_kind"]) == (
+        "GET",
+        "/old",
+        "0.9",
+        23,
+        "html",
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """Segments in any order, repeated, overlapping, contradicting, wrapped, lost: the stream is what was sent, or says why not."""
 
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,13 +16,17 @@ from tracehound.streams.segment_map import SegmentMap
 ISN = 2**32 - 20
 
 
+def plain(kernel: Any) -> Any:
+    return kernel.py_func
+
+
 def batch(segments, first_id=1):
     """segments: (offset in the stream, data, {flags, wire, ack, flow, orig}) -> PacketBatch, Assignment."""
     n = len(segments)
     data = b"".join(s[1] for s in segments)
     lengths = np.array([len(s[1]) for s in segments])
     more = [s[2] if len(s) > 2 else {} for s in segments]
-    z8, z16, z64 = (np.zeros(n, d) for d in (np.uint8, np.uint16, np.uint64))
+    z8, z16, z64 = np.zeros(n, np.uint8), np.zeros(n, np.uint16), np.zeros(n, np.uint64)
     packets = PacketBatch(
         buffer=np.frombuffer(data + b"\0", dtype=np.uint8).copy(),
         packet_id=np.arange(first_id, first_id + n), ts=np.arange(first_id, first_id + n) * 1000,
@@ -27,11 +34,11 @@ def batch(segments, first_id=1):
         ip_version=np.full(n, 4, np.uint8), src_hi=z64, src_lo=z64, dst_hi=z64, dst_lo=z64,
         proto=np.full(n, 6, np.uint8), sport=z16, dport=z16,
         tcp_flags=np.array([m.get("flags", 16) for m in more], np.uint8),
-        seq=np.array([(ISN + 1 + s[0] - (1 if m.get("flags", 16) & 2 else 0)) % 2**32 for s, m in zip(segments, more)], np.uint32),
+        seq=np.array([(ISN + 1 + s[0] - (1 if m.get("flags", 16) & 2 else 0)) % 2**32 for s, m in zip(segments, more, strict=True)], np.uint32),
         ack=np.array([m.get("ack", 0) % 2**32 for m in more], np.uint32),
         window=z16, ttl=z8, ip_id=np.zeros(n, np.uint32), ip_bytes=np.zeros(n, np.int32),
         payload_offset=np.where(lengths > 0, np.cumsum(lengths) - lengths, -1),
-        payload_len=np.array([m.get("wire", len(s[1])) for s, m in zip(segments, more)], np.int32),
+        payload_len=np.array([m.get("wire", len(s[1])) for s, m in zip(segments, more, strict=True)], np.int32),
         payload_caplen=lengths.astype(np.int32), option_len=z8, vlan=np.zeros(n, np.int32), note=z8,
     )  # fmt: skip
     return packets, Assignment(
@@ -61,7 +68,7 @@ TEXT = bytes(range(97, 123)) * 4
 
 def pieces(cuts):
     edges = [0, *sorted(set(cuts)), len(TEXT)]
-    return [(a, TEXT[a:b]) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+    return [(a, TEXT[a:b]) for a, b in pairwise(edges) if b > a]
 
 
 SYN = (0, b"", {"flags": 2})
@@ -150,7 +157,7 @@ def test_segment_map_names_the_packet_of_a_byte():
     assert SegmentMap([10, 20], [1, 2], [5, 6]).packet_at(0) == (1, 5)
 
 
-@pytest.mark.parametrize("kernel", [gather, gather.py_func])
+@pytest.mark.parametrize("kernel", [gather, plain(gather)])
 def test_gather_compiled_and_plain(kernel):
     out = np.empty(5, np.uint8)
     kernel(np.arange(20, dtype=np.uint8), np.array([3, 10]), np.array([2, 3]), out)

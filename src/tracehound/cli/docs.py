@@ -12,7 +12,7 @@ import argparse
 import ast
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Final, NoReturn
@@ -32,7 +32,7 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
-def _rows(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _rows(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -67,7 +67,9 @@ def tables_page() -> str:
             )
             for c in table.columns
         ]
-        parts.append(f"## {table.name}\n\n{table.meaning}\n\n" + _rows(("column", "type", "unit", "meaning", "leads to"), rows))
+        parts.append(
+            f"## {table.name}\n\n{table.meaning}\n\n" + _rows(("column", "type", "unit", "meaning", "leads to"), rows)
+        )
     outcomes = [(f"`{name}`", _cell(meaning)) for name, meaning in tables.OUTCOMES.items()]
     parts.append("## Outcomes\n\nThe words of `flows.outcome`.\n\n" + _rows(("outcome", "meaning"), outcomes))
     return "\n".join(parts)
@@ -87,7 +89,9 @@ def limits_page() -> str:
     body = ast.parse(source).body
     rows: list[tuple[int, str, int, str]] = []
     for node, after in zip(body, [*body[1:], None], strict=True):
-        said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str)
+        said = (
+            isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str)
+        )
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and said:
             assert isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
             rows.append((node.lineno, node.target.id, getattr(module, node.target.id), str(after.value.value)))
@@ -135,7 +139,9 @@ def detectors_page() -> str:
         "`tracehound detectors ID` prints page and query; every finding names the detector and version that it rests on.\n"
     )
     listed = "\n".join(f"- [{d.id}](#{d.id}): {d.question}" for d in found) + "\n"
-    return "\n".join([_WRITTEN_BY.format(source="src/tracehound/detectors/*.sql"), intro, listed, *map(_detector, found)])
+    return "\n".join(
+        [_WRITTEN_BY.format(source="src/tracehound/detectors/*.sql"), intro, listed, *map(_detector, found)]
+    )
 
 
 class _Built(Exception):
@@ -164,7 +170,11 @@ def verb_parser(verb: str) -> argparse.ArgumentParser:
 
 
 def _option(action: argparse.Action) -> tuple[str, str]:
-    value = "" if action.nargs == 0 else str(action.metavar or "|".join(map(str, action.choices or ())) or action.dest.upper())
+    value = (
+        ""
+        if action.nargs == 0
+        else str(action.metavar or "|".join(map(str, action.choices or ())) or action.dest.upper())
+    )
     names = ", ".join(action.option_strings)
     spelled = f"`{names} {value}`" if names and value else f"`{names or value}`"
     said = (action.help or "") % {**vars(action), "prog": "tracehound"}
@@ -174,7 +184,9 @@ def _option(action: argparse.Action) -> tuple[str, str]:
 def _verb(verb: str) -> str:
     parser = verb_parser(verb)
     actions = [a for a in parser._actions if a.dest != "help"]  # argparse gives no public list
-    words = [str(a.metavar or a.dest).upper() + ("..." if a.nargs == "+" else "") for a in actions if not a.option_strings]
+    words = [
+        str(a.metavar or a.dest).upper() + ("..." if a.nargs == "+" else "") for a in actions if not a.option_strings
+    ]
     optional = any(a.nargs == "?" for a in actions if not a.option_strings)
     spelled = " ".join(f"[{w}]" if optional else w for w in words)
     rows = [_option(a) for a in actions]
@@ -186,7 +198,10 @@ def _verb(verb: str) -> str:
 
 def cli_page() -> str:
     """docs/cli.md: every verb with its options, and the exit status."""
-    entry = ast.get_docstring(ast.parse(resources.files("tracehound.cli").joinpath("main.py").read_text(encoding="utf-8"))) or ""
+    entry = (
+        ast.get_docstring(ast.parse(resources.files("tracehound.cli").joinpath("main.py").read_text(encoding="utf-8")))
+        or ""
+    )
     status = " ".join(entry[entry.index("Exit status:") :].split())
     intro = (
         f"# Command line\n\n```text\n{USAGE.strip()}\n```\n\n"
@@ -207,7 +222,9 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
 
 def main(argv: list[str]) -> int:
     """Write or check the pages; returns the exit status."""
-    p = argparse.ArgumentParser(prog="python -m tracehound.cli.docs", description="Write the reference pages from the code.")
+    p = argparse.ArgumentParser(
+        prog="python -m tracehound.cli.docs", description="Write the reference pages from the code."
+    )
     p.add_argument("folder", type=Path)
     p.add_argument("--check", action="store_true", help="write nothing; status 1 where a page differs")
     args = p.parse_intermixed_args(argv)

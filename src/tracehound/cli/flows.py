@@ -16,7 +16,7 @@ _PROTO: Final = "CASE proto WHEN 6 THEN 'tcp' WHEN 17 THEN 'udp' WHEN 1 THEN 'ic
 _ZEEK: Final = (
     'start AS ts, printf(\'C%017d\', flow_id) AS uid, src AS "id.orig_h", sport AS "id.orig_p", dst AS "id.resp_h", '
     f'dport AS "id.resp_p", {_PROTO} AS proto, service, '
-    "(epoch_ns(\"end\") - epoch_ns(start)) / 1e9 AS duration, payload_src AS orig_bytes, payload_dst AS resp_bytes, conn_state, "
+    '(epoch_ns("end") - epoch_ns(start)) / 1e9 AS duration, payload_src AS orig_bytes, payload_dst AS resp_bytes, conn_state, '
     "missed AS missed_bytes, history, pkts_src AS orig_pkts, bytes_src AS orig_ip_bytes, pkts_dst AS resp_pkts, "
     "bytes_dst AS resp_ip_bytes, community_id"
 )
@@ -27,9 +27,9 @@ def main(argv: list[str]) -> int:
     p = options.parser("flows", SUMMARY)
     options.add_evidence(p)
     options.add_output(p)
-    p.add_argument("--no-service", action="store_true", help="do not look at payload (column service stays empty; faster)")
+    p.add_argument(
+        "--no-service", action="store_true", help="do not look at payload (column service stays empty; faster)"
+    )
     args = p.parse_intermixed_args(argv)
     with options.reading_of(args, transactions=not args.no_service) as reading:
-        return options.print_table(
-            args, reading, _SQL, key="flow_id", terminal_columns=_TERMINAL, zeek=("conn", _ZEEK)
-        )
+        return options.print_table(args, reading, _SQL, key="flow_id", terminal_columns=_TERMINAL, zeek=("conn", _ZEEK))

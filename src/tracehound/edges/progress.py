@@ -9,31 +9,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from tracehound.kernels import on_first_compile
+from tracehound.edges.first_use import announce
 
 _EVERY_S: Final = 0.1
 _MIB: Final = 1 << 20
-_compiled: set[str] = set()
-
-
-def _tell_compiles(write: Callable[[str], None]) -> None:
-    """Say once why a first use waits."""
-
-    def tell(name: str) -> None:
-        if not _compiled:
-            write("tracehound: first use on this machine: compiling kernels (once, under 20 s) ...\n")
-        _compiled.add(name)
-
-    on_first_compile(tell)
 
 
 @contextmanager
 def progress_line(*, quiet: bool) -> Iterator[Callable[[int, int | None], None] | None]:
     """Yields a function to report bytes to, or None where nobody watches. The line is cleared at the end."""
     if quiet:
+        announce(lambda _text: None)
         yield None
         return
-    _tell_compiles(lambda text: print(text, end="", file=sys.stderr, flush=True))
+    announce(lambda text: print(text, end="", file=sys.stderr, flush=True))
     if not sys.stderr.isatty():
         yield None
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import Any
 
 import pyarrow as pa
 
@@ -18,6 +19,7 @@ from tracehound.edges.evidence import (
     notes_table,
     read_batches,
 )
+from tracehound.edges.first_use import after_helper
 from tracehound.edges.store import Store
 from tracehound.errors import UsageError
 from tracehound.packets import quality
@@ -54,7 +56,7 @@ class Reading:
         if self._run.evicted:
             first = self.files[0].evidence_id
             rows.append((first, "flows closed early to stay within memory", self._run.evicted, None))
-        columns = list(zip(*rows, strict=True)) if rows else [[], [], [], []]
+        columns: list[Any] = list(zip(*rows, strict=True)) if rows else [[], [], [], []]
         return pa.table([pa.array(c, f.type) for c, f in zip(columns, QUALITY.schema, strict=True)], schema=QUALITY.schema)
 
     @property
@@ -138,7 +140,7 @@ def read(
     store = Store()
     try:
         batches = read_batches(files, progress=progress)
-        run = build_tables(batches, wanted, store.add, lambda items: ahead(items, _BATCHES_AHEAD))
+        run = build_tables(batches, wanted, store.add, lambda items: after_helper(ahead(items, _BATCHES_AHEAD)))
         if wait is not None:
             wait()
         return Reading(files, store, run)

@@ -9,7 +9,7 @@ documented (conn.log's conn_state and history) and observed. Deliberate departur
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,8 @@ from tracehound.flows.state import (
     END,
     ESTABLISHED,
     EVICTED,
-    FINS,
     FIN_REL,
+    FINS,
     FIRST_PACKET,
     FIRST_SEEN,
     FLAGS,
@@ -40,12 +40,12 @@ from tracehound.flows.state import (
     GAPS_AT,
     HASH,
     HI,
-    HISTORY,
-    HISTORY_BYTES,
-    HISTORY_LEN,
     HIST_FIN,
     HIST_RST,
     HIST_SYN,
+    HISTORY,
+    HISTORY_BYTES,
+    HISTORY_LEN,
     ICMP,
     ICMP_CODE,
     ICMP_HI,
@@ -70,9 +70,9 @@ from tracehound.flows.state import (
     PKTS,
     PORT,
     PROTO,
-    RANGES,
     RANGE_FROM,
     RANGE_TO,
+    RANGES,
     REASON,
     RESET,
     SEEN,
@@ -80,25 +80,25 @@ from tracehound.flows.state import (
     START,
     START_SEQ,
     STATE,
-    SYNS,
     SYN_ACK,
     SYN_ACK_SENT,
     SYN_OPTIONS,
     SYN_SENT,
     SYN_SEQ,
     SYN_WINDOW,
+    SYNS,
     TTL,
     VERSION,
     VLAN,
     WIDTH,
     ZERO,
     ZERO_AT,
-    FlowState,
     Flat,
+    FlowState,
     Rows,
     no_rows,
 )
-from tracehound.kernels import kernel
+from tracehound.kernels import Bool, Int, kernel
 from tracehound.limits import ATTEMPT_MERGE_NS, MAX_OPEN_FLOWS, TCP_IDLE_NS, UDP_IDLE_NS
 from tracehound.packets.batch import NOTE, PacketBatch
 from tracehound.packets.octets import be16, be32, be64
@@ -141,14 +141,14 @@ _H_FINRST: Final = np.int64(64)
 
 
 @kernel
-def seq_delta(a: int, b: int) -> int:
+def seq_delta(a: Int, b: Int) -> Int:
     """RFC 1982: how far sequence number a is ahead of b, -2^31 .. 2^31-1."""
     d = (a - b) & 0xFFFFFFFF
     return d - 0x100000000 if d >= 0x80000000 else d
 
 
 @kernel
-def add_letter(f: Flat, k: int, side: int, letter: int) -> None:
+def add_letter(f: Flat, k: Int, side: Int, letter: Int) -> None:
     """Append a history letter: upper case for the originator, lower for the responder."""
     n = f[k + HISTORY_LEN]
     if n < HISTORY_BYTES:
@@ -158,7 +158,7 @@ def add_letter(f: Flat, k: int, side: int, letter: int) -> None:
 
 
 @kernel
-def letter_once(f: Flat, k: int, side: int, bit: int, letter: int) -> bool:
+def letter_once(f: Flat, k: Int, side: Int, bit: Int, letter: Int) -> Bool:
     """Append the letter if this side has not shown it yet; returns whether it had."""
     if f[k + SEEN + side] & bit:
         return True
@@ -168,7 +168,7 @@ def letter_once(f: Flat, k: int, side: int, bit: int, letter: int) -> bool:
 
 
 @kernel
-def expired(f: Flat, k: int, now: int) -> bool:
+def expired(f: Flat, k: Int, now: Int) -> Bool:
     """Whether the flow's time is over at the network clock `now`."""
     idle = now - f[k + LAST]
     if f[k + PROTO] != 6:
@@ -189,7 +189,7 @@ def expired(f: Flat, k: int, now: int) -> bool:
 
 
 @kernel
-def is_reuse(f: Flat, k: int, side: int, flags: int, seq: int) -> bool:
+def is_reuse(f: Flat, k: Int, side: Int, flags: Int, seq: Int) -> Bool:
     """Whether a SYN on a known 5-tuple begins a new connection."""
     if not flags & SYN:
         return False
@@ -214,14 +214,14 @@ def is_reuse(f: Flat, k: int, side: int, flags: int, seq: int) -> bool:
 
 
 @kernel
-def set_state(f: Flat, k: int, side: int, state: int) -> None:
+def set_state(f: Flat, k: Int, side: Int, state: Int) -> None:
     if f[k + STATE + side] != state:
         f[k + BEFORE + side] = f[k + STATE + side]
         f[k + STATE + side] = state
 
 
 @kernel
-def closely(f: Flat, k: int, a: int, b: int) -> bool:
+def closely(f: Flat, k: Int, a: Int, b: Int) -> Bool:
     """Both established, or one of them cleanly closing: only then is missing payload called a gap."""
     x, y = f[k + STATE + a], f[k + STATE + b]
     if x == ESTABLISHED and y == ESTABLISHED:
@@ -234,7 +234,7 @@ def closely(f: Flat, k: int, a: int, b: int) -> bool:
 
 
 @kernel
-def deliver(f: Flat, k: int, side: int, begin: int, end: int) -> None:
+def deliver(f: Flat, k: Int, side: Int, begin: Int, end: Int) -> None:
     """Payload of `side` from relative position begin to end is in the capture; move `delivered` over what is contiguous."""
     if end <= f[k + DELIVERED + side]:
         return
@@ -257,7 +257,7 @@ def deliver(f: Flat, k: int, side: int, begin: int, end: int) -> None:
 
 
 @kernel
-def absorb(f: Flat, k: int, side: int) -> None:
+def absorb(f: Flat, k: Int, side: Int) -> None:
     """Join remembered stretches that the delivered part has reached."""
     for _ in range(RANGES):
         for r in range(RANGES):
@@ -267,7 +267,7 @@ def absorb(f: Flat, k: int, side: int) -> None:
 
 
 @kernel
-def acknowledged(f: Flat, k: int, side: int, ack_rel: int) -> None:
+def acknowledged(f: Flat, k: Int, side: Int, ack_rel: Int) -> None:
     """The peer acknowledged `side` up to ack_rel: what is still missing below that was lost by the capture."""
     if f[k + FINS + side] and ack_rel > f[k + FIN_REL + side]:
         # The FIN takes a sequence number but is no payload.
@@ -292,7 +292,7 @@ def acknowledged(f: Flat, k: int, side: int, ack_rel: int) -> None:
 
 
 @kernel
-def begin_flow(f: Flat, k: int) -> None:
+def begin_flow(f: Flat, k: Int) -> None:
     """Clear a slot for a new flow."""
     for column in range(WIDTH):
         f[k + column] = 0
@@ -304,7 +304,7 @@ def begin_flow(f: Flat, k: int) -> None:
 
 
 @kernel
-def choose_originator(f: Flat, k: int, flags: int) -> None:
+def choose_originator(f: Flat, k: Int, flags: Int) -> None:
     """Who began? A SYN says so; otherwise the ports do, as Zeek's likely server ports decide."""
     if f[k + PROTO] == 6:
         if flags & SYN and not flags & ACK:
@@ -334,7 +334,7 @@ def choose_originator(f: Flat, k: int, flags: int) -> None:
 
 
 @kernel
-def start_sequence(f: Flat, k: int, side: int, flags: int, seq: int, seq_end: int) -> None:
+def start_sequence(f: Flat, k: Int, side: Int, flags: Int, seq: Int, seq_end: Int) -> None:
     """Set the sequence base of one side from its first packet, and again from a SYN that contradicts it."""
     state = f[k + STATE + side]
     fresh = False
@@ -364,7 +364,7 @@ def start_sequence(f: Flat, k: int, side: int, flags: int, seq: int, seq_end: in
 
 
 @kernel
-def note_history(f: Flat, k: int, side: int, flags: int, rel: int, length: int) -> None:
+def note_history(f: Flat, k: Int, side: Int, flags: Int, rel: Int, length: Int) -> None:
     """Zeek's history letters for one packet."""
     control = (1 if flags & SYN else 0) + (1 if flags & FIN else 0) + (1 if flags & RST else 0)
     if control > 1:
@@ -393,7 +393,7 @@ def note_history(f: Flat, k: int, side: int, flags: int, rel: int, length: int) 
 
 
 @kernel
-def move_state(f: Flat, k: int, side: int, flags: int, seq: int, length: int) -> bool:
+def move_state(f: Flat, k: Int, side: Int, flags: Int, seq: Int, length: Int) -> Bool:
     """The endpoint state machine; returns whether this packet closes the side."""
     peer = 1 - side
     is_orig = side == f[k + ORIG]
@@ -460,7 +460,7 @@ def move_state(f: Flat, k: int, side: int, flags: int, seq: int, length: int) ->
 
 
 @kernel
-def tcp_packet(f: Flat, k: int, side: int, flags: int, seq: int, ack: int, window: int, length: int, whole: bool) -> None:
+def tcp_packet(f: Flat, k: Int, side: Int, flags: Int, seq: Int, ack: Int, window: Int, length: Int, whole: bool) -> None:
     """Move one TCP flow by one packet; `whole`: all of its payload was captured."""
     peer = 1 - side
     # RFC 9293 3.4: SYN and FIN take one sequence number each; the payload of a RST is no part of the stream.
@@ -489,7 +489,7 @@ def tcp_packet(f: Flat, k: int, side: int, flags: int, seq: int, ack: int, windo
     ack_rel = np.int64(0)
     if flags & ACK:
         if f[k + STATE + peer] == INACTIVE:
-            ack_rel = 1
+            ack_rel = np.int64(1)
             f[k + START_SEQ + peer] = (ack - 1) & 0xFFFFFFFF
             f[k + ACK_SEQ + peer] = f[k + START_SEQ + peer]
             f[k + LAST_SEQ + peer] = f[k + START_SEQ + peer]
@@ -532,9 +532,9 @@ def tcp_packet(f: Flat, k: int, side: int, flags: int, seq: int, ack: int, windo
 
 @kernel
 def find_slot(
-    f: Flat, index: NDArray[np.int32], key: int,
-    src_hi: int, src_lo: int, sport: int, dst_hi: int, dst_lo: int, dport: int, proto: int, one_way: int,
-) -> tuple[int, int]:
+    f: Flat, index: NDArray[np.int32], key: Int,
+    src_hi: Int, src_lo: Int, sport: Int, dst_hi: Int, dst_lo: Int, dport: Int, proto: Int, one_way: Int,
+) -> tuple[Int, Int]:
     """Look a 5-tuple up. Returns (where its row begins or -1, side of the packet's sender)."""
     mask = index.size - 1
     at = key & mask
@@ -557,7 +557,7 @@ def find_slot(
 
 
 @kernel
-def put_index(index: NDArray[np.int32], key: int, slot: int) -> None:
+def put_index(index: NDArray[np.int32], key: Int, slot: Int) -> None:
     mask = index.size - 1
     at = key & mask
     while index[at] >= 0:
@@ -575,8 +575,8 @@ def rebuild_index(rows: Flat, live: NDArray[np.int32], index: NDArray[np.int32])
 
 @kernel
 def quoted_flow(
-    buffer: NDArray[np.uint8], at: int, end: int, proto: int, kind: int, code: int, f: Flat, index: NDArray[np.int32]
-) -> int:
+    buffer: NDArray[np.uint8], at: Int, end: Int, proto: Int, kind: Int, code: Int, f: Flat, index: NDArray[np.int32]
+) -> Int:
     """An ICMP error quotes the packet it answers, from `at`: where the row of that packet's flow begins if
     its originator sent the packet, otherwise -1."""
     if proto == 1:
@@ -727,7 +727,7 @@ def assemble_packets(
 
 
 @kernel
-def find_expired(rows: Flat, live: NDArray[np.int32], now: int, gone: NDArray[np.bool_]) -> None:
+def find_expired(rows: Flat, live: NDArray[np.int32], now: Int, gone: NDArray[np.bool_]) -> None:
     for n in range(live.size):
         gone[n] = expired(rows, np.int64(live[n]) * WIDTH, now)
 
@@ -789,7 +789,8 @@ _PACKETS_AT_ONCE: Final = 16_384
 
 
 def _slice(p: PacketBatch, begin: int, end: int) -> PacketBatch:
-    return PacketBatch(p.buffer, *(column[begin:end] for column in p[1:]))
+    columns: Any = [column[begin:end] for column in p[1:]]
+    return PacketBatch(p.buffer, *columns)
 
 
 def assemble(packets: PacketBatch, state: FlowState) -> tuple[Assignment, Rows]:
@@ -798,7 +799,7 @@ def assemble(packets: PacketBatch, state: FlowState) -> tuple[Assignment, Rows]:
     flow_id = np.empty(n, dtype=np.int64)
     from_originator = np.empty(n, dtype=np.bool_)
     closed: list[Rows] = []
-    for begin in range(0, n, _PACKETS_AT_ONCE):
+    for begin in range(0, max(n, 1), _PACKETS_AT_ONCE):
         end = min(n, begin + _PACKETS_AT_ONCE)
         if state.clock[OPEN] > _FLOWS_BETWEEN_SWEEPS and (
             int(state.clock[NOW]) - state.swept_at_ns > _SWEEP_EVERY_NS or state.clock[OPEN] > MAX_OPEN_FLOWS // 2

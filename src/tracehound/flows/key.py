@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tracehound.flows.state import HI, LO, ONE_WAY, ORIG, PORT, PROTO, VERSION, Rows
-from tracehound.kernels import kernel
+from tracehound.kernels import Int, kernel
 
 V4_MAPPED: Final = 0xFFFF00000000
 """Upper part of ::ffff:a.b.c.d in the lower 64 bits."""
@@ -49,7 +49,7 @@ SERVER_PORTS[1, list(LIKELY_UDP)] = True
 
 
 @kernel
-def icmp_counterpart(proto: int, kind: int) -> int:
+def icmp_counterpart(proto: Int, kind: Int) -> Int:
     """The ICMP type that answers `kind`, or -1 where the message expects no answer."""
     if proto == 1:
         return _ICMP_TABLE[kind]
@@ -57,7 +57,7 @@ def icmp_counterpart(proto: int, kind: int) -> int:
 
 
 @kernel
-def end_hash(hi: int, lo: int, port: int) -> np.uint64:
+def end_hash(hi: Int, lo: Int, port: Int) -> np.uint64:
     """Mix one end (splitmix64's finalizer); ends are added so that both directions hash alike."""
     x = np.uint64(hi) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(lo) ^ np.uint64(port) << np.uint64(40)
     x = (x ^ x >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
@@ -66,7 +66,7 @@ def end_hash(hi: int, lo: int, port: int) -> np.uint64:
 
 
 @kernel
-def flow_hash(src_hi: int, src_lo: int, sport: int, dst_hi: int, dst_lo: int, dport: int, proto: int) -> int:
+def flow_hash(src_hi: Int, src_lo: Int, sport: Int, dst_hi: Int, dst_lo: Int, dport: Int, proto: Int) -> Int:
     """32 bits that are the same for both directions of a flow. Addresses are 64-bit halves as int64."""
     both = np.uint64(end_hash(src_hi, src_lo, sport)) + np.uint64(end_hash(dst_hi, dst_lo, dport)) + np.uint64(proto)
     return np.int64((both ^ both >> np.uint64(32)) & np.uint64(0xFFFFFFFF))

@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tracehound.capture.records import RawBatch
-from tracehound.kernels import kernel
+from tracehound.capture.records import RawBatch, Records
+from tracehound.kernels import Bool, Int, kernel
 from tracehound.packets.batch import NOTE, PacketBatch
 from tracehound.packets.defrag import DefragState, Fragment, add_fragment
 from tracehound.packets.ip import ipv4_header, ipv6_header
@@ -43,7 +43,7 @@ class DecodeState:
 
 
 @kernel
-def ones_complement(buffer: NDArray[np.uint8], at: int, end: int, total: int) -> int:
+def ones_complement(buffer: NDArray[np.uint8], at: Int, end: Int, total: Int) -> Int:
     """RFC 1071: the running sum of 16-bit words, not yet folded or complemented."""
     while at + 1 < end:
         total += be16(buffer, at)
@@ -54,7 +54,7 @@ def ones_complement(buffer: NDArray[np.uint8], at: int, end: int, total: int) ->
 
 
 @kernel
-def folded(total: int) -> int:
+def folded(total: Int) -> Int:
     """RFC 1071: carries added back in; 0xFFFF means that the checksum holds."""
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
@@ -62,7 +62,7 @@ def folded(total: int) -> int:
 
 
 @kernel
-def transport(buffer: NDArray[np.uint8], at: int, end: int, ip_end: int, proto: int) -> tuple[int, int, int, int, int]:
+def transport(buffer: NDArray[np.uint8], at: Int, end: Int, ip_end: Int, proto: Int) -> tuple[Int, Int, Int, Int, Int]:
     """Read the transport header at `at`. Returns (note, sport, dport, header bytes, end of the transport on the wire)."""
     captured = min(end, ip_end)
     sport, dport = np.int64(0), np.int64(0)
@@ -94,7 +94,7 @@ def transport(buffer: NDArray[np.uint8], at: int, end: int, ip_end: int, proto: 
 
 
 @kernel
-def address_sum(hi: np.uint64, lo: np.uint64, version: int) -> int:
+def address_sum(hi: np.uint64, lo: np.uint64, version: Int) -> Int:
     """RFC 9293 3.1, RFC 8200 8.1: an address as 16-bit words of the pseudo header, summed."""
     total = np.int64(0)
     if version == 4:
@@ -107,7 +107,7 @@ def address_sum(hi: np.uint64, lo: np.uint64, version: int) -> int:
 
 
 @kernel
-def transport_checksum_bad(buffer: NDArray[np.uint8], at: int, end: int, ip_end: int, proto: int, pseudo: int) -> bool:
+def transport_checksum_bad(buffer: NDArray[np.uint8], at: Int, end: Int, ip_end: Int, proto: Int, pseudo: Int) -> Bool:
     """True where the whole segment is captured and its checksum does not hold (a UDP checksum of 0 means none)."""
     if ip_end > end or (proto != TCP and proto != UDP and proto != ICMP and proto != ICMPV6):
         return False
@@ -122,7 +122,7 @@ def decode_records(
     buffer: NDArray[np.uint8], offset: NDArray[np.int64], caplen: NDArray[np.int32], wirelen: NDArray[np.int32],
     link_type: NDArray[np.int32], verify: bool, addresses: NDArray[np.uint64], ports: NDArray[np.uint16],
     numbers: NDArray[np.uint32], small: NDArray[np.uint8], payload_offset: NDArray[np.int64], payload: NDArray[np.int32],
-) -> int:
+) -> Int:
     """Fill the blocks (see `_Blocks`), which come zeroed, from the records. Returns how many fragments there are."""
     src_hi, src_lo, dst_hi, dst_lo = addresses[0], addresses[1], addresses[2], addresses[3]
     sport, dport, window = ports[0], ports[1], ports[2]
@@ -288,11 +288,17 @@ def _join_fragments(raw: RawBatch, out: PacketBatch, state: DefragState) -> Pack
     if tail + need > buffer.size:
         buffer = np.concatenate([buffer[:tail], np.zeros(need, dtype=np.uint8)])
         out = out._replace(buffer=buffer)
-    for i, data in pieces:
+    for row, data in pieces:
         buffer[tail : tail + len(data)] = np.frombuffer(data, dtype=np.uint8)
-        _fill_datagram(out, i, buffer, tail, tail + len(data))
+        _fill_datagram(out, row, buffer, tail, tail + len(data))
         tail += len(data)
     return out
+
+
+def no_packets() -> PacketBatch:
+    """A batch of no packets, of the same types as any other."""
+    none = Records(*(np.empty(0, t) for t in (np.int64, np.int32, np.int32, np.int64, np.int32)))  # type: ignore[arg-type]
+    return _batch(RawBatch(np.empty(0, np.uint8), 0, 0, 1, 1, none), _blocks(0))
 
 
 def decode(raw: RawBatch, state: DecodeState) -> PacketBatch:

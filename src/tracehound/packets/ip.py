@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tracehound.kernels import kernel
+from tracehound.kernels import Int, kernel
 from tracehound.limits import MAX_IPV6_EXTENSIONS
 from tracehound.packets.batch import NOTE
 from tracehound.packets.octets import be16, be32
@@ -24,8 +24,8 @@ _ESP: Final = NOTE["encrypted (ESP)"]
 
 @kernel
 def ipv4_header(
-    buffer: NDArray[np.uint8], at: int, end: int, wire_end: int
-) -> tuple[int, int, int, int, int, int]:
+    buffer: NDArray[np.uint8], at: Int, end: Int, wire_end: Int
+) -> tuple[Int, Int, Int, Int, Int, Int]:
     """Returns (transport offset, IP end on the wire, proto, ip id, fragment field, note).
 
     The fragment field is the 16 bits of flags and offset as they stand in the header."""
@@ -54,8 +54,8 @@ def ipv4_header(
 
 @kernel
 def ipv6_header(
-    buffer: NDArray[np.uint8], at: int, end: int, wire_end: int
-) -> tuple[int, int, int, int, int, int]:
+    buffer: NDArray[np.uint8], at: Int, end: Int, wire_end: Int
+) -> tuple[Int, Int, Int, Int, Int, Int]:
     """Returns (transport offset, IP end on the wire, proto, fragment id, fragment field, note).
 
     The fragment field is that of the fragment header with bit 0 as "more"; the offset returned for a fragment is the

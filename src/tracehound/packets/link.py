@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tracehound.kernels import kernel
+from tracehound.kernels import Int, kernel
 from tracehound.limits import MAX_LINK_HEADERS
 from tracehound.packets.batch import NOTE
 from tracehound.packets.octets import be16, be32
@@ -48,8 +48,8 @@ _TUNNEL: Final = NOTE["tunnelled in an encapsulation that is not followed"]
 
 @kernel
 def ether_payload(
-    buffer: NDArray[np.uint8], at: int, end: int, ether_type: int
-) -> tuple[int, int, int, int]:
+    buffer: NDArray[np.uint8], at: Int, end: Int, ether_type: Int
+) -> tuple[Int, Int, Int, Int]:
     """Follow VLAN tags from `at`, just behind an EtherType. Returns (ip version or 0, offset, vlan, note)."""
     vlan = 0
     for depth in range(MAX_LINK_HEADERS):
@@ -88,7 +88,7 @@ def ether_payload(
 
 
 @kernel
-def raw_ip(buffer: NDArray[np.uint8], at: int, end: int) -> tuple[int, int, int, int]:
+def raw_ip(buffer: NDArray[np.uint8], at: Int, end: Int) -> tuple[Int, Int, Int, Int]:
     """No link header: the IP version nibble tells."""
     if at >= end:
         return 0, at, 0, _CUT
@@ -99,7 +99,7 @@ def raw_ip(buffer: NDArray[np.uint8], at: int, end: int) -> tuple[int, int, int,
 
 
 @kernel
-def loopback(buffer: NDArray[np.uint8], at: int, end: int) -> tuple[int, int, int, int]:
+def loopback(buffer: NDArray[np.uint8], at: Int, end: Int) -> tuple[Int, Int, Int, Int]:
     """LINKTYPE_NULL and LINKTYPE_LOOP: a 4-byte address family, in the byte order of the host that captured."""
     if at + 4 > end:
         return 0, at, 0, _CUT
@@ -115,7 +115,7 @@ def loopback(buffer: NDArray[np.uint8], at: int, end: int) -> tuple[int, int, in
 
 
 @kernel
-def nflog(buffer: NDArray[np.uint8], at: int, end: int) -> tuple[int, int, int, int]:
+def nflog(buffer: NDArray[np.uint8], at: Int, end: Int) -> tuple[Int, Int, Int, Int]:
     """LINKTYPE_NFLOG: family, version, resource id; then TLVs in host order; type 9 (NFULA_PAYLOAD) is the packet."""
     if at + 4 > end:
         return 0, at, 0, _CUT
@@ -133,8 +133,8 @@ def nflog(buffer: NDArray[np.uint8], at: int, end: int) -> tuple[int, int, int, 
 
 @kernel
 def network_layer(
-    buffer: NDArray[np.uint8], at: int, end: int, link_type: int
-) -> tuple[int, int, int, int]:
+    buffer: NDArray[np.uint8], at: Int, end: Int, link_type: Int
+) -> tuple[Int, Int, Int, Int]:
     """Returns (IP version or 0, offset of the IP header, vlan, note)."""
     if link_type == ETHERNET:
         # Destination 6, source 6, EtherType 2.

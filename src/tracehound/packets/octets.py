@@ -6,17 +6,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tracehound.kernels import kernel
+from tracehound.kernels import Int, kernel
 
 
 @kernel
-def be16(buffer: NDArray[np.uint8], at: int) -> int:
+def be16(buffer: NDArray[np.uint8], at: Int) -> Int:
     """16 bits as int64."""
     return np.int64(buffer[at]) << 8 | np.int64(buffer[at + 1])
 
 
 @kernel
-def be32(buffer: NDArray[np.uint8], at: int) -> int:
+def be32(buffer: NDArray[np.uint8], at: Int) -> Int:
     """32 bits as int64."""
     return (
         np.int64(buffer[at]) << 24
@@ -27,6 +27,6 @@ def be32(buffer: NDArray[np.uint8], at: int) -> int:
 
 
 @kernel
-def be64(buffer: NDArray[np.uint8], at: int) -> np.uint64:
+def be64(buffer: NDArray[np.uint8], at: Int) -> np.uint64:
     """64 bits as uint64."""
     return np.uint64(be32(buffer, at)) << np.uint64(32) | np.uint64(be32(buffer, at + 4))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracehound.capture.records import RawBatch
-from tracehound.kernels import kernel
+from tracehound.kernels import Int, kernel
 from tracehound.packets.batch import NOTES, PacketBatch
 from tracehound.packets.defrag import DefragState
 from tracehound.tables import EVIDENCE_SHIFT
@@ -51,7 +51,7 @@ class QualityState:
 @kernel
 def count_duplicates(
     ts: NDArray[np.int64], packet_hash: NDArray[np.int64], ring_hash: NDArray[np.int64], ring_ts: NDArray[np.int64]
-) -> int:
+) -> Int:
     """How many packets repeat one of the last few thousand, hash for hash, within _DUPLICATE_WITHIN_NS."""
     found = 0
     mask = ring_hash.size - 1

@@ -267,8 +267,8 @@ class Reader:
         if len(message.line) > MAX_HTTP_LINE_BYTES:
             message.notes.append("start line longer than the limit")
             message.line = message.line[:MAX_HTTP_LINE_BYTES]
-        for line in lines[1:]:
-            line = line.rstrip(b"\r")
+        for raw in lines[1:]:
+            line = raw.rstrip(b"\r")
             if not line:
                 continue
             if line[:1] in b" \t" and message.values:
@@ -694,7 +694,7 @@ def row(transaction: Transaction, connection: Connection) -> tuple[Any, ...]:
 
 def http_table(rows: list[tuple[Any, ...]]) -> pa.Table:
     """Rows as an Arrow table."""
-    columns = list(zip(*rows, strict=True)) if rows else [[] for _ in HTTP.names]
+    columns: list[Any] = list(zip(*rows, strict=True)) if rows else [[] for _ in HTTP.names]
     arrays = []
     for values, f in zip(columns, HTTP.schema, strict=True):
         if pa.types.is_dictionary(f.type):

@@ -149,7 +149,7 @@ class _Output:
             Chunk(
                 self.key >> 1, not self.key & 1, b"".join(self._data), self._starts[0], self._gap,
                 SegmentMap(self._starts, self._packets, self._ts), self.first_row,
-            )  # fmt: skip
+            )
         )
         self._data, self._starts, self._packets, self._ts, self._gap = [], [], [], [], 0
 
