@@ -127,6 +127,5 @@ def test_files_that_pages_name_exist():
     lost = []
     for page in PAGES:
         for target in re.findall(r"`((?:src|tests|docs|bench|tools)/[\w./\-]+)`", page.read_text(encoding="utf-8")):
-            if not (ROOT / target).exists():
-                lost.append(f"{name_of(page)}: {target}")
+            lost += [] if (ROOT / target).exists() else [f"{name_of(page)}: {target}"]
     assert lost == []

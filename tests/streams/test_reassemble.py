@@ -26,6 +26,9 @@ def batch(segments, first_id=1):
     data = b"".join(s[1] for s in segments)
     lengths = np.array([len(s[1]) for s in segments])
     more = [s[2] if len(s) > 2 else {} for s in segments]
+    begins = [
+        (ISN + 1 + s[0] - (1 if m.get("flags", 16) & 2 else 0)) % 2**32 for s, m in zip(segments, more, strict=True)
+    ]
     z8, z16, z64 = np.zeros(n, np.uint8), np.zeros(n, np.uint16), np.zeros(n, np.uint64)
     packets = PacketBatch(
         buffer=np.frombuffer(data + b"\0", dtype=np.uint8).copy(),
@@ -34,7 +37,7 @@ def batch(segments, first_id=1):
         ip_version=np.full(n, 4, np.uint8), src_hi=z64, src_lo=z64, dst_hi=z64, dst_lo=z64,
         proto=np.full(n, 6, np.uint8), sport=z16, dport=z16,
         tcp_flags=np.array([m.get("flags", 16) for m in more], np.uint8),
-        seq=np.array([(ISN + 1 + s[0] - (1 if m.get("flags", 16) & 2 else 0)) % 2**32 for s, m in zip(segments, more, strict=True)], np.uint32),
+        seq=np.array(begins, np.uint32),
         ack=np.array([m.get("ack", 0) % 2**32 for m in more], np.uint32),
         window=z16, ttl=z8, ip_id=np.zeros(n, np.uint32), ip_bytes=np.zeros(n, np.int32),
         payload_offset=np.where(lengths > 0, np.cumsum(lengths) - lengths, -1),
