@@ -95,9 +95,10 @@ def judge(
     available = available | {"attempts", "contacts"}
 
     def answer(name: str, **parameters: object) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = catalog.run(
-            name, ask, available, **{**given.get(name, {}), **parameters}
-        ).to_pylist()
+        table = catalog.run(name, ask, available, **{**given.get(name, {}), **parameters})
+        # Python's own datetime has no nanoseconds: times go on as numbers.
+        schema = pa.schema([pa.field(f.name, pa.int64() if pa.types.is_timestamp(f.type) else f.type) for f in table.schema])
+        rows: list[dict[str, Any]] = table.cast(schema).to_pylist()
         return rows
 
     home = _home(ask, available)
@@ -300,8 +301,7 @@ def _retries(counts: Sequence[OutcomeCount]) -> tuple[tuple[str, str], ...]:
 
 def _with_ns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
-        stamp = row["ts"]
-        row["ts_ns"] = int(getattr(stamp, "value", 0)) or int(stamp.timestamp() * S_NS)
+        row["ts_ns"] = row["ts"]
     return rows
 
 
