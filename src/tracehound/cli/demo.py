@@ -22,7 +22,7 @@ SUMMARY: Final = (
 def main(argv: list[str]) -> int:
     """`tracehound demo`."""
     p = options.parser("demo", SUMMARY)
-    p.add_argument("folder", nargs="?", default="tracehound-demo", metavar="DIR", help="where to write (default: %(default)s)")
+    p.add_argument("folder", nargs="?", default="tracehound-demo", metavar="DIR", help="where to write (default: tracehound-demo)")
     p.add_argument("-q", "--quiet", action="store_true", help="no progress and no notes on standard error")
     investigate.add_answers(p)
     args = p.parse_intermixed_args(argv)

@@ -158,14 +158,14 @@ def verb_parser(verb: str) -> argparse.ArgumentParser:
     def stop(parser: argparse.ArgumentParser, *_words: object) -> NoReturn:
         raise _Built(parser)
 
-    kept = argparse.ArgumentParser.parse_args
-    argparse.ArgumentParser.parse_args = stop  # type: ignore[method-assign, assignment]
+    kept = argparse.ArgumentParser.parse_intermixed_args
+    argparse.ArgumentParser.parse_intermixed_args = stop  # type: ignore[method-assign, assignment]
     try:
         importlib.import_module(f"tracehound.cli.{verb}").main([])
     except _Built as built:
         return built.parser
     finally:
-        argparse.ArgumentParser.parse_args = kept  # type: ignore[method-assign]
+        argparse.ArgumentParser.parse_intermixed_args = kept  # type: ignore[method-assign]
     raise AssertionError(f"{verb} does not parse its words")
 
 

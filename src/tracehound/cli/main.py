@@ -16,7 +16,7 @@ from tracehound.errors import TracehoundError
 from tracehound.version import __version__
 
 VERBS: Final[dict[str, str]] = {
-    "investigate": "find the strange hosts, say what they do and why; write the report",
+    "investigate": "find the strange hosts, say what they do and why; report",
     "demo": "write the worked example's evidence and investigate it",
     "flows": "print flows",
     "packets": "print packets",
@@ -29,7 +29,8 @@ VERBS: Final[dict[str, str]] = {
 
 USAGE: Final = """usage: tracehound VERB ... | tracehound -r FILE
 
-Evidence in, verdict and report out. EVIDENCE is a capture file, a folder, or - (standard input); compressed or not.
+Evidence in, verdict and report out. EVIDENCE is a capture file, a folder, or
+- (standard input); compressed or not.
 
 """
 
