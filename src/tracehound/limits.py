@@ -75,23 +75,6 @@ MAX_PENDING_PER_STREAM_BYTES: Final = 2 * MIB
 """Out-of-order bytes kept for one direction of one stream before its gap is taken as lost."""
 MAX_OVERLAP_WINDOW_BYTES: Final = 4 * KIB
 """Delivered bytes kept per direction to tell a retransmission with other bytes from an honest one."""
-MAX_FLOW_WINDOW: Final = 2_097_152
-"""Flow numbers behind the newest one for which streams and service identification keep a few bytes each (15 bytes a flow);
-a flow that is still open so many flows later is no longer followed."""
-MAX_STREAMS: Final = 262_144
-"""TCP conversations reassembled at once; beyond it those idle longest are finished first."""
-MAX_RECENT_BYTES: Final = 32 * MIB
-"""Delivered bytes kept over all streams for MAX_OVERLAP_WINDOW_BYTES; the stream that was idle longest loses its own first."""
-MAX_STREAM_HOLE_BYTES: Final = 1 * GIB
-"""Distance ahead of the expected byte that is still taken for the same stream (the largest TCP window, RFC 7323 section 2.3)."""
-HTTP_PROBE_PACKETS: Final = 64
-"""Payload packets of an unidentified TCP flow that are looked at for the beginning of an HTTP message."""
-MAX_HTTP_HEAD_BYTES: Final = 256 * KIB
-"""Longest head (start line and headers) of one message."""
-MAX_HTTP_HELD_BYTES: Final = 64 * KIB
-"""Bytes kept from a client that asked for a tunnel or another protocol until the server has answered."""
-MAX_DNS_TCP_BYTES: Final = 65_537
-"""One DNS message over TCP with its length prefix (RFC 1035 4.2.2)."""
 MAX_HTTP_LINE_BYTES: Final = 64 * KIB
 """Longest request, status, header or chunk-size line."""
 MAX_HTTP_HEADERS: Final = 512
@@ -114,8 +97,6 @@ MAX_SHORT_HEADS: Final = 65_536
 """TCP directions whose first payload was too short to tell what they speak, and that wait for more of it."""
 HEAD_BYTES: Final = 256
 """First payload bytes kept per flow and direction (templates of protocols without a parser, service identification)."""
-MAX_HEADS_PER_FLOW: Final = 1
-"""Payload heads kept per flow and direction."""
 
 # -- findings and reports -----------------------------------------------------------------------------------------------
 MAX_CITATIONS: Final = 20
