@@ -375,6 +375,9 @@ ALL: Final[dict[str, Table]] = {
     t.name: t for t in (EVIDENCE, QUALITY, NOTES, PACKETS, FLOWS, HEADS, HTTP, DNS, ADDRESSES, FINDINGS)
 }
 
+TRANSACTIONS: Final[tuple[Table, ...]] = (HTTP, DNS)
+"""The tables of the protocols, one each."""
+
 OUTCOMES: Final[dict[str, str]] = {
     "unanswered": "nothing came back; syn_count says how often it was tried",
     "refused": "a RST answered the SYN",

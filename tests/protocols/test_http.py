@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracehound.protocols.http import Connection, Ends, http_table, row
+from tracehound.protocols.http import Connection, Ends, row
+from tracehound.protocols.session import rows_table
 from tracehound.streams.reassemble import Chunk
 from tracehound.streams.segment_map import SegmentMap
 from tracehound.tables import HTTP
@@ -48,7 +49,7 @@ def talk(*turns, cuts=(), close=True):
                 gap[client] = 0
     if close:
         connection.close()
-    table = http_table([row(t, connection) for t in connection.done])
+    table = rows_table(HTTP, [row(t, connection) for t in connection.done])
     assert table.schema.equals(HTTP.schema)
     columns = [c.cast("int64") if str(c.type).startswith("timestamp") else c for c in table.columns]
     rows = zip(*(c.to_pylist() for c in columns), strict=True)

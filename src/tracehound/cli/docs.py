@@ -20,7 +20,7 @@ from typing import Final, NoReturn
 import pyarrow as pa
 
 from tracehound import tables
-from tracehound.cli.main import USAGE, VERBS
+from tracehound.cli.main import USAGE, VERBS, run
 from tracehound.detectors.catalog import Catalog, Detector, Parameter, load
 from tracehound.edges.packaged import detector_pages
 
@@ -161,7 +161,7 @@ def verb_parser(verb: str) -> argparse.ArgumentParser:
     kept = argparse.ArgumentParser.parse_intermixed_args
     argparse.ArgumentParser.parse_intermixed_args = stop  # type: ignore[method-assign, assignment]
     try:
-        importlib.import_module(f"tracehound.cli.{verb}").main([])
+        run([verb])
     except _Built as built:
         return built.parser
     finally:

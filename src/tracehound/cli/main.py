@@ -15,13 +15,18 @@ from typing import Final
 from tracehound.errors import TracehoundError
 from tracehound.version import __version__
 
+PROTOCOLS: Final[dict[str, str]] = {
+    "http": "print HTTP transactions",
+    "dns": "print DNS transactions",
+}
+"""Tables of protocols that are verbs (cli/protocol.py)."""
+
 VERBS: Final[dict[str, str]] = {
     "investigate": "find the strange hosts, say what they do and why; report",
     "demo": "write the worked example's evidence and investigate it",
     "flows": "print flows",
     "packets": "print packets",
-    "http": "print HTTP transactions",
-    "dns": "print DNS transactions",
+    **PROTOCOLS,
     "sql": "ask the tables with SQL",
     "who": "say whose an address is, offline",
     "detectors": "list the detectors, or print one detector's page",
@@ -60,6 +65,10 @@ def run(argv: list[str]) -> int:
     if verb not in VERBS:
         print(f"tracehound: no verb {verb!r}; there are {', '.join(VERBS)}", file=sys.stderr)
         return 2
+    if verb in PROTOCOLS:
+        from tracehound.cli import protocol
+
+        return protocol.main(verb, rest)
     module = importlib.import_module(f"tracehound.cli.{verb}")
     return int(module.main(rest))
 

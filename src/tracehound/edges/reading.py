@@ -24,7 +24,7 @@ from tracehound.edges.store import Store
 from tracehound.errors import UsageError
 from tracehound.packets import quality
 from tracehound.pipeline import Run, Wanted, build_tables
-from tracehound.tables import ALL, QUALITY
+from tracehound.tables import ALL, QUALITY, TRANSACTIONS
 
 Progress = Callable[[int, int | None], None]
 _BATCHES_AHEAD = 1
@@ -57,7 +57,9 @@ class Reading:
             first = self.files[0].evidence_id
             rows.append((first, "flows closed early to stay within memory", self._run.evicted, None))
         columns: list[Any] = list(zip(*rows, strict=True)) if rows else [[], [], [], []]
-        return pa.table([pa.array(c, f.type) for c, f in zip(columns, QUALITY.schema, strict=True)], schema=QUALITY.schema)
+        return pa.table(
+            [pa.array(c, f.type) for c, f in zip(columns, QUALITY.schema, strict=True)], schema=QUALITY.schema
+        )
 
     @property
     def damaged(self) -> bool:
@@ -74,7 +76,7 @@ class Reading:
         """Tables that can be asked for."""
         built = ["flows"]
         built += ["packets"] if self._run.wanted.packets else []
-        built += ["http", "dns", "heads"] if self._run.wanted.transactions else []
+        built += ["heads", *(t.name for t in TRANSACTIONS)] if self._run.wanted.transactions else []
         return [*built, *self._extra]
 
     def table(self, name: str) -> pa.Table:
@@ -122,7 +124,9 @@ class Reading:
     def __enter__(self) -> Reading:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 

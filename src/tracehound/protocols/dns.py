@@ -23,6 +23,7 @@ from tracehound.packets.batch import PacketBatch
 from tracehound.protocols.dns_message import HEADER_BYTES, Message, parse_message
 from tracehound.protocols.dns_registry import rcode_name, type_name
 from tracehound.protocols.identify import SERVICE_CODE, code_of
+from tracehound.protocols.session import rows_table
 from tracehound.tables import DNS
 
 DNS_PORT: Final = 53
@@ -168,8 +169,7 @@ class DnsState:
     def take(self) -> pa.Table:
         """The rows finished so far."""
         done, self._done = self._done, []
-        columns = list(zip(*done, strict=True)) if done else [()] * len(DNS.columns)
-        return pa.table([_array(c, f) for c, f in zip(columns, DNS.schema, strict=True)], schema=DNS.schema)
+        return rows_table(DNS, done)
 
     def end(self, flow_ids: NDArray[np.int64]) -> pa.Table:
         """These flows are over: their queries get no response any more."""
@@ -317,11 +317,3 @@ def _answered(queue: list[Waiting], sent: bool, question: Question | None) -> Ro
             del queue[index]
             return row
     return None
-
-
-def _array(values: tuple[Any, ...], field: pa.Field) -> pa.Array:
-    if pa.types.is_dictionary(field.type):
-        return pa.array(values, pa.string()).dictionary_encode().cast(field.type)
-    if pa.types.is_timestamp(field.type):
-        return pa.array(values, pa.int64()).cast(field.type)
-    return pa.array(values, field.type)

@@ -17,9 +17,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
-
-import pyarrow as pa
+from typing import Final
 
 from tracehound.limits import (
     HTTP_PREVIEW_BYTES,
@@ -29,11 +27,8 @@ from tracehound.limits import (
     MAX_HTTP_PIPELINE,
 )
 from tracehound.protocols.body_kind import body_kind
+from tracehound.protocols.session import TXN_SHIFT, Emit, FlowEnds, Row
 from tracehound.streams.reassemble import Chunk
-from tracehound.tables import HTTP
-
-DEPTH_SHIFT: Final = 20
-"""txn_id = flow_id << 20 | trans_depth: the same whatever order flows are read in."""
 
 _REQUEST: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,40} +\S")
 _STATUS: Final = re.compile(rb"HTTP/(\d+(?:\.\d+)?)[ \t]*(\d{3})?[ \t]*(.*)", re.DOTALL)
@@ -642,7 +637,7 @@ def _notes(transaction: Transaction, connection: Connection) -> str | None:
     return "; ".join(notes) or None
 
 
-def row(transaction: Transaction, connection: Connection) -> tuple[Any, ...]:
+def row(transaction: Transaction, connection: Connection) -> Row:
     """One transaction as a row of table `http`, in the order of its columns."""
     request, response = transaction.request, transaction.response
     first = request or response
@@ -653,7 +648,7 @@ def row(transaction: Transaction, connection: Connection) -> tuple[Any, ...]:
     request_body = request.body if request is not None else None
     body = response.body if response is not None else None
     return (
-        connection.flow_id << DEPTH_SHIFT | transaction.depth,
+        connection.flow_id << TXN_SHIFT | transaction.depth,
         connection.flow_id,
         transaction.depth,
         first.ts_ns,
@@ -692,15 +687,37 @@ def row(transaction: Transaction, connection: Connection) -> tuple[Any, ...]:
     )
 
 
-def http_table(rows: list[tuple[Any, ...]]) -> pa.Table:
-    """Rows as an Arrow table."""
-    columns: list[Any] = list(zip(*rows, strict=True)) if rows else [[] for _ in HTTP.names]
-    arrays = []
-    for values, f in zip(columns, HTTP.schema, strict=True):
-        if pa.types.is_dictionary(f.type):
-            arrays.append(pa.array(values, pa.string()).dictionary_encode())
-        elif pa.types.is_timestamp(f.type):
-            arrays.append(pa.array(values, pa.int64()).cast(f.type))
-        else:
-            arrays.append(pa.array(values, f.type))
-    return pa.table(arrays, schema=HTTP.schema)
+class HttpSession:
+    """One flow of HTTP: its finished transactions go out as rows."""
+
+    finished = False
+
+    def __init__(self, connection: Connection, emit: Emit) -> None:
+        self._connection = connection
+        self._emit = emit
+
+    def feed(self, chunk: Chunk) -> None:
+        """Take the next bytes of either direction."""
+        self._connection.feed(chunk)
+        if self._connection.done:
+            self._take()
+
+    def _take(self) -> None:
+        for transaction in self._connection.done:
+            self._emit("http", row(transaction, self._connection))
+        self._connection.done.clear()
+
+    def close(self, note: str) -> None:
+        """The flow is over."""
+        self._connection.note = note
+        self._connection.close()
+        self._take()
+
+
+def open_session(flow: FlowEnds, chunk: Chunk, emit: Emit) -> HttpSession:
+    """A session from its first chunk. Who sends "HTTP/" is the server, whatever the ports or the start of the capture made
+    of it."""
+    originator_is_client = chunk.from_originator == (chunk.data[:5] != b"HTTP/")
+    originator, responder = (flow.originator, flow.originator_port), (flow.responder, flow.responder_port)
+    ends = Ends(*originator, *responder) if originator_is_client else Ends(*responder, *originator)
+    return HttpSession(Connection(flow.flow_id, ends, originator_is_client=originator_is_client), emit)

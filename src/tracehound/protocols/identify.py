@@ -603,6 +603,8 @@ def service_of(proto: int, head_originator: bytes, head_responder: bytes, sport:
 
 # -- over batches -----------------------------------------------------------------------------------------------------------
 _ORIGINATOR_SEEN, _RESPONDER_SEEN, _ORIGINATOR_SHORT, _RESPONDER_SHORT = 1, 2, 4, 8
+ENOUGH: Final = 16
+"""Bit of Heads.seen: the flow's protocol needs no more of its bytes."""
 
 
 @dataclass(slots=True)
@@ -610,7 +612,7 @@ class Heads:
     """What identification keeps between batches.
 
     codes   uint8 by flow_id, index into SERVICES; replaced by a longer array as flows grow, so take it anew each batch
-    seen    uint8 by flow_id: bit 1 and 2, the head of the originator and responder was met; bit 4 and 8, it was too short
+    seen    uint8 by flow_id: bit 1 and 2, the head of the originator and responder was met; bit 4 and 8, it was too short; ENOUGH
     short   those short beginnings: (flow_id, from_originator) -> bytes so far
     """
 

@@ -1,10 +1,13 @@
-"""In: batches of packets with their flows. Out: finished rows of the tables `heads`, `http` and `dns`, and what each flow
-speaks. Never here: a protocol's own rules.
+"""In: batches of packets with their flows. Out: finished rows of the table `heads` and of every protocol's table, and what
+each flow speaks. Never here: a protocol's own rules.
 
-START HERE for the protocols: `Transactions.add` for a batch, `end` when flows end."""
+START HERE for the protocols: `Transactions.add` for a batch, `end` when flows end. A protocol is one file and one line in
+STREAMS (over TCP) or DATAGRAMS (over UDP), by the service name that identify.py gives; it is loaded when it is first met."""
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -15,15 +18,61 @@ from tracehound.flows.assignment import Assignment
 from tracehound.packets.addresses import address_text
 from tracehound.packets.batch import PacketBatch
 from tracehound.protocols.dns import DnsState
-from tracehound.protocols.http import Connection, Ends, http_table, row
-from tracehound.protocols.identify import SERVICE_CODE, Heads, code_of, heads, service_column
+from tracehound.protocols.identify import ENOUGH, SERVICE_CODE, Heads, code_of, heads, service_column
+from tracehound.protocols.session import Datagram, DatagramReader, FlowEnds, Opener, Row, Session, rows_table
 from tracehound.streams.reassemble import Chunk, StreamState, end_flow, reassemble
+from tracehound.tables import ALL
 
-_HTTP = SERVICE_CODE["http"]
+STREAMS: Final[dict[str, str]] = {
+    "http": "tracehound.protocols.http:open_session",
+}
+"""Service over TCP: where its opener is."""
+
+DATAGRAMS: Final[dict[str, str]] = {}
+"""Service over UDP: where its reader is."""
+
 _DNS = SERVICE_CODE["dns"]
 _TOO_SHORT = 12
 """Bits of Heads.seen: a beginning was met that is too short to tell the protocol by."""
 _SYN = 2
+_TCP, _UDP = 6, 17
+_CODES: Final = 256
+
+
+def _located(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _lookup(services: Mapping[str, str]) -> NDArray[np.bool_]:
+    wanted = np.zeros(_CODES, np.bool_)
+    wanted[[SERVICE_CODE[name] for name in services]] = True
+    return wanted
+
+
+_SERVICE_OF: Final = {code: name for name, code in SERVICE_CODE.items()}
+
+
+class _DnsSession:
+    """DNS over TCP; its messages are paired by the state that DNS over UDP has, too."""
+
+    finished = False
+
+    def __init__(self, dns: DnsState, ends: FlowEnds) -> None:
+        self._dns = dns
+        self._ends = ends
+
+    def feed(self, chunk: Chunk) -> None:
+        if chunk.gap_before:
+            self._dns.gap(chunk.flow_id, chunk.from_originator)
+        packet_id, ts_ns = chunk.segments.packet_at(chunk.offset)
+        e = self._ends
+        originator, responder = (e.originator, e.originator_port), (e.responder, e.responder_port)
+        sender, receiver = (originator, responder) if chunk.from_originator else (responder, originator)
+        self._dns.add_tcp(chunk.flow_id, chunk.from_originator, chunk.data, ts_ns, packet_id, *sender, *receiver)
+
+    def close(self, note: str) -> None:
+        """DnsState.end closes the flow."""
 
 
 class Transactions:
@@ -33,74 +82,114 @@ class Transactions:
         self.heads = Heads()
         self.streams = StreamState()
         self.dns = DnsState()
-        self._http: dict[int, Connection] = {}
-        self._ends: dict[int, Ends] = {}
+        self._openers: dict[int, Opener] = {_DNS: lambda ends, _chunk, _emit: _DnsSession(self.dns, ends)}
+        self._stream_codes = _lookup(STREAMS)
+        self._stream_codes[_DNS] = True
+        self._datagram_codes = _lookup(DATAGRAMS)
+        self._readers: dict[int, DatagramReader] = {}
+        self._sessions: dict[int, Session] = {}
+        self._ends: dict[int, FlowEnds] = {}
         self._undecided: dict[int, list[Chunk]] = {}
-        self._rows: list[tuple[Any, ...]] = []
+        self._rows: dict[str, list[Row]] = {}
+
+    def _emit(self, table: str, row: Row) -> None:
+        self._rows.setdefault(table, []).append(row)
 
     def add(self, packets: PacketBatch, assignment: Assignment) -> dict[str, pa.Table]:
         """Read one batch; returns the rows that are finished."""
         head_rows = heads(packets, assignment, self.heads)
         codes = code_of(self.heads.codes, assignment.flow_id)
-        short = (codes == 0) & ((code_of(self.heads.seen, assignment.flow_id) & _TOO_SHORT) > 0)
-        wanted = (codes == _HTTP) | (codes == _DNS) | short | ((packets.tcp_flags & _SYN) > 0)
+        seen = code_of(self.heads.seen, assignment.flow_id)
+        enough = (seen & ENOUGH) > 0
+        short = (codes == 0) & ((seen & _TOO_SHORT) > 0)
+        wanted = ((self._stream_codes[codes] | short) & ~enough) | ((packets.tcp_flags & _SYN) > 0)
         for chunk in reassemble(packets, assignment, wanted, self.streams):
             if chunk.flow_id not in self._ends:
                 self._ends[chunk.flow_id] = _ends(packets, chunk)
             self._feed(chunk)
+        if self._datagram_codes.any():
+            self._add_datagrams(packets, assignment, self._datagram_codes[codes] & ~enough)
         dns = self.dns.add_udp(packets, assignment, self.heads.codes)
-        return {"heads": head_rows, "http": self._take_rows(), "dns": dns}
+        return {"heads": head_rows, "dns": dns, **self._take_rows()}
 
+    # -- streams ------------------------------------------------------------------------------------------------------
     def _feed(self, chunk: Chunk) -> None:
-        """Hand a chunk to the protocol of its flow; keep it while that is not known."""
+        """Hand a chunk to the session of its flow; keep it while it is not known what the flow speaks."""
         flow_id = chunk.flow_id
-        code = int(self.heads.codes[flow_id])
-        reader = _READERS.get(code)
-        if reader is None:
-            self._undecided.setdefault(flow_id, []).append(chunk)
-            return
-        for earlier in self._undecided.pop(flow_id, ()):
-            reader(self, earlier)
-        reader(self, chunk)
+        session = self._sessions.get(flow_id)
+        if session is None:
+            code = int(self.heads.codes[flow_id])
+            if not self._stream_codes[code]:
+                self._undecided.setdefault(flow_id, []).append(chunk)
+                return
+            earlier = self._undecided.pop(flow_id, [])
+            session = self._open(code, flow_id, earlier[0] if earlier else chunk)
+            for waiting in earlier:
+                session.feed(waiting)
+        if not session.finished:
+            session.feed(chunk)
+        if session.finished:
+            self.heads.seen[flow_id] |= ENOUGH
 
-    def _feed_http(self, chunk: Chunk) -> None:
-        connection = self._http.get(chunk.flow_id)
-        if connection is None:
-            connection = self._http[chunk.flow_id] = _connection(chunk, self._ends[chunk.flow_id])
-        connection.feed(chunk)
-        if connection.done:
-            self._rows += [row(t, connection) for t in connection.done]
-            connection.done.clear()
+    def _open(self, code: int, flow_id: int, chunk: Chunk) -> Session:
+        opener = self._openers.get(code)
+        if opener is None:
+            opener = self._openers[code] = _located(STREAMS[_SERVICE_OF[code]])
+        session = self._sessions[flow_id] = opener(self._ends[flow_id], chunk, self._emit)
+        return session
 
-    def _feed_dns(self, chunk: Chunk) -> None:
-        ends = self._ends[chunk.flow_id]
-        if chunk.gap_before:
-            self.dns.gap(chunk.flow_id, chunk.from_originator)
-        packet_id, ts_ns = chunk.segments.packet_at(chunk.offset)
-        originator, responder = (ends.client, ends.client_port), (ends.server, ends.server_port)
-        sender, receiver = (originator, responder) if chunk.from_originator else (responder, originator)
-        self.dns.add_tcp(chunk.flow_id, chunk.from_originator, chunk.data, ts_ns, packet_id, *sender, *receiver)
+    # -- datagrams ------------------------------------------------------------------------------------------------------
+    def _add_datagrams(self, packets: PacketBatch, assignment: Assignment, wanted: NDArray[np.bool_]) -> None:
+        rows = np.flatnonzero(
+            wanted & (packets.proto == _UDP) & (packets.payload_caplen > 0) & (packets.payload_offset >= 0)
+        )
+        columns = (
+            assignment.flow_id, assignment.from_originator, packets.ts, packets.packet_id, packets.src_hi, packets.src_lo,
+            packets.dst_hi, packets.dst_lo, packets.ip_version, packets.sport, packets.dport, packets.payload_offset,
+            packets.payload_caplen, packets.payload_len,
+        )  # fmt: skip
+        buffer = packets.buffer.data
+        for flow, sent, ts, packet, s_hi, s_lo, d_hi, d_lo, version, sport, dport, offset, size, length in zip(
+            *(column[rows].tolist() for column in columns), strict=True
+        ):
+            if self.heads.seen[flow] & ENOUGH:
+                continue
+            code = int(self.heads.codes[flow])
+            reader = self._readers.get(code)
+            if reader is None:
+                reader = self._readers[code] = _located(DATAGRAMS[_SERVICE_OF[code]])(self._emit)
+            src, dst = address_text(s_hi, s_lo, version), address_text(d_hi, d_lo, version)
+            data = bytes(buffer[offset : offset + size])
+            if reader.datagram(Datagram(flow, sent, ts, packet, src, sport, dst, dport, data, length)):
+                self.heads.seen[flow] |= ENOUGH
 
-    def _take_rows(self) -> pa.Table:
-        rows, self._rows = self._rows, []
-        return http_table(rows)
+    # -- rows -----------------------------------------------------------------------------------------------------------
+    def _take_rows(self) -> dict[str, pa.Table]:
+        rows, self._rows = self._rows, {}
+        return {name: rows_table(ALL[name], some) for name, some in rows.items()}
 
     def end(self, flow_ids: NDArray[np.int64]) -> dict[str, pa.Table]:
         """These flows are over; returns the rows that this finishes."""
-        for flow_id in flow_ids.tolist():
-            for chunk in end_flow(flow_id, self.streams):
+        codes = code_of(self.heads.codes, flow_ids)
+        for flow_id in flow_ids[self._datagram_codes[codes]].tolist():
+            reader = self._readers.get(int(self.heads.codes[flow_id]))
+            if reader is not None:
+                reader.end(flow_id)
+        for flow_id in self.streams.known(flow_ids):
+            self._end_stream(flow_id)
+        return {"dns": self.dns.end(flow_ids), **self._take_rows()}
+
+    def _end_stream(self, flow_id: int) -> None:
+        for chunk in end_flow(flow_id, self.streams):
+            if flow_id in self._ends:
                 self._feed(chunk)
-            self._ends.pop(flow_id, None)
-            self._undecided.pop(flow_id, None)
-            connection = self._http.pop(flow_id, None)
-            differs = flow_id in self.streams.differing
-            self.streams.differing.discard(flow_id)
-            if connection is not None:
-                if differs:
-                    connection.note = "retransmitted with other bytes; the first were taken"
-                connection.close()
-                self._rows += [row(t, connection) for t in connection.done]
-        return {"http": self._take_rows(), "dns": self.dns.end(flow_ids)}
+        self._ends.pop(flow_id, None)
+        self._undecided.pop(flow_id, None)
+        session = self._sessions.pop(flow_id, None)
+        differs = flow_id in self.streams.differing
+        self.streams.differing.discard(flow_id)
+        if session is not None:
+            session.close("retransmitted with other bytes; the first were taken" if differs else "")
 
     def with_service(self, flows: pa.Table) -> pa.Table:
         """Fill the column `service` of finished flows."""
@@ -110,23 +199,10 @@ class Transactions:
         )
 
 
-_READERS: Final = {_HTTP: Transactions._feed_http, _DNS: Transactions._feed_dns}
-
-
-def _ends(packets: PacketBatch, chunk: Chunk) -> Ends:
-    """Originator and responder of a chunk's flow, as client and server."""
+def _ends(packets: PacketBatch, chunk: Chunk) -> FlowEnds:
+    """Originator and responder of a chunk's flow."""
     i = chunk.first_row
     version = int(packets.ip_version[i])
     src = address_text(int(packets.src_hi[i]), int(packets.src_lo[i]), version), int(packets.sport[i])
     dst = address_text(int(packets.dst_hi[i]), int(packets.dst_lo[i]), version), int(packets.dport[i])
-    return Ends(*src, *dst) if chunk.from_originator else Ends(*dst, *src)
-
-
-def _connection(chunk: Chunk, ends: Ends) -> Connection:
-    """A connection from its first chunk. Who sends "HTTP/" is the server, whatever the ports or the start of the capture
-    made of it."""
-    from_client = chunk.data[:5] != b"HTTP/"
-    if chunk.from_originator == from_client:
-        return Connection(chunk.flow_id, ends, originator_is_client=True)
-    turned = Ends(ends.server, ends.server_port, ends.client, ends.client_port)
-    return Connection(chunk.flow_id, turned, originator_is_client=False)
+    return FlowEnds(chunk.flow_id, *src, *dst) if chunk.from_originator else FlowEnds(chunk.flow_id, *dst, *src)

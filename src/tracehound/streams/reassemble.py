@@ -86,6 +86,11 @@ class StreamState:
     counts: dict[str, int] = field(default_factory=_no_counts)
     differing: set[int] = field(default_factory=set)
 
+    def known(self, flow_ids: NDArray[np.int64]) -> list[int]:
+        """Those of the flows of which anything is kept, in order."""
+        return [f for f in flow_ids.tolist() if f * 2 in self.first_seq or f * 2 + 1 in self.first_seq
+                or f * 2 in self.directions or f * 2 + 1 in self.directions]  # fmt: skip
+
 
 @kernel
 def gather(
@@ -147,8 +152,13 @@ class _Output:
             return
         self.chunks.append(
             Chunk(
-                self.key >> 1, not self.key & 1, b"".join(self._data), self._starts[0], self._gap,
-                SegmentMap(self._starts, self._packets, self._ts), self.first_row,
+                self.key >> 1,
+                not self.key & 1,
+                b"".join(self._data),
+                self._starts[0],
+                self._gap,
+                SegmentMap(self._starts, self._packets, self._ts),
+                self.first_row,
             )
         )
         self._data, self._starts, self._packets, self._ts, self._gap = [], [], [], [], 0

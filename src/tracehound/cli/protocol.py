@@ -1,0 +1,58 @@
+"""In: the name of a protocol's table, and evidence. Out: its rows, printed. Never here: parsing.
+
+One entry a table: what a terminal shows of it, and how Zeek names its columns."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from tracehound.cli import options
+from tracehound.cli.main import PROTOCOLS
+
+_START: Final = "strftime(ts::TIMESTAMP_NS, '%Y-%m-%d %H:%M:%S.%g') AS ts, src, dst"
+_ZEEK_ENDS: Final = 'ts, printf(\'C%017d\', flow_id) AS uid, src AS "id.orig_h", sport AS "id.orig_p", dst AS "id.resp_h", dport AS "id.resp_p"'
+
+
+class Shown(NamedTuple):
+    """terminal: SQL columns after time and ends for a terminal; zeek: SQL columns after the ends under Zeek's names, None
+    where Zeek has no such log; zeek_path: the name of Zeek's log where it is not the table's."""
+
+    terminal: str
+    zeek: str | None = None
+    zeek_path: str | None = None
+
+
+SHOWN: Final[dict[str, Shown]] = {
+    "http": Shown(
+        "dport, method, host, uri, status, body_kind, response_bytes",
+        "trans_depth, method, host, uri, referer AS referrer, version, user_agent, "
+        "request_bytes AS request_body_len, response_bytes AS response_body_len, status AS status_code, "
+        "reason AS status_msg, request_body_kind AS orig_mime_types, body_kind AS resp_mime_types",
+    ),
+    "dns": Shown(
+        "qtype, query, rcode, array_to_string(answers, ', ') AS answers",
+        "CASE proto WHEN 6 THEN 'tcp' ELSE 'udp' END AS proto, trans_id, "
+        "(epoch_ns(response_ts) - epoch_ns(ts)) / 1e9 AS rtt, query, qclass, qtype AS qtype_name, rcode AS rcode_name, "
+        "authoritative AS AA, truncated AS TC, recursion_desired AS RD, recursion_available AS RA, answers",
+    ),
+}
+
+
+def summary(verb: str) -> str:
+    """One line about a verb, for its help and the documentation."""
+    return PROTOCOLS[verb][0].upper() + PROTOCOLS[verb][1:] + " of captures."
+
+
+def main(verb: str, argv: list[str]) -> int:
+    """`tracehound http`, `tracehound dns`, ..."""
+    p = options.parser(verb, summary(verb))
+    options.add_evidence(p)
+    options.add_output(p)
+    args = p.parse_intermixed_args(argv)
+    shown = SHOWN[verb]
+    base = f"SELECT t.*, e.path AS file FROM {verb} t JOIN flows f USING (flow_id) JOIN evidence e USING (evidence_id)"
+    zeek = (shown.zeek_path or verb, f"{_ZEEK_ENDS}, {shown.zeek}") if shown.zeek else None
+    with options.reading_of(args, transactions=True) as reading:
+        return options.print_table(
+            args, reading, base, key="txn_id", terminal_columns=f"{_START}, {shown.terminal}", zeek=zeek
+        )

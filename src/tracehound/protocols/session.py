@@ -1,0 +1,91 @@
+"""In: nothing. Out: the shapes that every protocol reader has. Never here: a protocol, or the table that names the readers
+(transactions.py).
+
+A protocol over TCP is a function that opens a `Session` for one flow; a protocol in datagrams is one `DatagramReader` for all
+of its flows. Both hand finished rows to `emit(table, row)`, a row being a tuple in the order of the table's columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import pyarrow as pa
+
+from tracehound.streams.reassemble import Chunk
+from tracehound.tables import Table
+
+Row = tuple[Any, ...]
+Emit = Callable[[str, Row], None]
+
+TXN_SHIFT = 20
+"""txn_id = flow_id << 20 | number within the flow: the same in whatever order flows are read."""
+
+
+class FlowEnds(NamedTuple):
+    """A flow and its two ends, addresses as canonical text."""
+
+    flow_id: int
+    originator: str
+    originator_port: int
+    responder: str
+    responder_port: int
+
+
+class Session(Protocol):
+    """One flow of one protocol. `finished` is True once no further byte is of use: the flow is then no longer reassembled."""
+
+    finished: bool
+
+    def feed(self, chunk: Chunk) -> None:
+        """The next bytes of one direction, in order; chunk.gap_before bytes are missing before them."""
+
+    def close(self, note: str) -> None:
+        """The flow is over. `note` says what reassembly met ("" = nothing); emit what is unfinished."""
+
+
+Opener = Callable[[FlowEnds, Chunk, Emit], Session]
+"""Opens a session; the chunk is the first one that will be fed, to see who speaks first."""
+
+
+class Datagram(NamedTuple):
+    """One UDP datagram: `data` is what was captured, `length` what was sent."""
+
+    flow_id: int
+    from_originator: bool
+    ts_ns: int
+    packet_id: int
+    src: str
+    sport: int
+    dst: str
+    dport: int
+    data: bytes
+    length: int
+
+
+class DatagramReader(Protocol):
+    """All flows of one protocol that travels in datagrams."""
+
+    def datagram(self, datagram: Datagram) -> bool:
+        """Read one; returns True once no further datagram of this flow is of use."""
+
+    def end(self, flow_id: int) -> None:
+        """The flow is over; emit what is unfinished."""
+
+
+DatagramOpener = Callable[[Emit], DatagramReader]
+
+
+def column_array(values: Any, field: pa.Field) -> pa.Array:
+    """Python values as one column of a table."""
+    if pa.types.is_dictionary(field.type):
+        return pa.array(values, pa.string()).dictionary_encode().cast(field.type)
+    if pa.types.is_timestamp(field.type):
+        return pa.array(values, pa.int64()).cast(field.type)
+    return pa.array(values, field.type)
+
+
+def rows_table(table: Table, rows: Sequence[Sequence[Any]]) -> pa.Table:
+    """Rows as an Arrow table."""
+    columns: list[Any] = list(zip(*rows, strict=True)) if rows else [()] * len(table.columns)
+    arrays = [column_array(values, field) for values, field in zip(columns, table.schema, strict=True)]
+    return pa.table(arrays, schema=table.schema)
