@@ -323,6 +323,54 @@ DNS: Final = Table(
     ),
 )
 
+LOGINS: Final = Table(
+    "logins",
+    "One row an attempt to log in, in whatever protocol. Passwords are never kept, only that one was readable.",
+    (
+        Column("txn_id", pa.int64(), "flow_id << 20 | number within the flow"),
+        Column("flow_id", pa.int64(), "flow", upstream="flows.flow_id"),
+        Column("ts", TS, "the attempt (its last message of the client)", "ns"),
+        Column("src", NAME, "originator of the flow (client)"),
+        Column("sport", pa.uint16(), "its port"),
+        Column("dst", NAME, "responder of the flow (server)"),
+        Column("dport", pa.uint16(), "its port"),
+        Column("service", NAME, "protocol, as in flows.service: ftp, pop3, imap, smtp, http, telnet, smb, ssh, ..."),
+        Column("user", TEXT, "account as sent", nullable=True),
+        Column("method", NAME, "how: password, PLAIN, LOGIN, CRAM-MD5, NTLM, Basic, Digest, Kerberos, ...", nullable=True),
+        Column("cleartext", pa.bool_(), "whether the secret can be read (or decoded without a key) from the capture"),
+        Column("accepted", pa.bool_(), "whether the server let it in; null = cannot be told", nullable=True),
+        Column("answer", TEXT, "what the server said", nullable=True),
+        Column("packet_id", pa.int64(), "packet of the attempt", upstream="packets.packet_id"),
+        Column("note", TEXT, "what was malformed or missing; null = clean", nullable=True),
+    ),
+)
+
+FILES: Final = Table(
+    "files",
+    "One row a file (or message body) that was transferred, in whatever protocol.",
+    (
+        Column("txn_id", pa.int64(), "flow_id << 20 | number within the flow"),
+        Column("flow_id", pa.int64(), "flow", upstream="flows.flow_id"),
+        Column("ts", TS, "first byte", "ns"),
+        Column("src", NAME, "originator of the flow (client)"),
+        Column("sport", pa.uint16(), "its port"),
+        Column("dst", NAME, "responder of the flow (server)"),
+        Column("dport", pa.uint16(), "its port"),
+        Column("service", NAME, "protocol, as in flows.service: http, smtp, ftp_data, smb, tftp, ..."),
+        Column("sent_by_src", pa.bool_(), "whether src sent it (an upload, a mail); false = dst did"),
+        Column("name", TEXT, "name that the protocol gives it", nullable=True),
+        Column("declared_type", NAME, "MIME type that the sender claims", nullable=True),
+        Column("kind", NAME, "what its first bytes say it is (as http.body_kind)", nullable=True),
+        Column("bytes", pa.int64(), "bytes seen, codings removed", "bytes"),
+        Column("sha256", TEXT, "of those bytes", nullable=True),
+        Column("md5", TEXT, "of those bytes", nullable=True),
+        Column("entropy", pa.float64(), "Shannon entropy of those bytes, 0..8", "bits per byte", nullable=True),
+        Column("complete", pa.bool_(), "every byte of it is in the capture"),
+        Column("packet_id", pa.int64(), "packet of its first byte", upstream="packets.packet_id"),
+        Column("note", TEXT, "what was malformed or missing; null = clean", nullable=True),
+    ),
+)
+
 ADDRESSES: Final = Table(
     "addresses",
     "One row a distinct address of the flows, with what is known of it offline.",
@@ -372,10 +420,10 @@ FINDINGS: Final = Table(
 )
 
 ALL: Final[dict[str, Table]] = {
-    t.name: t for t in (EVIDENCE, QUALITY, NOTES, PACKETS, FLOWS, HEADS, HTTP, DNS, ADDRESSES, FINDINGS)
+    t.name: t for t in (EVIDENCE, QUALITY, NOTES, PACKETS, FLOWS, HEADS, HTTP, DNS, LOGINS, FILES, ADDRESSES, FINDINGS)
 }
 
-TRANSACTIONS: Final[tuple[Table, ...]] = (HTTP, DNS)
+TRANSACTIONS: Final[tuple[Table, ...]] = (HTTP, DNS, LOGINS, FILES)
 """The tables of the protocols, one each."""
 
 OUTCOMES: Final[dict[str, str]] = {

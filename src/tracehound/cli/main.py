@@ -18,6 +18,8 @@ from tracehound.version import __version__
 PROTOCOLS: Final[dict[str, str]] = {
     "http": "print HTTP transactions",
     "dns": "print DNS transactions",
+    "logins": "print attempts to log in, whatever the protocol",
+    "files": "print files that were transferred, whatever the protocol",
 }
 """Tables of protocols that are verbs (cli/protocol.py)."""
 

@@ -10,7 +10,10 @@ from tracehound.cli import options
 from tracehound.cli.main import PROTOCOLS
 
 _START: Final = "strftime(ts::TIMESTAMP_NS, '%Y-%m-%d %H:%M:%S.%g') AS ts, src, dst"
-_ZEEK_ENDS: Final = 'ts, printf(\'C%017d\', flow_id) AS uid, src AS "id.orig_h", sport AS "id.orig_p", dst AS "id.resp_h", dport AS "id.resp_p"'
+_ZEEK_ENDS: Final = (
+    "ts, printf('C%017d', flow_id) AS uid, "
+    'src AS "id.orig_h", sport AS "id.orig_p", dst AS "id.resp_h", dport AS "id.resp_p"'
+)
 
 
 class Shown(NamedTuple):
@@ -35,6 +38,8 @@ SHOWN: Final[dict[str, Shown]] = {
         "(epoch_ns(response_ts) - epoch_ns(ts)) / 1e9 AS rtt, query, qclass, qtype AS qtype_name, rcode AS rcode_name, "
         "authoritative AS AA, truncated AS TC, recursion_desired AS RD, recursion_available AS RA, answers",
     ),
+    "logins": Shown('service, "user", method, cleartext, accepted'),
+    "files": Shown("service, sent_by_src, name, kind, bytes, sha256"),
 }
 
 
