@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tracehound.capture.records import RawBatch
 from tracehound.flows import assemble as flows
-from tracehound.flows.state import DISORDER, EVICTED, FLOW_ID, NEXT_ID, FlowState, Rows
+from tracehound.flows.state import DISORDER, EVICTED, FLOW_ID, NEXT_ID, Closed, FlowState
 from tracehound.flows.tcp_outcome import flow_table
 from tracehound.packets import quality
 from tracehound.packets.batch import PacketBatch
@@ -55,7 +55,7 @@ class Run:
     quality: quality.QualityState = field(default_factory=quality.QualityState)
     chains: dict[int, FlowState] = field(default_factory=dict)
     next_flow_id: int = 1
-    closed: list[Rows] = field(default_factory=list)
+    closed: list[Closed] = field(default_factory=list)
     closed_rows: int = 0
     evicted: int = 0
     disorder: int = 0
@@ -70,16 +70,16 @@ def _decoded(batches: Iterable[RawBatch], run: Run) -> Iterator[Decoded]:
         yield raw, packets
 
 
-def _emit_flows(run: Run, rows: Rows | None = None) -> None:
+def _emit_flows(run: Run, rows: Closed | None = None) -> None:
     """Turn closed flows into rows of table `flows`, some thousand at a time."""
-    if rows is not None and rows.shape[0]:
+    if rows is not None and rows.shape[1]:
         run.closed.append(rows)
-        run.closed_rows += rows.shape[0]
+        run.closed_rows += rows.shape[1]
         if run.closed_rows < _ROWS_AT_ONCE:
             return
     if run.closed_rows == 0 or (rows is not None and run.closed_rows < _ROWS_AT_ONCE):
         return
-    table = flow_table(np.concatenate(run.closed), with_community_id=run.wanted.community_id)
+    table = flow_table(np.concatenate(run.closed, axis=1), with_community_id=run.wanted.community_id)
     run.closed.clear()
     run.closed_rows = 0
     if run.transactions is not None:
@@ -96,9 +96,9 @@ def _end_chain(run: Run, number: int) -> None:
     _emit_flows(run, rows)
 
 
-def _end_streams(run: Run, rows: Rows) -> None:
-    if run.transactions is not None and rows.shape[0]:
-        for name, table in run.transactions.end(rows[:, FLOW_ID]).items():
+def _end_streams(run: Run, rows: Closed) -> None:
+    if run.transactions is not None and rows.shape[1]:
+        for name, table in run.transactions.end(rows[FLOW_ID]).items():
             run.add(name, table)
 
 

@@ -26,7 +26,6 @@ from tracehound.flows.state import (
     WIDTH,
     FlowState,
     at_end,
-    no_rows,
 )
 from tracehound.flows.tcp_outcome import flow_table
 from tracehound.packets.addresses import address_column, address_text, packed
@@ -67,14 +66,14 @@ def test_community_ids_of_made_up_rows(version, proto, ends, orig, one_way, same
     if same_address:
         ends = (ends[0], (*ends[0][:2], ends[1][2]))
     row = made(version, proto, ends, orig, one_way)
-    assert community_ids(row[None, :]).to_pylist() == [expected(row)]
+    assert community_ids(row[:, None]).to_pylist() == [expected(row)]
 
 
 def test_community_ids_plain_and_compiled_agree():
-    rows = np.stack([made(v, p, ((1, 2, 3), (4, 5, 6)), 1, False) for v in (4, 6) for p in (6, 47)])
-    text = np.empty((len(rows), 30), np.uint8)
-    write_community_ids.py_func(rows, text)  # type: ignore[attr-defined]
-    assert [bytes(t).decode() for t in text] == community_ids(rows).to_pylist()
+    closed = np.stack([made(v, p, ((1, 2, 3), (4, 5, 6)), 1, False) for v in (4, 6) for p in (6, 47)], axis=1)
+    text = np.empty((closed.shape[1], 30), np.uint8)
+    write_community_ids.py_func(closed, text)  # type: ignore[attr-defined]
+    assert [bytes(t).decode() for t in text] == community_ids(closed).to_pylist()
 
 
 def test_addresses_of_both_versions_and_missing_ones():
@@ -89,21 +88,21 @@ def test_addresses_of_both_versions_and_missing_ones():
 
 @needs_shared
 def test_real_flows_say_the_same_as_the_plain_way():
-    state, decoding, rows = FlowState(), DecodeState(), [no_rows()]
+    state, decoding, rows = FlowState(), DecodeState(), []
     state.clock[1] = 1
     batches = read_batches(list_evidence([str(SHARED / "captures" / "zeek")])[:120])
     rows += [assemble.assemble(decode(raw, decoding), state)[1] for raw in batches]
     rows.append(assemble.finish(state))
-    all_rows = np.concatenate(rows)
-    table = flow_table(all_rows)
-    assert table.num_rows == len(all_rows) > 100
-    assert table["community_id"].to_pylist() == [expected(row) for row in all_rows]
-    unsigned = all_rows.view(np.uint64)
-    for name, side in (("src", all_rows[:, ORIG]), ("dst", 1 - all_rows[:, ORIG])):
+    closed = np.concatenate(rows, axis=1)
+    table = flow_table(closed)
+    assert table.num_rows == closed.shape[1] > 100
+    assert table["community_id"].to_pylist() == [expected(row) for row in closed.T]
+    unsigned = closed.view(np.uint64)
+    for name, side in (("src", closed[ORIG]), ("dst", 1 - closed[ORIG])):
         ends = zip(at_end(unsigned, HI, side).tolist(), at_end(unsigned, LO, side).tolist(), strict=True)
-        texts = [address_text(hi, lo, v) for (hi, lo), v in zip(ends, all_rows[:, VERSION].tolist(), strict=True)]
+        texts = [address_text(hi, lo, v) for (hi, lo), v in zip(ends, closed[VERSION].tolist(), strict=True)]
         assert table[name].to_pylist() == texts
         assert all(socket.getaddrinfo(t, None, flags=socket.AI_NUMERICHOST) for t in texts[:50])
-    for row, history in zip(all_rows, table["history"].to_pylist(), strict=True):
+    for row, history in zip(closed.T, table["history"].to_pylist(), strict=True):
         letters = row[HISTORY : HISTORY + 5].tobytes()[: row[HISTORY_LEN]].decode()
         assert history == (letters if row[PROTO] in (6, 17) else None)

@@ -30,6 +30,7 @@ from tracehound.flows.state import (
     END,
     ESTABLISHED,
     EVICTED,
+    FEWEST_TO_SWEEP,
     FIN_REL,
     FINS,
     FIRST_PACKET,
@@ -53,6 +54,7 @@ from tracehound.flows.state import (
     ICMP_TYPE,
     INACTIVE,
     IP_ID,
+    KEPT,
     LAST,
     LAST_PACKET,
     LAST_REL,
@@ -64,6 +66,7 @@ from tracehound.flows.state import (
     ONE_WAY,
     OPEN,
     ORIG,
+    PACKETS_AT_ONCE,
     PARTIAL,
     PARTIAL_START,
     PAYLOAD,
@@ -93,10 +96,9 @@ from tracehound.flows.state import (
     WIDTH,
     ZERO,
     ZERO_AT,
+    Closed,
     Flat,
     FlowState,
-    Rows,
-    no_rows,
 )
 from tracehound.kernels import Bool, Int, kernel
 from tracehound.limits import ATTEMPT_MERGE_NS, MAX_OPEN_FLOWS, TCP_IDLE_NS, UDP_IDLE_NS
@@ -108,7 +110,6 @@ _SECOND: Final = 1_000_000_000
 _CLOSE_DELAY_NS: Final = 5 * _SECOND
 _LOGIN_IDLE_NS: Final = 3600 * _SECOND
 _TOO_LARGE_DELTA: Final = 1 << 20
-_SWEEP_EVERY_NS: Final = 30 * _SECOND
 
 FIN: Final = 1
 SYN: Final = 2
@@ -618,9 +619,9 @@ def quoted_flow(
 @kernel
 def assemble_packets(
     p: PacketBatch, f: Flat, free: NDArray[np.int32], index: NDArray[np.int32],
-    clock: NDArray[np.int64], out: Flat, flow_id: NDArray[np.int64], from_originator: NDArray[np.bool_],
+    clock: NDArray[np.int64], out: Closed, flow_id: NDArray[np.int64], from_originator: NDArray[np.bool_],
 ) -> None:
-    """One pass over a batch. `f` must have a free slot and `out` a free row for every packet."""
+    """One pass over a batch. `f` must have a free slot and `out` a free column for every packet."""
     closed = np.int64(0)
     for i in range(p.ts.size):
         flow_id[i] = -1
@@ -666,8 +667,8 @@ def assemble_packets(
             k = slot * WIDTH
         elif expired(f, k, now) or (proto == 6 and is_reuse(f, k, side, flags, seq)):
             # The slot and its place in the index go on to the new flow: same 5-tuple, same hash.
-            for column in range(WIDTH):
-                out[closed * WIDTH + column] = f[k + column]
+            for column in range(KEPT):
+                out[column, closed] = f[k + column]
             closed += 1
             fresh = True
         if fresh:
@@ -736,10 +737,20 @@ def _live(state: FlowState) -> NDArray[np.int32]:
     return state.index[state.index >= 0]
 
 
-def _close(state: FlowState, live: NDArray[np.int32], gone: NDArray[np.bool_]) -> Rows:
+@kernel
+def take_records(rows: Flat, slots: NDArray[np.int32], out: Closed) -> None:
+    """Copy the records of the flows in `slots` into the columns of `out`."""
+    for n in range(slots.size):
+        k = np.int64(slots[n]) * WIDTH
+        for column in range(KEPT):
+            out[column, n] = rows[k + column]
+
+
+def _close(state: FlowState, live: NDArray[np.int32], gone: NDArray[np.bool_]) -> Closed:
     """Take the flows in `gone` out of the table and return their records."""
     slots = live[gone]
-    closed = state.rows[slots].copy()
+    closed = np.empty((KEPT, slots.size), dtype=np.int64)
+    take_records(state.rows.ravel(), slots, closed)
     state.clock[OPEN] -= slots.size
     keep = live[~gone]
     used = np.zeros(state.rows.shape[0], dtype=np.bool_)
@@ -768,7 +779,7 @@ def _grow(state: FlowState, need: int) -> None:
     rebuild_index(state.rows.ravel(), live, state.index)
 
 
-def _sweep(state: FlowState) -> Rows:
+def _sweep(state: FlowState) -> Closed:
     """Close what has expired; beyond MAX_OPEN_FLOWS also those idle longest, which is counted."""
     now = int(state.clock[NOW])
     live = _live(state)
@@ -780,12 +791,11 @@ def _sweep(state: FlowState) -> Rows:
         over = left - MAX_OPEN_FLOWS // 2
         gone[np.argpartition(idle_since, over)[:over]] = True
         state.clock[EVICTED] += over
-    state.swept_at_ns = now
+    # Twice what is left: a sweep then costs each flow that begins a constant share, however many live on.
+    state.sweep_above = max(FEWEST_TO_SWEEP, 2 * (live.size - int(gone.sum())))
     return _close(state, live, gone)
 
 
-_FLOWS_BETWEEN_SWEEPS: Final = 65_536
-_PACKETS_AT_ONCE: Final = 16_384
 
 
 def _slice(p: PacketBatch, begin: int, end: int) -> PacketBatch:
@@ -793,29 +803,26 @@ def _slice(p: PacketBatch, begin: int, end: int) -> PacketBatch:
     return PacketBatch(p.buffer, *columns)
 
 
-def assemble(packets: PacketBatch, state: FlowState) -> tuple[Assignment, Rows]:
-    """Assign the packets of one batch to flows. Returns the assignment and the records (FLOW) of flows that ended."""
+def assemble(packets: PacketBatch, state: FlowState) -> tuple[Assignment, Closed]:
+    """Assign the packets of one batch to flows. Returns the assignment and the records of flows that ended."""
     n = packets.ts.size
     flow_id = np.empty(n, dtype=np.int64)
     from_originator = np.empty(n, dtype=np.bool_)
-    closed: list[Rows] = []
-    for begin in range(0, max(n, 1), _PACKETS_AT_ONCE):
-        end = min(n, begin + _PACKETS_AT_ONCE)
-        if state.clock[OPEN] > _FLOWS_BETWEEN_SWEEPS and (
-            int(state.clock[NOW]) - state.swept_at_ns > _SWEEP_EVERY_NS or state.clock[OPEN] > MAX_OPEN_FLOWS // 2
-        ):
+    closed: list[Closed] = []
+    for begin in range(0, max(n, 1), PACKETS_AT_ONCE):
+        end = min(n, begin + PACKETS_AT_ONCE)
+        if state.clock[OPEN] > state.sweep_above:
             closed.append(_sweep(state))
         _grow(state, end - begin)
-        out = np.empty((end - begin, WIDTH), dtype=np.int64)
         assemble_packets(
-            _slice(packets, begin, end), state.rows.ravel(), state.free, state.index, state.clock, out.ravel(),
+            _slice(packets, begin, end), state.rows.ravel(), state.free, state.index, state.clock, state.closing,
             flow_id[begin:end], from_originator[begin:end],
         )
-        closed.append(out[: int(state.clock[CLOSED_ROWS])].copy())
-    return Assignment(flow_id, from_originator), np.concatenate(closed) if closed else no_rows()
+        closed.append(state.closing[:, : int(state.clock[CLOSED_ROWS])].copy())
+    return Assignment(flow_id, from_originator), closed[0] if len(closed) == 1 else np.concatenate(closed, axis=1)
 
 
-def finish(state: FlowState) -> Rows:
+def finish(state: FlowState) -> Closed:
     """Close everything that is still open and return its records."""
     live = _live(state)
     return _close(state, live, np.ones(live.size, dtype=np.bool_))

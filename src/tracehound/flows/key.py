@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tracehound.flows.state import HI, LO, ONE_WAY, ORIG, PORT, PROTO, VERSION, Rows
+from tracehound.flows.state import HI, LO, ONE_WAY, ORIG, PORT, PROTO, VERSION, Closed
 from tracehound.kernels import Int, kernel
 
 V4_MAPPED: Final = 0xFFFF00000000
@@ -97,22 +97,22 @@ _HAS_PORTS[[1, 6, 17, 58, 132]] = True
 
 
 @kernel
-def write_community_ids(rows: Rows, text: NDArray[np.uint8]) -> None:
-    """Write the Community ID of each flow row as _ID_CHARS letters into the row of `text`."""
+def write_community_ids(closed: Closed, text: NDArray[np.uint8]) -> None:
+    """Write the Community ID of each finished flow as _ID_CHARS letters into the row of `text`."""
     words = np.zeros(80, dtype=np.int64)
     message = np.zeros(64, dtype=np.int64)
-    for i in range(rows.shape[0]):
-        a = int(rows[i, ORIG])
+    for i in range(closed.shape[1]):
+        a = int(closed[ORIG, i])
         b = 1 - a
-        ported = _HAS_PORTS[rows[i, PROTO]]
+        ported = _HAS_PORTS[closed[PROTO, i]]
         # The smaller end (address, then port) goes first; a one-way ICMP message stays as it is.
-        if not (ported and rows[i, ONE_WAY]):
+        if not (ported and closed[ONE_WAY, i]):
             swap = 0
             for column in (HI, LO):
-                x, y = np.uint64(rows[i, column + a]), np.uint64(rows[i, column + b])
+                x, y = np.uint64(closed[column + a, i]), np.uint64(closed[column + b, i])
                 if swap == 0 and x != y:
                     swap = 1 if x > y else -1
-            if swap == 0 and ported and rows[i, PORT + a] > rows[i, PORT + b]:
+            if swap == 0 and ported and closed[PORT + a, i] > closed[PORT + b, i]:
                 swap = 1
             if swap == 1:
                 a, b = b, a
@@ -120,20 +120,20 @@ def write_community_ids(rows: Rows, text: NDArray[np.uint8]) -> None:
         message[:] = 0
         n = 2
         for end in (a, b):
-            if rows[i, VERSION] != 4:
+            if closed[VERSION, i] != 4:
                 for k in range(8):
-                    message[n + k] = rows[i, HI + end] >> (56 - 8 * k) & 0xFF
+                    message[n + k] = closed[HI + end, i] >> (56 - 8 * k) & 0xFF
                 n += 8
-            width = 4 if rows[i, VERSION] == 4 else 8
+            width = 4 if closed[VERSION, i] == 4 else 8
             for k in range(width):
-                message[n + k] = rows[i, LO + end] >> (8 * (width - 1 - k)) & 0xFF
+                message[n + k] = closed[LO + end, i] >> (8 * (width - 1 - k)) & 0xFF
             n += width
-        message[n] = rows[i, PROTO]
+        message[n] = closed[PROTO, i]
         n += 2
         if ported:
             for end in (a, b):
-                message[n] = rows[i, PORT + end] >> 8 & 0xFF
-                message[n + 1] = rows[i, PORT + end] & 0xFF
+                message[n] = closed[PORT + end, i] >> 8 & 0xFF
+                message[n + 1] = closed[PORT + end, i] & 0xFF
                 n += 2
         # FIPS 180-4 section 5.1.1: a one bit, zeros, and the length in bits in the last 8 bytes. One block holds 55 bytes,
         # and the longest message here has 42.
@@ -171,10 +171,10 @@ def write_community_ids(rows: Rows, text: NDArray[np.uint8]) -> None:
             text[i, 2 + k] = _BASE64[six]
 
 
-def community_ids(rows: Rows) -> pa.Array:
-    """Community IDs of finished flow rows (flows/state.py), in the order of the rows, as a text column."""
-    n = rows.shape[0]
+def community_ids(closed: Closed) -> pa.Array:
+    """Community IDs of finished flows, in their order, as a text column."""
+    n = closed.shape[1]
     text = np.empty((n, _ID_CHARS), dtype=np.uint8)
-    write_community_ids(rows, text)
+    write_community_ids(closed, text)
     ends = np.arange(0, (n + 1) * _ID_CHARS, _ID_CHARS, dtype=np.int32)
     return pa.Array.from_buffers(pa.string(), n, [None, pa.py_buffer(ends), pa.py_buffer(text)])
