@@ -59,6 +59,12 @@ FRAGMENT_TIMEOUT_NS: Final = 60 * 1_000_000_000
 """RFC 8200 section 4.5: reassembly is abandoned after 60 seconds."""
 
 # -- flows ------------------------------------------------------------------------------------------------------------
+SHARD_FROM_BYTES: Final = 48 * MIB
+"""Evidence of this size and more is read by several processes; starting them takes as long as reading this much."""
+MAX_SHARDS: Final = 8
+"""Processes that read conversations: the one that cuts packets into flows feeds no more than that."""
+PARCELS_WAITING: Final = 4
+"""Batches that may wait for such a process, each of at most a batch's size."""
 MAX_OPEN_FLOWS: Final = 1_048_576
 """Flows open at once; beyond it those idle longest are closed first, and the quality record counts them."""
 TCP_IDLE_NS: Final = 300 * 1_000_000_000

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from tracehound.capture.records import RawBatch
 from tracehound.flows import assemble as flows
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     from tracehound.enrich.access import ProviderKinds
     from tracehound.enrich.networks import AddressTable
     from tracehound.findings.model import EvidenceItem, QualityItem, Verdict
+    from tracehound.flows.assignment import Assignment
     from tracehound.profiles.profile import Profile
-    from tracehound.protocols.transactions import Transactions
+    from tracehound.protocols.identify import Heads, Spoken
 
 Add = Callable[[str, pa.Table], None]
 """Takes finished rows of a table; where they are kept is the edge's business."""
@@ -33,6 +35,22 @@ Decoded = tuple[RawBatch, PacketBatch]
 Overlap = Callable[[Iterator[Decoded]], Iterator[Decoded]]
 
 _ROWS_AT_ONCE = 16_384
+
+
+class Conversations(Protocol):
+    """Who reads what the flows say: protocols/transactions.py itself, or processes that do (edges/shards.py)."""
+
+    def add(self, packets: PacketBatch, assignment: Assignment, spoken: Spoken) -> dict[str, pa.Table]:
+        """Read one batch; returns rows that are finished."""
+
+    def end(self, flow_ids: NDArray[np.int64]) -> dict[str, pa.Table]:
+        """These flows are over; returns rows that are finished."""
+
+
+def _here() -> Conversations:
+    from tracehound.protocols.transactions import Transactions
+
+    return Transactions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +77,8 @@ class Run:
     closed_rows: int = 0
     evicted: int = 0
     disorder: int = 0
-    transactions: Transactions | None = None
+    heads: Heads | None = None
+    conversations: Conversations | None = None
     """None where no table needs payload; then the modules that read payload are not even loaded."""
 
 
@@ -82,8 +101,10 @@ def _emit_flows(run: Run, rows: Closed | None = None) -> None:
     table = flow_table(np.concatenate(run.closed, axis=1), with_community_id=run.wanted.community_id)
     run.closed.clear()
     run.closed_rows = 0
-    if run.transactions is not None:
-        table = run.transactions.with_service(table)
+    if run.heads is not None:
+        from tracehound.protocols.identify import with_service
+
+        table = with_service(table, run.heads)
     run.add("flows", table)
 
 
@@ -97,20 +118,38 @@ def _end_chain(run: Run, number: int) -> None:
 
 
 def _end_streams(run: Run, rows: Closed) -> None:
-    if run.transactions is not None and rows.shape[1]:
-        for name, table in run.transactions.end(rows[FLOW_ID]).items():
+    if run.conversations is not None and rows.shape[1]:
+        for name, table in run.conversations.end(rows[FLOW_ID]).items():
             run.add(name, table)
 
 
-def build_tables(batches: Iterable[RawBatch], wanted: Wanted, add: Add, overlap: Overlap = lambda items: items) -> Run:
+def _converse(run: Run, packets: PacketBatch, assignment: Assignment) -> None:
+    """What do the flows speak, and what do they say?"""
+    if run.heads is None or run.conversations is None:
+        return
+    from tracehound.protocols.identify import heads, spoken
+
+    run.add("heads", heads(packets, assignment, run.heads))
+    for name, table in run.conversations.add(packets, assignment, spoken(assignment.flow_id, run.heads)).items():
+        run.add(name, table)
+
+
+def build_tables(
+    batches: Iterable[RawBatch],
+    wanted: Wanted,
+    add: Add,
+    overlap: Overlap = lambda items: items,
+    conversations: Callable[[], Conversations] = _here,
+) -> Run:
     """Read every batch; hand rows to `add` as they are finished.
 
-    overlap     may run the reading and decoding ahead in another thread (edges/ahead.py)"""
+    conversations  makes the reader of what flows say, if a table needs one
+    overlap        may run the reading and decoding ahead in another thread (edges/ahead.py)"""
     run = Run(wanted, add, DecodeState(verify_checksums=wanted.verify_checksums))
     if wanted.transactions:
-        from tracehound.protocols.transactions import Transactions
+        from tracehound.protocols.identify import Heads
 
-        run.transactions = Transactions()
+        run.heads, run.conversations = Heads(), conversations()
     for raw, packets in overlap(_decoded(batches, run)):
         for number in raw.finished_chains:
             _end_chain(run, number)
@@ -120,9 +159,7 @@ def build_tables(batches: Iterable[RawBatch], wanted: Wanted, add: Add, overlap:
         run.next_flow_id = int(state.clock[NEXT_ID])
         if wanted.packets:
             add("packets", packet_table(packets, assignment.flow_id, raw.base_offset, raw.length))
-        if run.transactions is not None:
-            for name, table in run.transactions.add(packets, assignment).items():
-                add(name, table)
+        _converse(run, packets, assignment)
         _end_streams(run, closed)
         _emit_flows(run, closed)
     for number in sorted(run.chains):

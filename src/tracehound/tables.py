@@ -229,7 +229,7 @@ HTTP: Final = Table(
     "http",
     "One row an HTTP/1 transaction: a request, its response, or whichever of them is in the evidence.",
     (
-        Column("txn_id", pa.int64(), "number of the transaction in this run"),
+        Column("txn_id", pa.int64(), "flow_id << 20 | number within the flow"),
         Column("flow_id", pa.int64(), "flow", upstream="flows.flow_id"),
         Column("trans_depth", pa.int32(), "number of the transaction in its flow, from 1"),
         Column("ts", TS, "first byte of the request (of the response where the request is missing)", "ns"),
@@ -294,7 +294,7 @@ DNS: Final = Table(
     "dns",
     "One row a DNS query with its response, or whichever of them is in the evidence.",
     (
-        Column("txn_id", pa.int64(), "number of the transaction in this run"),
+        Column("txn_id", pa.int64(), "flow_id << 20 | number within the flow"),
         Column("flow_id", pa.int64(), "flow", upstream="flows.flow_id"),
         Column("ts", TS, "the query (the response where the query is missing)", "ns"),
         Column("response_ts", TS, "the response", "ns", nullable=True),

@@ -315,12 +315,12 @@ def test_pending_queries_are_bounded(monkeypatch):
     assert state.finish().num_rows == 10
 
 
-def test_the_caller_numbers_transactions():
-    numbers = iter(range(100, 200))
-    state = DnsState(lambda: next(numbers))
-    packet_batch, assignment = batch([Sent(1, True, query())])
+def test_transactions_are_numbered_within_their_flow():
+    state = DnsState()
+    packet_batch, assignment = batch([Sent(flow, True, query(number=n)) for n, flow in enumerate((1, 3, 1), 1)])
     state.add_udp(packet_batch, assignment, np.zeros(4, np.uint8))
-    assert state.end(np.array([1])).column("txn_id").to_pylist() == [100]
+    numbers = state.end(np.array([1, 2, 3])).column("txn_id").to_pylist()
+    assert sorted(numbers) == [1 << 20 | 1, 1 << 20 | 2, 3 << 20 | 1]
 
 
 # -- TCP

@@ -3,12 +3,14 @@ Never here: how a stage works (pipeline.py calls them), or an answer to a questi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from tracehound import limits
 from tracehound.edges.ahead import ahead
 from tracehound.edges.duck import Duck
 from tracehound.edges.evidence import (
@@ -25,6 +27,9 @@ from tracehound.errors import UsageError
 from tracehound.packets import quality
 from tracehound.pipeline import Run, Wanted, build_tables
 from tracehound.tables import ALL, QUALITY, TRANSACTIONS
+
+if TYPE_CHECKING:
+    from tracehound.edges.shards import Shards
 
 Progress = Callable[[int, int | None], None]
 _BATCHES_AHEAD = 1
@@ -142,12 +147,31 @@ def read(
     files = list_evidence([paths] if isinstance(paths, str) else list(paths))
     wait = hash_in_background(files) if hashes else None
     store = Store()
+    shards = _shards(files, wanted, store)
     try:
         batches = read_batches(files, progress=progress)
-        run = build_tables(batches, wanted, store.add, lambda items: after_helper(ahead(items, _BATCHES_AHEAD)))
+        run = build_tables(
+            batches, wanted, store.add, lambda items: after_helper(ahead(items, _BATCHES_AHEAD)),
+            **({} if shards is None else {"conversations": lambda: shards}),
+        )  # fmt: skip
+        if shards is not None:
+            shards.collect(store.adopt)
         if wait is not None:
             wait()
         return Reading(files, store, run)
     except BaseException:
+        if shards is not None:
+            shards.stop()
         store.close()
         raise
+
+
+def _shards(files: list[EvidenceFile], wanted: Wanted, store: Store) -> Shards | None:
+    """Processes that read what flows say, where there is enough of it and more than one processor."""
+    count = min(os.cpu_count() or 1, limits.MAX_SHARDS)
+    size = sum(f.size or 0 for f in files)
+    if not wanted.transactions or count < 2 or size < limits.SHARD_FROM_BYTES:
+        return None
+    from tracehound.edges.shards import Shards
+
+    return Shards(count, store.folder / "shards")

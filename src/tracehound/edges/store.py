@@ -17,8 +17,10 @@ from tracehound.tables import ALL
 class Store:
     """The tables of one run. Use as a context manager: the work folder goes with it."""
 
-    def __init__(self, *, memory_bytes: int = limits.STORE_MEMORY_BYTES) -> None:
+    def __init__(self, *, memory_bytes: int = limits.STORE_MEMORY_BYTES, folder: Path | None = None) -> None:
+        """folder   where to spill (default: a temporary folder, removed by `close`)"""
         self._memory_bytes = memory_bytes
+        self._given = folder
         self._parts: dict[str, list[pa.Table]] = {}
         self._held = 0
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -27,6 +29,8 @@ class Store:
     @property
     def folder(self) -> Path:
         """The work folder, made when it is first needed."""
+        if self._given is not None:
+            return self._given
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="tracehound-")
         return Path(self._folder.name)
@@ -62,6 +66,16 @@ class Store:
         if name in self._parts:
             self._spill(name)
         return self._files[name]
+
+    def adopt(self, name: str, files: list[Path]) -> None:
+        """Files that another store spilled are a part of the table."""
+        self._files.setdefault(name, []).extend(files)
+
+    def all_files(self) -> dict[str, list[Path]]:
+        """Spill everything; the files of each table."""
+        for name in list(self._parts):
+            self._spill(name)
+        return self._files
 
     def close(self) -> None:
         """Forget everything and remove the work folder."""

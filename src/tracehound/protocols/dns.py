@@ -7,10 +7,8 @@ repeated is a row of its own. Where a message asks several questions (multicast 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
-from itertools import count
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +21,7 @@ from tracehound.packets.batch import PacketBatch
 from tracehound.protocols.dns_message import HEADER_BYTES, Message, parse_message
 from tracehound.protocols.dns_registry import rcode_name, type_name
 from tracehound.protocols.identify import SERVICE_CODE, code_of
-from tracehound.protocols.session import rows_table
+from tracehound.protocols.session import TXN_SHIFT, rows_table
 from tracehound.tables import DNS
 
 DNS_PORT: Final = 53
@@ -84,25 +82,28 @@ class TcpDns:
         return messages
 
 
+def may_be_dns(batch: PacketBatch, codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """For each packet whether its flow is identified as dns, or is on port 53 and nothing else claims it.
+
+    codes   for each packet what its flow speaks"""
+    on_port = (batch.sport == DNS_PORT) | (batch.dport == DNS_PORT)
+    may: NDArray[np.bool_] = (codes == SERVICE_CODE["dns"]) | ((codes == 0) & on_port)
+    return may
+
+
 def udp_messages(batch: PacketBatch, assignment: Assignment, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Rows of the batch that are DNS datagrams: of a flow identified as dns, or of one on port 53 that nothing else claims."""
-    rows = np.flatnonzero((batch.proto == _UDP) & (assignment.flow_id >= 0) & (batch.payload_caplen > 0))
-    code = code_of(codes, assignment.flow_id[rows])
-    on_port = (batch.sport[rows] == DNS_PORT) | (batch.dport[rows] == DNS_PORT)
-    return cast(
-        "NDArray[np.int64]",
-        rows[((code == SERVICE_CODE["dns"]) | ((code == 0) & on_port)) & (batch.payload_offset[rows] >= 0)],
-    )
+    """Rows of the batch that are DNS datagrams."""
+    datagram = (batch.proto == _UDP) & (assignment.flow_id >= 0) & (batch.payload_caplen > 0) & (batch.payload_offset >= 0)
+    return np.flatnonzero(datagram & may_be_dns(batch, code_of(codes, assignment.flow_id)))
 
 
 class DnsState:
     """What DNS keeps between batches: queries that wait for their response, and beginnings of messages in TCP streams.
 
-    next_id   gives the number of the next transaction (default: 1, 2, 3...)
     evicted   queries let go early because more than MAX_PENDING_QUERIES waited; they are rows without a response"""
 
-    def __init__(self, next_id: Callable[[], int] | None = None) -> None:
-        self._next_id: Callable[[], int] = next_id or count(1).__next__
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {}
         self._waiting: dict[int, dict[int, list[Waiting]]] = {}
         self._waiting_count = 0
         self._streams: dict[tuple[int, bool], tuple[TcpDns, tuple[str, int, str, int]]] = {}
@@ -173,9 +174,10 @@ class DnsState:
 
     def end(self, flow_ids: NDArray[np.int64]) -> pa.Table:
         """These flows are over: their queries get no response any more."""
-        if self._waiting or self._streams:
-            for flow_id in flow_ids.tolist():
+        for flow_id in flow_ids.tolist():
+            if flow_id in self._numbers:
                 self._end_flow(flow_id)
+                del self._numbers[flow_id]
         return self.take()
 
     def finish(self) -> pa.Table:
@@ -195,7 +197,9 @@ class DnsState:
         question: Question | None,
     ) -> Row:
         row: Row = [None] * len(DNS.columns)
-        row[_TXN_ID] = self._next_id()
+        number = self._numbers.get(flow_id, 0) + 1
+        self._numbers[flow_id] = number
+        row[_TXN_ID] = flow_id << TXN_SHIFT | number
         row[_FLOW_ID] = flow_id
         row[_TS] = ts_ns
         row[_SRC], row[_SPORT], row[_DST], row[_DPORT] = asker

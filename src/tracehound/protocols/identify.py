@@ -603,8 +603,6 @@ def service_of(proto: int, head_originator: bytes, head_responder: bytes, sport:
 
 # -- over batches -----------------------------------------------------------------------------------------------------------
 _ORIGINATOR_SEEN, _RESPONDER_SEEN, _ORIGINATOR_SHORT, _RESPONDER_SHORT = 1, 2, 4, 8
-ENOUGH: Final = 16
-"""Bit of Heads.seen: the flow's protocol needs no more of its bytes."""
 
 
 @dataclass(slots=True)
@@ -612,7 +610,7 @@ class Heads:
     """What identification keeps between batches.
 
     codes   uint8 by flow_id, index into SERVICES; replaced by a longer array as flows grow, so take it anew each batch
-    seen    uint8 by flow_id: bit 1 and 2, the head of the originator and responder was met; bit 4 and 8, it was too short; ENOUGH
+    seen    uint8 by flow_id: bit 1 and 2, the head of the originator and responder was met; bit 4 and 8, it was too short
     short   those short beginnings: (flow_id, from_originator) -> bytes so far
     """
 
@@ -634,10 +632,34 @@ def code_of(codes: NDArray[np.uint8], flow_id: NDArray[np.int64]) -> NDArray[np.
     return np.where(inside, codes[np.where(inside, flow_id, 0)], 0).astype(np.uint8)
 
 
+class Spoken(NamedTuple):
+    """What the flows of a batch speak, for each packet:
+
+    codes      uint8, index into SERVICES; 0 unknown
+    undecided  bool, unknown so far because what was met is too short to tell
+    """
+
+    codes: NDArray[np.uint8]
+    undecided: NDArray[np.bool_]
+
+
+def spoken(flow_id: NDArray[np.int64], state: Heads) -> Spoken:
+    """What is known of these flows (one entry a packet; -1 = no flow) after the batch was handed to `heads`."""
+    codes = code_of(state.codes, flow_id)
+    short = code_of(state.seen, flow_id) & (_ORIGINATOR_SHORT | _RESPONDER_SHORT)
+    return Spoken(codes, (codes == 0) & (short > 0))
+
+
 def service_column(flow_id: NDArray[np.int64], codes: NDArray[np.uint8]) -> pa.Array:
     """Column `service` of table `flows` for these flows; null where unknown."""
     code = code_of(codes, flow_id)
     return dictionary(code, SERVICES, code == 0)
+
+
+def with_service(flows: pa.Table, state: Heads) -> pa.Table:
+    """Fill the column `service` of finished flows."""
+    at = flows.schema.get_field_index("service")
+    return flows.set_column(at, flows.schema.field(at), service_column(flows.column("flow_id").to_numpy(), state.codes))
 
 
 @kernel
@@ -799,18 +821,34 @@ def _forget(state: Heads, flow: int, by_originator: bool) -> None:
 
 
 def _identify_longer(batch: PacketBatch, assignment: Assignment, state: Heads, rows: NDArray[np.int64]) -> None:
-    """First payloads that were too short (a length alone, one letter) are looked at again with what follows them."""
-    for i in rows.tolist():
-        flow, by_originator = int(assignment.flow_id[i]), bool(assignment.from_originator[i])
-        before = state.short.get((flow, by_originator))
-        if before is None:
+    """First payloads that were too short (a length alone, one letter) are looked at again with what follows them: after each
+    packet, as if each came alone, but all of them at once."""
+    keys: list[tuple[int, bool]] = []
+    texts: list[bytes] = []
+    lengths: list[int] = []
+    now: dict[tuple[int, bool], bytes] = {}
+    kept: list[int] = []
+    columns = (assignment.flow_id, assignment.from_originator, batch.payload_offset, batch.payload_caplen, batch.payload_len)
+    for i, flow, sent, at, size, length in zip(rows.tolist(), *(c[rows].tolist() for c in columns), strict=True):
+        key = (flow, sent)
+        before = now.get(key, state.short.get(key))
+        if before is None or len(before) >= _SHORT_BYTES:
             continue
-        at = int(batch.payload_offset[i])
-        head = (before + batch.buffer[at : at + int(batch.payload_caplen[i])].tobytes())[:HEAD_BYTES]
-        length = len(before) + int(batch.payload_len[i])
-        codes = _codes(_payloads([head], [length], [batch.sport[i]], [batch.dport[i]], [by_originator]), _TCP)
-        _learn(state, np.array([flow]), codes)
-        if codes[0] or len(head) >= _SHORT_BYTES:
-            _forget(state, flow, by_originator)
+        now[key] = (before + batch.buffer[at : at + size].tobytes())[:HEAD_BYTES]
+        keys.append(key)
+        texts.append(now[key])
+        lengths.append(len(before) + length)
+        kept.append(i)
+    if not keys:
+        return
+    sports, dports = batch.sport[kept], batch.dport[kept]
+    codes = _codes(_payloads(texts, lengths, sports, dports, [sent for _, sent in keys]), _TCP)
+    for key, text, code in zip(keys, texts, codes.tolist(), strict=True):
+        if key not in state.short:
+            continue
+        if code:
+            _learn(state, np.array([key[0]]), np.array([code], np.uint8))
+        if code or len(text) >= _SHORT_BYTES:
+            _forget(state, *key)
         else:
-            state.short[flow, by_originator] = head
+            state.short[key] = text

@@ -1,5 +1,5 @@
-"""In: batches of packets with their flows. Out: finished rows of the table `heads` and of every protocol's table, and what
-each flow speaks. Never here: a protocol's own rules.
+"""In: batches of packets with their flows, and what those speak. Out: finished rows of every protocol's table.
+Never here: a protocol's own rules, or what a flow speaks (identify.py).
 
 START HERE for the protocols: `Transactions.add` for a batch, `end` when flows end. A protocol is one file and one line in
 STREAMS (over TCP) or DATAGRAMS (over UDP), by the service name that identify.py gives; it is loaded when it is first met."""
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from tracehound.flows.assignment import Assignment
 from tracehound.packets.addresses import address_text
 from tracehound.packets.batch import PacketBatch
-from tracehound.protocols.dns import DnsState
-from tracehound.protocols.identify import ENOUGH, SERVICE_CODE, Heads, code_of, heads, service_column
+from tracehound.protocols.dns import DnsState, may_be_dns
+from tracehound.protocols.identify import SERVICE_CODE, Spoken
 from tracehound.protocols.session import Datagram, DatagramReader, FlowEnds, Opener, Row, Session, rows_table
 from tracehound.streams.reassemble import Chunk, StreamState, end_flow, reassemble
 from tracehound.tables import ALL
@@ -32,9 +32,9 @@ DATAGRAMS: Final[dict[str, str]] = {}
 """Service over UDP: where its reader is."""
 
 _DNS = SERVICE_CODE["dns"]
-_TOO_SHORT = 12
-"""Bits of Heads.seen: a beginning was met that is too short to tell the protocol by."""
 _SYN = 2
+_ENOUGH, _MET = 1, 2
+"""Bits by flow: its protocol needs no more of its bytes; packets of it were handed in."""
 _TCP, _UDP = 6, 17
 _CODES: Final = 256
 
@@ -51,6 +51,17 @@ def _lookup(services: Mapping[str, str]) -> NDArray[np.bool_]:
 
 
 _SERVICE_OF: Final = {code: name for name, code in SERVICE_CODE.items()}
+_STREAM_CODES: Final = _lookup({**STREAMS, "dns": ""})
+_DATAGRAM_CODES: Final = _lookup(DATAGRAMS)
+
+
+def useful_rows(packets: PacketBatch, assignment: Assignment, spoken: Spoken) -> NDArray[np.int64]:
+    """Rows of a batch that `Transactions.add` has a use for: all others may be left out."""
+    payload = (packets.payload_caplen > 0) | (packets.payload_len > 0)
+    tcp, udp = packets.proto == _TCP, packets.proto == _UDP
+    stream = tcp & ((payload & (_STREAM_CODES[spoken.codes] | spoken.undecided)) | ((packets.tcp_flags & _SYN) > 0))
+    datagram = udp & payload & (_DATAGRAM_CODES[spoken.codes] | may_be_dns(packets, spoken.codes))
+    return np.flatnonzero((stream | datagram) & (assignment.flow_id >= 0))
 
 
 class _DnsSession:
@@ -76,16 +87,16 @@ class _DnsSession:
 
 
 class Transactions:
-    """What the protocols keep between batches."""
+    """What the protocols keep between batches.
+
+    What a flow speaks is told by the caller (identify.py), for each packet, as known at the end of its batch."""
 
     def __init__(self) -> None:
-        self.heads = Heads()
         self.streams = StreamState()
         self.dns = DnsState()
+        self._codes = np.zeros(4096, np.uint8)
+        self._flags = np.zeros(4096, np.uint8)
         self._openers: dict[int, Opener] = {_DNS: lambda ends, _chunk, _emit: _DnsSession(self.dns, ends)}
-        self._stream_codes = _lookup(STREAMS)
-        self._stream_codes[_DNS] = True
-        self._datagram_codes = _lookup(DATAGRAMS)
         self._readers: dict[int, DatagramReader] = {}
         self._sessions: dict[int, Session] = {}
         self._ends: dict[int, FlowEnds] = {}
@@ -95,22 +106,32 @@ class Transactions:
     def _emit(self, table: str, row: Row) -> None:
         self._rows.setdefault(table, []).append(row)
 
-    def add(self, packets: PacketBatch, assignment: Assignment) -> dict[str, pa.Table]:
+    def add(self, packets: PacketBatch, assignment: Assignment, spoken: Spoken) -> dict[str, pa.Table]:
         """Read one batch; returns the rows that are finished."""
-        head_rows = heads(packets, assignment, self.heads)
-        codes = code_of(self.heads.codes, assignment.flow_id)
-        seen = code_of(self.heads.seen, assignment.flow_id)
-        enough = (seen & ENOUGH) > 0
-        short = (codes == 0) & ((seen & _TOO_SHORT) > 0)
-        wanted = ((self._stream_codes[codes] | short) & ~enough) | ((packets.tcp_flags & _SYN) > 0)
+        flow_id = assignment.flow_id
+        if flow_id.size:
+            self._learn(flow_id, spoken.codes)
+        enough = (np.where(flow_id >= 0, self._flags[flow_id], 0) & _ENOUGH) > 0
+        wanted = ((_STREAM_CODES[spoken.codes] | spoken.undecided) & ~enough) | ((packets.tcp_flags & _SYN) > 0)
         for chunk in reassemble(packets, assignment, wanted, self.streams):
             if chunk.flow_id not in self._ends:
                 self._ends[chunk.flow_id] = _ends(packets, chunk)
             self._feed(chunk)
-        if self._datagram_codes.any():
-            self._add_datagrams(packets, assignment, self._datagram_codes[codes] & ~enough)
-        dns = self.dns.add_udp(packets, assignment, self.heads.codes)
-        return {"heads": head_rows, "dns": dns, **self._take_rows()}
+        if _DATAGRAM_CODES.any():
+            self._add_datagrams(packets, assignment, _DATAGRAM_CODES[spoken.codes] & ~enough)
+        dns = self.dns.add_udp(packets, assignment, self._codes)
+        return {"dns": dns, **self._take_rows()}
+
+    def _learn(self, flow_id: NDArray[np.int64], codes: NDArray[np.uint8]) -> None:
+        """Take over what the flows speak, and that they were met."""
+        flows = int(flow_id.max()) + 1
+        if flows > self._codes.size:
+            more = max(flows, self._codes.size * 2) - self._codes.size
+            self._codes = np.concatenate((self._codes, np.zeros(more, np.uint8)))
+            self._flags = np.concatenate((self._flags, np.zeros(more, np.uint8)))
+        inside = flow_id >= 0
+        self._codes[flow_id[inside]] = codes[inside]
+        self._flags[flow_id[inside]] |= _MET
 
     # -- streams ------------------------------------------------------------------------------------------------------
     def _feed(self, chunk: Chunk) -> None:
@@ -118,8 +139,8 @@ class Transactions:
         flow_id = chunk.flow_id
         session = self._sessions.get(flow_id)
         if session is None:
-            code = int(self.heads.codes[flow_id])
-            if not self._stream_codes[code]:
+            code = int(self._codes[flow_id])
+            if not _STREAM_CODES[code]:
                 self._undecided.setdefault(flow_id, []).append(chunk)
                 return
             earlier = self._undecided.pop(flow_id, [])
@@ -129,7 +150,7 @@ class Transactions:
         if not session.finished:
             session.feed(chunk)
         if session.finished:
-            self.heads.seen[flow_id] |= ENOUGH
+            self._flags[flow_id] |= _ENOUGH
 
     def _open(self, code: int, flow_id: int, chunk: Chunk) -> Session:
         opener = self._openers.get(code)
@@ -152,16 +173,16 @@ class Transactions:
         for flow, sent, ts, packet, s_hi, s_lo, d_hi, d_lo, version, sport, dport, offset, size, length in zip(
             *(column[rows].tolist() for column in columns), strict=True
         ):
-            if self.heads.seen[flow] & ENOUGH:
+            if self._flags[flow] & _ENOUGH:
                 continue
-            code = int(self.heads.codes[flow])
+            code = int(self._codes[flow])
             reader = self._readers.get(code)
             if reader is None:
                 reader = self._readers[code] = _located(DATAGRAMS[_SERVICE_OF[code]])(self._emit)
             src, dst = address_text(s_hi, s_lo, version), address_text(d_hi, d_lo, version)
             data = bytes(buffer[offset : offset + size])
             if reader.datagram(Datagram(flow, sent, ts, packet, src, sport, dst, dport, data, length)):
-                self.heads.seen[flow] |= ENOUGH
+                self._flags[flow] |= _ENOUGH
 
     # -- rows -----------------------------------------------------------------------------------------------------------
     def _take_rows(self) -> dict[str, pa.Table]:
@@ -170,9 +191,10 @@ class Transactions:
 
     def end(self, flow_ids: NDArray[np.int64]) -> dict[str, pa.Table]:
         """These flows are over; returns the rows that this finishes."""
-        codes = code_of(self.heads.codes, flow_ids)
-        for flow_id in flow_ids[self._datagram_codes[codes]].tolist():
-            reader = self._readers.get(int(self.heads.codes[flow_id]))
+        flow_ids = flow_ids[flow_ids < self._flags.size]
+        flow_ids = flow_ids[(self._flags[flow_ids] & _MET) > 0]
+        for flow_id in flow_ids[_DATAGRAM_CODES[self._codes[flow_ids]]].tolist():
+            reader = self._readers.get(int(self._codes[flow_id]))
             if reader is not None:
                 reader.end(flow_id)
         for flow_id in self.streams.known(flow_ids):
@@ -190,13 +212,6 @@ class Transactions:
         self.streams.differing.discard(flow_id)
         if session is not None:
             session.close("retransmitted with other bytes; the first were taken" if differs else "")
-
-    def with_service(self, flows: pa.Table) -> pa.Table:
-        """Fill the column `service` of finished flows."""
-        at = flows.schema.get_field_index("service")
-        return flows.set_column(
-            at, flows.schema.field(at), service_column(flows.column("flow_id").to_numpy(), self.heads.codes)
-        )
 
 
 def _ends(packets: PacketBatch, chunk: Chunk) -> FlowEnds:
