@@ -18,10 +18,17 @@ import pyarrow.parquet as pq
 
 from tracehound.edges.duck import Duck
 from tracehound.errors import UsageError
+from tracehound.tables import ALL
 
 FORMATS: Final = ("table", "csv", "tsv", "jsonl", "zeek", "parquet")
 STDOUT: Final = "-"
 _ROWS: Final = 20_000
+_REPEATING: Final = {
+    column.name
+    for table in ALL.values()
+    for column in table.columns
+    if pa.types.is_dictionary(column.type) or column.type in (pa.uint8(), pa.int32())
+}
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -101,7 +108,9 @@ def _write_separated(separator: str) -> Callable[[Duck, str, pa.Schema, IO[bytes
 
 
 def _write_parquet(duck: Duck, sql: str, schema: pa.Schema, out: IO[bytes]) -> None:
-    with pq.ParquetWriter(out, schema, compression="zstd") as writer:
+    # A dictionary is made where values repeat; where they do not (numbers of flows, times) it would cost more than writing.
+    repeating = [name for name in schema.names if name in _REPEATING]
+    with pq.ParquetWriter(out, schema, compression="zstd", use_dictionary=repeating) as writer:
         for batch in duck.stream(sql, _ROWS * 4):
             writer.write_batch(batch)
 

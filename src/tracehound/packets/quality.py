@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracehound.capture.records import RawBatch
-from tracehound.kernels import Int, kernel
+from tracehound.kernels import kernel
 from tracehound.packets.batch import NOTES, PacketBatch
 from tracehound.packets.defrag import DefragState
 from tracehound.tables import EVIDENCE_SHIFT
@@ -31,12 +31,7 @@ _MEANING: Final[dict[str, str]] = {
 class FileCounts:
     notes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(NOTES), dtype=np.int64))
     packets: int = 0
-    short: int = 0
-    payload_cut: int = 0
-    disorder: int = 0
-    duplicates: int = 0
-    no_time: int = 0
-    last_ts: int = 0
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(6, dtype=np.int64))
     ring_hash: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_RING, dtype=np.int64))
     ring_ts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_RING, dtype=np.int64))
 
@@ -48,53 +43,59 @@ class QualityState:
     files: dict[int, FileCounts] = field(default_factory=dict)
 
 
+# Places in FileCounts.counts.
+SHORT, PAYLOAD_CUT, NO_TIME, DISORDER, DUPLICATES, LAST_TS = range(6)
+
+
 @kernel
-def count_duplicates(
-    ts: NDArray[np.int64], packet_hash: NDArray[np.int64], ring_hash: NDArray[np.int64], ring_ts: NDArray[np.int64]
-) -> Int:
-    """How many packets repeat one of the last few thousand, hash for hash, within _DUPLICATE_WITHIN_NS."""
-    found = 0
-    mask = ring_hash.size - 1
-    for i in range(ts.size):
-        h = packet_hash[i]
-        if h == 0:
+def observe_packets(
+    p: PacketBatch, notes: NDArray[np.int64], counts: NDArray[np.int64], ring_hash: NDArray[np.int64],
+    ring_ts: NDArray[np.int64],
+) -> None:
+    """Count one batch.
+
+    A packet is a duplicate if it repeats one of the last few thousand within _DUPLICATE_WITHIN_NS: addresses, ports, IP
+    identification, sequence, flags and length hash alike. Packets whose IP identification is 0 (stacks that send it so
+    repeat honestly) and those that are not IPv4 are not looked at."""
+    mask = np.uint64(ring_hash.size - 1)
+    last = counts[LAST_TS]
+    for i in range(p.ts.size):
+        now = p.ts[i]
+        note = np.int64(p.note[i])
+        notes[note] += 1
+        if p.caplen[i] < p.wirelen[i]:
+            counts[SHORT] += 1
+        if note == 0 and p.payload_caplen[i] < p.payload_len[i]:
+            counts[PAYLOAD_CUT] += 1
+        if now == 0:
+            counts[NO_TIME] += 1
+        if now < last:
+            counts[DISORDER] += 1
+        last = now
+        if p.ip_version[i] != 4 or p.ip_id[i] == 0:
             continue
-        at = h & mask
-        if ring_hash[at] == h and 0 <= ts[i] - ring_ts[at] <= _DUPLICATE_WITHIN_NS:
-            found += 1
-        ring_hash[at] = h
-        ring_ts[at] = ts[i]
-    return found
-
-
-def _hashes(p: PacketBatch) -> NDArray[np.int64]:
-    """A number that two packets share only if addresses, ports, IP identification, sequence, flags and length agree; 0 where
-    the IP identification is 0 (stacks that send it so repeat honestly) or the packet is not IPv4."""
-    with np.errstate(over="ignore"):
-        mixed = (p.src_lo ^ p.dst_lo * np.uint64(0x9E3779B97F4A7C15)) + (
-            p.ip_id.astype(np.uint64) << np.uint64(32) | p.sport.astype(np.uint64) << np.uint64(16) | p.dport
-        ) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed ^= (p.seq.astype(np.uint64) << np.uint64(24) | p.tcp_flags.astype(np.uint64)) * np.uint64(0x94D049BB133111EB)
-        mixed += p.payload_len.astype(np.uint64) + (p.ack.astype(np.uint64) << np.uint64(20))
-        mixed ^= mixed >> np.uint64(29)
-    out = mixed.view(np.int64) & np.int64(0x7FFFFFFFFFFFFFFF)
-    return np.where((p.ip_version == 4) & (p.ip_id != 0), out, 0)
+        h = np.uint64(p.src_lo[i]) ^ np.uint64(p.dst_lo[i]) * np.uint64(0x9E3779B97F4A7C15)
+        ends = np.uint64(p.ip_id[i]) << np.uint64(32) | np.uint64(p.sport[i]) << np.uint64(16) | np.uint64(p.dport[i])
+        h += ends * np.uint64(0xBF58476D1CE4E5B9)
+        h ^= (np.uint64(p.seq[i]) << np.uint64(24) | np.uint64(p.tcp_flags[i])) * np.uint64(0x94D049BB133111EB)
+        h += np.uint64(p.payload_len[i]) + (np.uint64(p.ack[i]) << np.uint64(20))
+        h ^= h >> np.uint64(29)
+        at = np.int64(h & mask)
+        key = np.int64(h >> np.uint64(1))
+        if ring_hash[at] == key and 0 <= now - ring_ts[at] <= _DUPLICATE_WITHIN_NS:
+            counts[DUPLICATES] += 1
+        ring_hash[at] = key
+        ring_ts[at] = now
+    counts[LAST_TS] = last
 
 
 def observe(raw: RawBatch, packets: PacketBatch, state: QualityState) -> None:
     """Count one batch."""
-    counts = state.files.setdefault(raw.evidence_id, FileCounts())
-    ts = packets.ts
-    counts.packets += ts.size
-    counts.notes += np.bincount(packets.note, minlength=len(NOTES))
-    counts.short += int(np.count_nonzero(packets.caplen < packets.wirelen))
-    counts.payload_cut += int(np.count_nonzero((packets.payload_caplen < packets.payload_len) & (packets.note == 0)))
-    counts.no_time += int(np.count_nonzero(ts == 0))
-    if ts.size:
-        earlier = np.concatenate([[counts.last_ts], ts[:-1]])
-        counts.disorder += int(np.count_nonzero(ts < earlier))
-        counts.last_ts = int(ts[-1])
-    counts.duplicates += count_duplicates(ts, _hashes(packets), counts.ring_hash, counts.ring_ts)
+    file = state.files.setdefault(raw.evidence_id, FileCounts())
+    file.packets += packets.ts.size
+    # Plain Python checks for overflow where the compiled kernel wraps round, as a hash is meant to.
+    with np.errstate(over="ignore"):
+        observe_packets(packets, file.notes, file.counts, file.ring_hash, file.ring_ts)
 
 
 def items(state: QualityState, fragments: dict[int, DefragState]) -> list[tuple[int, str, int, str | None]]:
@@ -106,11 +107,11 @@ def items(state: QualityState, fragments: dict[int, DefragState]) -> list[tuple[
         notes = {NOTES[code]: int(n) for code, n in enumerate(c.notes) if code and n and code != waiting}
         counted: list[tuple[str, int, str | None]] = [
             ("packets", c.packets, None),
-            ("packets captured short (snap length)", c.short, "their ends are missing"),
-            ("packets with payload cut short", c.payload_cut, "payload ends early; transactions may be partial"),
-            ("packets out of time order", c.disorder, "times run backwards; durations use earliest and latest"),
-            ("packets without a time", c.no_time, "the capture format gave none"),
-            ("duplicated packets", c.duplicates, "seen twice within 50 ms, byte for byte in the headers; counted in flows"),
+            ("packets captured short (snap length)", int(c.counts[SHORT]), "their ends are missing"),
+            ("packets with payload cut short", int(c.counts[PAYLOAD_CUT]), "payload ends early; transactions may be partial"),
+            ("packets out of time order", int(c.counts[DISORDER]), "times run backwards; durations use earliest and latest"),
+            ("packets without a time", int(c.counts[NO_TIME]), "the capture format gave none"),
+            ("duplicated packets", int(c.counts[DUPLICATES]), "seen twice within 50 ms, byte for byte in the headers; counted in flows"),
             ("datagrams put together from fragments", defrag.joined, None),
             ("datagrams with overlapping fragments", defrag.overlaps, "the bytes that came first were kept"),
             ("fragments given up", defrag.given_up + sum(len(w.pieces) for w in defrag.waiting.values()),
