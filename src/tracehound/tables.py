@@ -190,7 +190,7 @@ FLOWS: Final = Table(
         Column(
             "originator_reason",
             NAME,
-            "why src is taken as the originator: syn, syn_ack, first_packet, port, reply_only",
+            "why src is taken as the originator: syn, syn_ack, first_packet, port, message (it answers by its own words)",
         ),
         Column("icmp_type", pa.uint8(), "type of the ICMP error that answered this flow", nullable=True),
         Column("icmp_code", pa.uint8(), "code of the ICMP error that answered this flow", nullable=True),

@@ -305,8 +305,9 @@ def begin_flow(f: Flat, k: Int) -> None:
 
 
 @kernel
-def choose_originator(f: Flat, k: Int, flags: Int) -> None:
-    """Who began? A SYN says so; otherwise the ports do, as Zeek's likely server ports decide."""
+def choose_originator(f: Flat, k: Int, flags: Int, answers: Bool) -> None:
+    """Who began? A SYN says so, or the message itself (`answers`: it is a reply by its own words); otherwise the ports do, as
+    Zeek's likely server ports decide."""
     if f[k + PROTO] == 6:
         if flags & SYN and not flags & ACK:
             f[k + REASON] = 1
@@ -325,6 +326,9 @@ def choose_originator(f: Flat, k: Int, flags: Int) -> None:
         flip = SERVER_PORTS[1, f[k + PORT]] and not SERVER_PORTS[1, f[k + PORT + 1]]
         if flip:
             f[k + REASON] = 3
+        if answers:
+            flip = True
+            f[k + REASON] = 4
     else:
         flip = False
     # Never make a broadcast address the originator.
@@ -691,7 +695,11 @@ def assemble_packets(
             f[k + TTL] = p.ttl[i]
             f[k + IP_ID] = p.ip_id[i]
             clock[NEXT_ID] += 1
-            choose_originator(f, k, flags)
+            answers = False
+            if proto == 17 and sport == 123 and dport == 123 and p.payload_caplen[i] > 0 and p.payload_offset[i] >= 0:
+                # RFC 5905 7.3: the low three bits are the mode; 4 is a server's reply (zeek/ntp/misordered-ntp.pcap).
+                answers = p.buffer[p.payload_offset[i]] & 7 == 4
+            choose_originator(f, k, flags, answers)
             side = np.int64(0)
         if f[k + PKTS + side] == 0 and side == f[k + ORIG]:
             f[k + TTL] = p.ttl[i]

@@ -92,7 +92,7 @@ ESTABLISHED: Final = np.int64(4)
 CLOSED: Final = np.int64(5)
 RESET: Final = np.int64(6)
 
-REASONS: Final[tuple[str, ...]] = ("first_packet", "syn", "syn_ack", "port")
+REASONS: Final[tuple[str, ...]] = ("first_packet", "syn", "syn_ack", "port", "message")
 
 # Places in FlowState.clock.
 NOW: Final = 0
