@@ -2,10 +2,10 @@
 
     python -m tests.fuzz.captures FOLDER [--cuts 20] [--flips 50] [--seed 1] [--judge 5] [--processes 2] [--only TEXT] [--keep DIR]
 
-Every damaged copy is read, and every fifth (--judge) is judged, too. What is wrong is printed, one line each: a traceback (its last line and place), no end after
-10 s, a row that does not fit its table, or a quality record that is not true (packets counted, damage said where the file is
-cut within a record). Each capture is worked on in a process of its own, whose peak memory is looked at, too. Status 1 if
-anything was wrong. Of a capture larger than 2 MB its beginning is taken."""
+Every damaged copy is read, and every fifth (--judge) is judged, too. What is wrong is printed, one line each: a traceback (its
+last line and place), no end after 10 s, a row that does not fit its table, or a quality record that counts other packets than
+were read. Each capture is worked on in a process whose peak memory is looked at. Status 1 if anything was wrong. Of a capture
+larger than 2 MB its beginning is taken."""
 
 from __future__ import annotations
 
