@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tracehound.enrich.networks import AddressTable
     from tracehound.findings.model import EvidenceItem, QualityItem, Verdict
     from tracehound.profiles.profile import Profile
+    from tracehound.protocols.session import Keep
     from tracehound.protocols.transactions import Transactions
 
 Add = Callable[[str, pa.Table], None]
@@ -43,6 +44,8 @@ class Wanted:
     transactions: bool = True
     verify_checksums: bool = False
     community_id: bool = True
+    file_details: bool = True
+    """md5, entropy and facts of files, beside their size, kind and SHA-256."""
 
 
 @dataclass(slots=True)
@@ -102,15 +105,19 @@ def _end_streams(run: Run, rows: Rows) -> None:
             run.add(name, table)
 
 
-def build_tables(batches: Iterable[RawBatch], wanted: Wanted, add: Add, overlap: Overlap = lambda items: items) -> Run:
+def build_tables(
+    batches: Iterable[RawBatch], wanted: Wanted, add: Add, overlap: Overlap = lambda items: items, keep: Keep | None = None
+) -> Run:
     """Read every batch; hand rows to `add` as they are finished.
 
-    overlap     may run the reading and decoding ahead in another thread (edges/ahead.py)"""
+    overlap     may run the reading and decoding ahead in another thread (edges/ahead.py)
+    keep        takes the content of every file that is met (edges/extraction.py)"""
     run = Run(wanted, add, DecodeState(verify_checksums=wanted.verify_checksums))
     if wanted.transactions:
+        from tracehound.protocols.session import Interest
         from tracehound.protocols.transactions import Transactions
 
-        run.transactions = Transactions()
+        run.transactions = Transactions(Interest(details=wanted.file_details, keep=keep))
     for raw, packets in overlap(_decoded(batches, run)):
         for number in raw.finished_chains:
             _end_chain(run, number)

@@ -24,6 +24,7 @@ from tracehound.edges.store import Store
 from tracehound.errors import UsageError
 from tracehound.packets import quality
 from tracehound.pipeline import Run, Wanted, build_tables
+from tracehound.protocols.session import Keep
 from tracehound.tables import ALL, QUALITY, TRANSACTIONS
 
 Progress = Callable[[int, int | None], None]
@@ -131,12 +132,18 @@ class Reading:
 
 
 def read(
-    paths: str | Sequence[str], *, wanted: Wanted | None = None, hashes: bool = False, progress: Progress | None = None
+    paths: str | Sequence[str],
+    *,
+    wanted: Wanted | None = None,
+    hashes: bool = False,
+    progress: Progress | None = None,
+    keep: Keep | None = None,
 ) -> Reading:
     """Read capture files, folders or '-' into tables.
 
     wanted   which tables (default: all but `packets`, one row a packet)
     hashes   also take the SHA-256 of every file (in a background thread)
+    keep     takes the content of the files that are met in the evidence
     Raises EvidenceError where a path gives nothing at all; damage inside a file is kept in its quality record."""
     wanted = wanted or Wanted()
     files = list_evidence([paths] if isinstance(paths, str) else list(paths))
@@ -144,7 +151,7 @@ def read(
     store = Store()
     try:
         batches = read_batches(files, progress=progress)
-        run = build_tables(batches, wanted, store.add, lambda items: after_helper(ahead(items, _BATCHES_AHEAD)))
+        run = build_tables(batches, wanted, store.add, lambda items: after_helper(ahead(items, _BATCHES_AHEAD)), keep)
         if wait is not None:
             wait()
         return Reading(files, store, run)

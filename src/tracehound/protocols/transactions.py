@@ -19,7 +19,7 @@ from tracehound.packets.addresses import address_text
 from tracehound.packets.batch import PacketBatch
 from tracehound.protocols.dns import DnsState
 from tracehound.protocols.identify import ENOUGH, SERVICE_CODE, Heads, code_of, heads, service_column
-from tracehound.protocols.session import Datagram, DatagramReader, FlowEnds, Opener, Row, Session, rows_table
+from tracehound.protocols.session import Datagram, DatagramReader, FlowEnds, Interest, Opener, Row, Session, rows_table
 from tracehound.streams.reassemble import Chunk, StreamState, end_flow, reassemble
 from tracehound.tables import ALL
 
@@ -78,7 +78,10 @@ class _DnsSession:
 class Transactions:
     """What the protocols keep between batches."""
 
-    def __init__(self) -> None:
+    def __init__(self, interest: Interest | None = None) -> None:
+        """interest   what is wanted of files (default: all but their content); its opener is set here"""
+        self.interest = interest if interest is not None else Interest()
+        self.interest.opener = self._opener_of
         self.heads = Heads()
         self.streams = StreamState()
         self.dns = DnsState()
@@ -105,7 +108,7 @@ class Transactions:
         wanted = ((self._stream_codes[codes] | short) & ~enough) | ((packets.tcp_flags & _SYN) > 0)
         for chunk in reassemble(packets, assignment, wanted, self.streams):
             if chunk.flow_id not in self._ends:
-                self._ends[chunk.flow_id] = _ends(packets, chunk)
+                self._ends[chunk.flow_id] = _ends(packets, chunk, self.interest)
             self._feed(chunk)
         if self._datagram_codes.any():
             self._add_datagrams(packets, assignment, self._datagram_codes[codes] & ~enough)
@@ -132,11 +135,18 @@ class Transactions:
             self.heads.seen[flow_id] |= ENOUGH
 
     def _open(self, code: int, flow_id: int, chunk: Chunk) -> Session:
-        opener = self._openers.get(code)
-        if opener is None:
-            opener = self._openers[code] = _located(STREAMS[_SERVICE_OF[code]])
+        opener = self._opener_of(_SERVICE_OF[code])
+        assert opener is not None
         session = self._sessions[flow_id] = opener(self._ends[flow_id], chunk, self._emit)
         return session
+
+    def _opener_of(self, service: str) -> Opener | None:
+        """The opener of a service over TCP; None where no reader is there for it."""
+        code = SERVICE_CODE.get(service, 0)
+        opener = self._openers.get(code)
+        if opener is None and service in STREAMS:
+            opener = self._openers[code] = _located(STREAMS[service])
+        return opener
 
     # -- datagrams ------------------------------------------------------------------------------------------------------
     def _add_datagrams(self, packets: PacketBatch, assignment: Assignment, wanted: NDArray[np.bool_]) -> None:
@@ -160,7 +170,7 @@ class Transactions:
                 reader = self._readers[code] = _located(DATAGRAMS[_SERVICE_OF[code]])(self._emit)
             src, dst = address_text(s_hi, s_lo, version), address_text(d_hi, d_lo, version)
             data = bytes(buffer[offset : offset + size])
-            if reader.datagram(Datagram(flow, sent, ts, packet, src, sport, dst, dport, data, length)):
+            if reader.datagram(Datagram(flow, sent, ts, packet, src, sport, dst, dport, data, length, self.interest)):
                 self.heads.seen[flow] |= ENOUGH
 
     # -- rows -----------------------------------------------------------------------------------------------------------
@@ -199,10 +209,11 @@ class Transactions:
         )
 
 
-def _ends(packets: PacketBatch, chunk: Chunk) -> FlowEnds:
+def _ends(packets: PacketBatch, chunk: Chunk, interest: Interest) -> FlowEnds:
     """Originator and responder of a chunk's flow."""
     i = chunk.first_row
     version = int(packets.ip_version[i])
     src = address_text(int(packets.src_hi[i]), int(packets.src_lo[i]), version), int(packets.sport[i])
     dst = address_text(int(packets.dst_hi[i]), int(packets.dst_lo[i]), version), int(packets.dport[i])
-    return FlowEnds(chunk.flow_id, *src, *dst) if chunk.from_originator else FlowEnds(chunk.flow_id, *dst, *src)
+    both = (*src, *dst) if chunk.from_originator else (*dst, *src)
+    return FlowEnds(chunk.flow_id, *both, interest)
