@@ -86,9 +86,51 @@ MAX_HTTP_LINE_BYTES: Final = 64 * KIB
 MAX_HTTP_HEADERS: Final = 512
 """Headers of one message."""
 MAX_HTTP_BODY_DECODED_BYTES: Final = 64 * MIB
-"""Decoded bytes of one gzip or deflate body hashed; beyond it the body is noted as cut (decompression bombs)."""
+"""Decoded bytes of one body with a content coding; beyond it the body is noted as cut (decompression bombs)."""
 MAX_HTTP_PIPELINE: Final = 4_096
 """Requests waiting for their response on one connection."""
+MAX_HTTP_CODINGS: Final = 4
+"""Content codings of one body that are taken off; each multiplies what a small body can become."""
+MAX_ZSTD_WINDOW_BYTES: Final = 8 * MIB
+"""RFC 9659: the largest window of the zstd content coding."""
+MAX_TUNNEL_WAIT_BYTES: Final = 256 * KIB
+"""Bytes kept on one connection until it is known whether the other side agreed to leave HTTP, and what is spoken instead."""
+MAX_TUNNEL_NESTING: Final = 2
+"""Services followed inside services: TLS, SSH or HTTP in CONNECT, and once more inside that."""
+MAX_HTTP2_FRAME_BYTES: Final = 16 * MIB
+"""RFC 9113 4.2: no frame is longer; of header blocks MAX_HTTP_LINE_BYTES * 4 are kept."""
+MAX_HTTP2_STREAMS: Final = 1_024
+"""HTTP/2 streams open at once on one connection; servers allow 100 to 256."""
+MAX_HPACK_TABLE_BYTES: Final = 64 * KIB
+"""RFC 7541 4.2: dynamic table of one direction; the default is 4,096, and browsers allow 65,536."""
+MAX_FORM_PARTS: Final = 1_000
+"""Parts of one multipart body."""
+MAX_FORM_HEADER_BYTES: Final = 16 * KIB
+"""Header of one part of a multipart body."""
+MAX_RANGED_FILES: Final = 64
+"""Files of one connection that are being joined from ranges."""
+MAX_WEBSOCKET_TEXT_BYTES: Final = 512
+"""First text of a WebSocket direction that is kept."""
+MAX_FACT_HEAD_BYTES: Final = 2 * MIB
+"""First bytes of a file that its facts are read from: headers, sections and import tables of programs lie there."""
+MAX_FACT_TAIL_BYTES: Final = 256 * KIB
+"""Last bytes of a file that its facts are read from: the directory of a ZIP archive lies there."""
+MAX_FACT_TOTAL_BYTES: Final = 96 * MIB
+"""Content held for the facts of all files that are not finished."""
+MAX_FACT_ENTRIES: Final = 4_096
+"""Entries of one table inside a file (sections, imports, names in an archive) that are read."""
+MAX_FACT_CHARACTERS: Final = 600
+"""Length of the text of a file's facts."""
+MAX_EXTRACTED_FILE_BYTES: Final = 1 * GIB
+"""Content written of one file that is extracted; more is cut, and the index says so."""
+MAX_EXTRACTED_BYTES: Final = 32 * GIB
+"""Content written by one extraction; what comes after it is not written, and the index says so."""
+MAX_EXTRACTED_FILES: Final = 100_000
+"""Files written by one extraction."""
+MAX_EXTRACTED_NAME_CHARACTERS: Final = 80
+"""Characters of the sender's name that a written file's name keeps."""
+MAX_YARA_BYTES: Final = 64 * MIB
+"""First bytes of a file that YARA rules are tried on."""
 HTTP_PREVIEW_BYTES: Final = 256
 """Bytes of a body kept to be shown."""
 MAX_DNS_POINTERS: Final = 64

@@ -46,6 +46,9 @@ class Conversations(Protocol):
     def end(self, flow_ids: NDArray[np.int64]) -> dict[str, pa.Table]:
         """These flows are over; returns rows that are finished."""
 
+    def finish(self) -> dict[str, pa.Table]:
+        """The evidence is over; returns the rows that are left."""
+
 
 def _here() -> Conversations:
     from tracehound.protocols.transactions import Transactions
@@ -61,6 +64,8 @@ class Wanted:
     transactions: bool = True
     verify_checksums: bool = False
     community_id: bool = True
+    file_details: bool = True
+    """md5, entropy and facts of files, beside their size, kind and SHA-256."""
 
 
 @dataclass(slots=True)
@@ -165,6 +170,9 @@ def build_tables(
     for number in sorted(run.chains):
         _end_chain(run, number)
     _emit_flows(run)
+    if run.conversations is not None:
+        for name, table in run.conversations.finish().items():
+            add(name, table)
     return run
 
 

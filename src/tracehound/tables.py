@@ -227,7 +227,7 @@ HEADS: Final = Table(
 
 HTTP: Final = Table(
     "http",
-    "One row an HTTP/1 transaction: a request, its response, or whichever of them is in the evidence.",
+    "One row an HTTP transaction (HTTP/0.9 to HTTP/2 in the clear): a request, its response, or whichever of them is in the evidence.",
     (
         Column("txn_id", pa.int64(), "flow_id << 20 | number within the flow"),
         Column("flow_id", pa.int64(), "flow", upstream="flows.flow_id"),
@@ -241,7 +241,7 @@ HTTP: Final = Table(
         Column("dport", pa.uint16(), "server's port"),
         Column("method", NAME, "request method; null where the request is missing", nullable=True),
         Column("uri", TEXT, "request target as sent (bytes outside ASCII as \\xNN)", nullable=True),
-        Column("version", NAME, "HTTP version of the request: 0.9, 1.0, 1.1", nullable=True),
+        Column("version", NAME, "HTTP version of the request: 0.9, 1.0, 1.1, 2", nullable=True),
         Column("host", TEXT, "Host header, without port", nullable=True),
         Column("user_agent", TEXT, "User-Agent header", nullable=True),
         Column("referer", TEXT, "Referer header; null = absent", nullable=True),
@@ -266,7 +266,11 @@ HTTP: Final = Table(
         Column("response_header_names", pa.list_(TEXT), "response header names in order", nullable=True),
         Column("response_header_values", pa.list_(TEXT), "response header values in the same order", nullable=True),
         Column(
-            "response_bytes", pa.int64(), "response body, transfer and content coding removed", "bytes", nullable=True
+            "response_bytes",
+            pa.int64(),
+            "response body, transfer and content coding removed; null = no response, or what answers is not HTTP",
+            "bytes",
+            nullable=True,
         ),
         Column("body_sha256", TEXT, "SHA-256 of the response body, codings removed; null = no body", nullable=True),
         Column("body_kind", NAME, "kind of the response body, recognised from content", nullable=True),
@@ -365,8 +369,44 @@ FILES: Final = Table(
         Column("sha256", TEXT, "of those bytes", nullable=True),
         Column("md5", TEXT, "of those bytes", nullable=True),
         Column("entropy", pa.float64(), "Shannon entropy of those bytes, 0..8", "bits per byte", nullable=True),
+        Column("facts", TEXT, "what its content tells: header of a program, names in an archive, macros, ...", nullable=True),
+        Column("yara", pa.list_(TEXT), "YARA rules that match (tracehound files --yara)", nullable=True),
         Column("complete", pa.bool_(), "every byte of it is in the capture"),
         Column("packet_id", pa.int64(), "packet of its first byte", upstream="packets.packet_id"),
+        Column("note", TEXT, "what was malformed or missing; null = clean", nullable=True),
+    ),
+)
+
+WEBSOCKET: Final = Table(
+    "websocket",
+    "One row a WebSocket connection: how it was agreed, and what was sent.",
+    (
+        Column("txn_id", pa.int64(), "that of the HTTP transaction that opened it", upstream="http.txn_id"),
+        Column("flow_id", pa.int64(), "flow", upstream="flows.flow_id"),
+        Column("ts", TS, "the request that opened it", "ns"),
+        Column("src", NAME, "client's address"),
+        Column("sport", pa.uint16(), "client's port"),
+        Column("dst", NAME, "server's address"),
+        Column("dport", pa.uint16(), "server's port"),
+        Column("host", TEXT, "Host header, without port", nullable=True),
+        Column("uri", TEXT, "request target as sent (bytes outside ASCII as \\xNN)", nullable=True),
+        Column("user_agent", TEXT, "User-Agent header", nullable=True),
+        Column("subprotocol", TEXT, "sub-protocol that the server chose", nullable=True),
+        Column("client_protocols", pa.list_(TEXT), "sub-protocols that the client offers", nullable=True),
+        Column("client_extensions", pa.list_(TEXT), "extensions that the client offers", nullable=True),
+        Column("server_extensions", pa.list_(TEXT), "extensions that the server chose", nullable=True),
+        Column("end_ts", TS, "last frame", "ns"),
+        Column("frames_src", pa.int64(), "frames from the client", "frames"),
+        Column("frames_dst", pa.int64(), "frames from the server", "frames"),
+        Column("opcodes_src", TEXT, "the client's frames by opcode, 'text 3, ping 1'", nullable=True),
+        Column("opcodes_dst", TEXT, "the server's frames by opcode", nullable=True),
+        Column("data_bytes_src", pa.int64(), "data of the client's frames", "bytes"),
+        Column("data_bytes_dst", pa.int64(), "data of the server's frames", "bytes"),
+        Column("first_text_src", TEXT, "beginning of the client's first text message", nullable=True),
+        Column("first_text_dst", TEXT, "beginning of the server's first text message", nullable=True),
+        Column("inner_service", NAME, "protocol that binary messages carry, recognised from content", nullable=True),
+        Column("close_code", pa.uint16(), "status code of the first close frame", nullable=True),
+        Column("close_reason", TEXT, "reason in the first close frame", nullable=True),
         Column("note", TEXT, "what was malformed or missing; null = clean", nullable=True),
     ),
 )
@@ -420,10 +460,10 @@ FINDINGS: Final = Table(
 )
 
 ALL: Final[dict[str, Table]] = {
-    t.name: t for t in (EVIDENCE, QUALITY, NOTES, PACKETS, FLOWS, HEADS, HTTP, DNS, LOGINS, FILES, ADDRESSES, FINDINGS)
+    t.name: t for t in (EVIDENCE, QUALITY, NOTES, PACKETS, FLOWS, HEADS, HTTP, DNS, LOGINS, FILES, WEBSOCKET, ADDRESSES, FINDINGS)
 }
 
-TRANSACTIONS: Final[tuple[Table, ...]] = (HTTP, DNS, LOGINS, FILES)
+TRANSACTIONS: Final[tuple[Table, ...]] = (HTTP, DNS, LOGINS, FILES, WEBSOCKET)
 """The tables of the protocols, one each."""
 
 OUTCOMES: Final[dict[str, str]] = {

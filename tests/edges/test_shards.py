@@ -43,6 +43,7 @@ def test_a_process_that_dies_is_an_error(tmp_path, monkeypatch):
     group = shards.Shards(2, tmp_path / "work")
     for _ in range(3 * limits.PARCELS_WAITING):
         group.end(np.arange(100_000))
+    group.finish()
     with pytest.raises(RuntimeError, match="ended with status 1"):
         group.collect(lambda name, paths: None)
     group.stop()

@@ -49,7 +49,7 @@ def talk(*turns, cuts=(), close=True):
                 gap[client] = 0
     if close:
         connection.close()
-    table = rows_table(HTTP, [row(t, connection) for t in connection.done])
+    table = rows_table(HTTP, [row(t, connection.flow_id, connection.ends, connection.note) for t in connection.done])
     assert table.schema.equals(HTTP.schema)
     columns = [c.cast("int64") if str(c.type).startswith("timestamp") else c for c in table.columns]
     rows = zip(*(c.to_pylist() for c in columns), strict=True)
@@ -154,7 +154,7 @@ def test_broken_gzip_gives_what_it_can():
 
 
 def test_decompression_bomb_is_cut(monkeypatch):
-    monkeypatch.setattr("tracehound.protocols.http.MAX_HTTP_BODY_DECODED_BYTES", 10_000)
+    monkeypatch.setattr("tracehound.protocols.content_coding.MAX_HTTP_BODY_DECODED_BYTES", 10_000)
     sent = gzip.compress(b"\0" * 1_000_000)
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(sent)
     (r,) = talk((True, GET), (False, head + sent))

@@ -19,7 +19,7 @@ PROTOCOLS: Final[dict[str, str]] = {
     "http": "print HTTP transactions",
     "dns": "print DNS transactions",
     "logins": "print attempts to log in, whatever the protocol",
-    "files": "print files that were transferred, whatever the protocol",
+    "websocket": "print WebSocket connections",
 }
 """Tables of protocols that are verbs (cli/protocol.py)."""
 
@@ -29,6 +29,7 @@ VERBS: Final[dict[str, str]] = {
     "flows": "print flows",
     "packets": "print packets",
     **PROTOCOLS,
+    "files": "print files that were transferred, whatever the protocol; extract them, try YARA rules",
     "sql": "ask the tables with SQL",
     "who": "say whose an address is, offline",
     "detectors": "list the detectors, or print one detector's page",

@@ -11,6 +11,7 @@ from tracehound.edges.progress import progress_line
 from tracehound.edges.reading import Reading, read
 from tracehound.edges.table_output import FORMATS, STDOUT, write_answer
 from tracehound.pipeline import Wanted
+from tracehound.protocols.session import Keep
 
 EXIT_PARTLY: Final = 4
 
@@ -50,11 +51,21 @@ def chosen_format(args: argparse.Namespace) -> str:
     return "table" if args.output == STDOUT and sys.stdout.isatty() else "jsonl"
 
 
-def reading_of(args: argparse.Namespace, *, packets: bool = False, transactions: bool = False, hashes: bool = False) -> Reading:
+def reading_of(
+    args: argparse.Namespace,
+    *,
+    packets: bool = False,
+    transactions: bool = False,
+    hashes: bool = False,
+    file_details: bool = False,
+    keep: Keep | None = None,
+) -> Reading:
     """Read the evidence that the command line names, with progress on a terminal."""
-    wanted = Wanted(packets=packets, transactions=transactions, verify_checksums=args.checksums == "all")
+    wanted = Wanted(
+        packets=packets, transactions=transactions, verify_checksums=args.checksums == "all", file_details=file_details
+    )
     with progress_line(quiet=args.quiet) as progress:
-        return read(args.evidence, wanted=wanted, hashes=hashes, progress=progress)
+        return read(args.evidence, wanted=wanted, hashes=hashes, progress=progress, keep=keep)
 
 
 def warn_of_damage(reading: Reading, *, quiet: bool) -> int:

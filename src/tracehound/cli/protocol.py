@@ -39,7 +39,10 @@ SHOWN: Final[dict[str, Shown]] = {
         "authoritative AS AA, truncated AS TC, recursion_desired AS RD, recursion_available AS RA, answers",
     ),
     "logins": Shown('service, "user", method, cleartext, accepted'),
-    "files": Shown("service, sent_by_src, name, kind, bytes, sha256"),
+    "websocket": Shown(
+        "dport, host, uri, opcodes_src, opcodes_dst, first_text_src, first_text_dst",
+        "host, uri, user_agent, subprotocol, client_protocols, server_extensions, client_extensions",
+    ),
 }
 
 

@@ -24,7 +24,9 @@ def main(argv: list[str]) -> int:
     if statement is None and len(args.evidence) > 1 and " " in args.evidence[-1].strip():
         # tracehound sql FILE... "SELECT ...": a statement has spaces and a verb in front; a file so named can use -c.
         statement = args.evidence.pop()
-    with options.reading_of(args, packets="packets" in (statement or "packets"), transactions=True) as reading:
+    with options.reading_of(
+        args, packets="packets" in (statement or "packets"), transactions=True, file_details="files" in (statement or "")
+    ) as reading:
         duck = reading.duck()
         duck.lock()
         write_answer(duck, statement or _TABLES, options.chosen_format(args), args.output)

@@ -77,6 +77,6 @@ def investigate(
     home              home networks (CIDR); inferred from the evidence where not given
     verify_checksums  leave packets with a wrong checksum out
     Raises EvidenceError where a path gives nothing at all."""
-    wanted = Wanted(verify_checksums=verify_checksums)
+    wanted = Wanted(verify_checksums=verify_checksums, file_details=False)
     with read(paths, wanted=wanted, hashes=True, progress=progress) as reading:
         return verdict_of(reading, Question(host, tuple(home)))

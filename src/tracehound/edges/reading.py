@@ -25,7 +25,8 @@ from tracehound.edges.first_use import after_helper
 from tracehound.edges.store import Store
 from tracehound.errors import UsageError
 from tracehound.packets import quality
-from tracehound.pipeline import Run, Wanted, build_tables
+from tracehound.pipeline import Conversations, Run, Wanted, build_tables
+from tracehound.protocols.session import Interest, Keep
 from tracehound.tables import ALL, QUALITY, TRANSACTIONS
 
 if TYPE_CHECKING:
@@ -136,23 +137,29 @@ class Reading:
 
 
 def read(
-    paths: str | Sequence[str], *, wanted: Wanted | None = None, hashes: bool = False, progress: Progress | None = None
+    paths: str | Sequence[str],
+    *,
+    wanted: Wanted | None = None,
+    hashes: bool = False,
+    progress: Progress | None = None,
+    keep: Keep | None = None,
 ) -> Reading:
     """Read capture files, folders or '-' into tables.
 
     wanted   which tables (default: all but `packets`, one row a packet)
     hashes   also take the SHA-256 of every file (in a background thread)
+    keep     takes the content of the files that are met in the evidence
     Raises EvidenceError where a path gives nothing at all; damage inside a file is kept in its quality record."""
     wanted = wanted or Wanted()
     files = list_evidence([paths] if isinstance(paths, str) else list(paths))
     wait = hash_in_background(files) if hashes else None
     store = Store()
-    shards = _shards(files, wanted, store)
+    shards = _shards(files, wanted, store) if keep is None else None
     try:
         batches = read_batches(files, progress=progress)
         run = build_tables(
             batches, wanted, store.add, lambda items: after_helper(ahead(items, _BATCHES_AHEAD)),
-            **({} if shards is None else {"conversations": lambda: shards}),
+            lambda: shards or _transactions(wanted, keep),
         )  # fmt: skip
         if shards is not None:
             shards.collect(store.adopt)
@@ -174,4 +181,10 @@ def _shards(files: list[EvidenceFile], wanted: Wanted, store: Store) -> Shards |
         return None
     from tracehound.edges.shards import Shards
 
-    return Shards(count, store.folder / "shards")
+    return Shards(count, store.folder / "shards", file_details=wanted.file_details)
+
+
+def _transactions(wanted: Wanted, keep: Keep | None) -> Conversations:
+    from tracehound.protocols.transactions import Transactions
+
+    return Transactions(Interest(details=wanted.file_details, keep=keep))

@@ -31,6 +31,7 @@ from tracehound.flows.assignment import Assignment
 from tracehound.packets.batch import PacketBatch
 from tracehound.packets.decode import no_packets
 from tracehound.protocols.identify import Spoken
+from tracehound.protocols.session import Interest
 from tracehound.protocols.transactions import Transactions, useful_rows
 from tracehound.streams.reassemble import gather
 
@@ -92,9 +93,9 @@ def _receive(source: IO[bytes]) -> tuple[int, list[bytearray]]:
     return kind, [_read(source, size) for size in sizes]
 
 
-def worker(source: IO[bytes], out: IO[bytes], folder: Path) -> None:
+def worker(source: IO[bytes], out: IO[bytes], folder: Path, *, file_details: bool) -> None:
     """A process's work, until it is told to finish: then it names the files of each table, as one line of JSON."""
-    transactions = Transactions()
+    transactions = Transactions(Interest(details=file_details))
     store = Store(memory_bytes=limits.STORE_MEMORY_BYTES // 4, folder=folder)
     while True:
         kind, blocks = _receive(source)
@@ -107,6 +108,8 @@ def worker(source: IO[bytes], out: IO[bytes], folder: Path) -> None:
             tables = transactions.add(*unpack(arrays))
         for name, table in tables.items():
             store.add(name, table)
+    for name, table in transactions.finish().items():
+        store.add(name, table)
     out.write(json.dumps({name: [str(p) for p in paths] for name, paths in store.all_files().items()}).encode() + b"\n")
     out.flush()
 
@@ -114,10 +117,11 @@ def worker(source: IO[bytes], out: IO[bytes], folder: Path) -> None:
 class _Process:
     """One process and the thread that feeds it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, file_details: bool) -> None:
         folder.mkdir(parents=True)
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "tracehound.edges.shards", str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, "-m", "tracehound.edges.shards", str(folder), str(int(file_details))],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         )  # fmt: skip
         self._waiting: queue.Queue[tuple[int, list[NDArray[Any]]]] = queue.Queue(maxsize=limits.PARCELS_WAITING)
@@ -161,8 +165,8 @@ class _Process:
 class Shards:
     """`Conversations` of the pipeline, spread over processes. Rows come out at the end, by `collect`."""
 
-    def __init__(self, count: int, folder: Path) -> None:
-        self._processes = [_Process(folder / f"shard-{i}") for i in range(count)]
+    def __init__(self, count: int, folder: Path, *, file_details: bool = True) -> None:
+        self._processes = [_Process(folder / f"shard-{i}", file_details=file_details) for i in range(count)]
 
     def add(self, packets: PacketBatch, assignment: Assignment, spoken: Spoken) -> dict[str, pa.Table]:
         """Send the packets that matter to where they are read."""
@@ -180,10 +184,14 @@ class Shards:
             process.put(_ENDED, [np.ascontiguousarray(flow_ids)])
         return {}
 
-    def collect(self, take: Callable[[str, list[Path]], None]) -> None:
-        """Wait until all have finished; hand the files of each table to `take`."""
+    def finish(self) -> dict[str, pa.Table]:
+        """Tell all that the evidence is over; their rows come by `collect`."""
         for process in self._processes:
             process.put(_FINISH, [])
+        return {}
+
+    def collect(self, take: Callable[[str, list[Path]], None]) -> None:
+        """After `finish`: wait until all have; hand the files of each table to `take`."""
         for process in self._processes:
             for name, paths in process.files().items():
                 take(name, paths)
@@ -198,6 +206,6 @@ if __name__ == "__main__":
     # An interrupt is for the process that was asked; this one ends with its pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        worker(sys.stdin.buffer, sys.stdout.buffer, Path(sys.argv[1]))
+        worker(sys.stdin.buffer, sys.stdout.buffer, Path(sys.argv[1]), file_details=sys.argv[2] == "1")
     except EOFError:
         sys.exit(1)

@@ -100,9 +100,11 @@ def udp_messages(batch: PacketBatch, assignment: Assignment, codes: NDArray[np.u
 class DnsState:
     """What DNS keeps between batches: queries that wait for their response, and beginnings of messages in TCP streams.
 
-    evicted   queries let go early because more than MAX_PENDING_QUERIES waited; they are rows without a response"""
+    rows_at_once  fewer rows than these stay here until `finish`
+    evicted       queries let go early because more than MAX_PENDING_QUERIES waited; they are rows without a response"""
 
-    def __init__(self) -> None:
+    def __init__(self, *, rows_at_once: int = 1) -> None:
+        self._rows_at_once = rows_at_once
         self._numbers: dict[int, int] = {}
         self._waiting: dict[int, dict[int, list[Waiting]]] = {}
         self._waiting_count = 0
@@ -168,7 +170,10 @@ class DnsState:
 
     # -- rows come out ------------------------------------------------------------------------------------------------
     def take(self) -> pa.Table:
-        """The rows finished so far."""
+        """The rows finished so far, if they are enough."""
+        return self._take() if len(self._done) >= self._rows_at_once else DNS.schema.empty_table()
+
+    def _take(self) -> pa.Table:
         done, self._done = self._done, []
         return rows_table(DNS, done)
 
@@ -184,7 +189,7 @@ class DnsState:
         """The evidence is over."""
         for flow_id in sorted({*self._waiting, *(flow_id for flow_id, _ in self._streams)}):
             self._end_flow(flow_id)
-        return self.take()
+        return self._take()
 
     # -- pairing --------------------------------------------------------------------------------------------------------
     def _row(

@@ -7,6 +7,7 @@ of its flows. Both hand finished rows to `emit(table, row)`, a row being a tuple
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
@@ -21,6 +22,34 @@ TXN_SHIFT = 20
 """txn_id = flow_id << 20 | number within the flow: the same in whatever order flows are read."""
 
 
+Keep = Callable[[int, bytes], None]
+"""Takes the next bytes of the file with this txn_id. Where they are kept is the edge's business."""
+
+
+def _no_opener(_service: str) -> None:
+    return None
+
+
+@dataclass(slots=True)
+class Interest:
+    """What the run wants of a flow beside its rows; a session has it from its FlowEnds.
+
+    details     md5, entropy and facts of files are wanted, which cost more than all the rest of a file's row
+    keep        takes the content of files; None = nobody wants it
+    opener      the opener of another service, for what travels inside this one (a CONNECT proxy, a WebSocket)
+    nesting     how deep this flow lies inside others; 0 = it is a flow of its own
+    held_bytes  content of unfinished files held for their facts (limits.MAX_FACT_TOTAL_BYTES over all flows)"""
+
+    details: bool = True
+    keep: Keep | None = None
+    opener: Callable[[str], Opener | None] = _no_opener
+    nesting: int = 0
+    held_bytes: int = 0
+
+
+_ORDINARY = Interest()
+
+
 class FlowEnds(NamedTuple):
     """A flow and its two ends, addresses as canonical text."""
 
@@ -29,6 +58,7 @@ class FlowEnds(NamedTuple):
     originator_port: int
     responder: str
     responder_port: int
+    interest: Interest = _ORDINARY
 
 
 class Session(Protocol):
@@ -48,7 +78,7 @@ Opener = Callable[[FlowEnds, Chunk, Emit], Session]
 
 
 class Datagram(NamedTuple):
-    """One UDP datagram: `data` is what was captured, `length` what was sent."""
+    """One UDP datagram: `data` is what was captured, `length` what was sent; `interest` is for the FlowEnds of its files."""
 
     flow_id: int
     from_originator: bool
@@ -60,6 +90,7 @@ class Datagram(NamedTuple):
     dport: int
     data: bytes
     length: int
+    interest: Interest = _ORDINARY
 
 
 class DatagramReader(Protocol):

@@ -19,7 +19,7 @@ from tracehound.packets.addresses import address_text
 from tracehound.packets.batch import PacketBatch
 from tracehound.protocols.dns import DnsState, may_be_dns
 from tracehound.protocols.identify import SERVICE_CODE, Spoken
-from tracehound.protocols.session import Datagram, DatagramReader, FlowEnds, Opener, Row, Session, rows_table
+from tracehound.protocols.session import Datagram, DatagramReader, FlowEnds, Interest, Opener, Row, Session, rows_table
 from tracehound.streams.reassemble import Chunk, StreamState, end_flow, reassemble
 from tracehound.tables import ALL
 
@@ -33,6 +33,8 @@ DATAGRAMS: Final[dict[str, str]] = {}
 
 _DNS = SERVICE_CODE["dns"]
 _SYN = 2
+_ROWS_AT_ONCE: Final = 2048
+"""Rows that are collected before they become a table: making one costs as much as a few hundred rows."""
 _ENOUGH, _MET = 1, 2
 """Bits by flow: its protocol needs no more of its bytes; packets of it were handed in."""
 _TCP, _UDP = 6, 17
@@ -91,9 +93,12 @@ class Transactions:
 
     What a flow speaks is told by the caller (identify.py), for each packet, as known at the end of its batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, interest: Interest | None = None) -> None:
+        """interest   what is wanted of files (default: all but their content); its opener is set here"""
+        self.interest = interest if interest is not None else Interest()
+        self.interest.opener = self._opener_of
         self.streams = StreamState()
-        self.dns = DnsState()
+        self.dns = DnsState(rows_at_once=_ROWS_AT_ONCE)
         self._codes = np.zeros(4096, np.uint8)
         self._flags = np.zeros(4096, np.uint8)
         self._openers: dict[int, Opener] = {_DNS: lambda ends, _chunk, _emit: _DnsSession(self.dns, ends)}
@@ -115,12 +120,11 @@ class Transactions:
         wanted = ((_STREAM_CODES[spoken.codes] | spoken.undecided) & ~enough) | ((packets.tcp_flags & _SYN) > 0)
         for chunk in reassemble(packets, assignment, wanted, self.streams):
             if chunk.flow_id not in self._ends:
-                self._ends[chunk.flow_id] = _ends(packets, chunk)
+                self._ends[chunk.flow_id] = _ends(packets, chunk, self.interest)
             self._feed(chunk)
         if _DATAGRAM_CODES.any():
             self._add_datagrams(packets, assignment, _DATAGRAM_CODES[spoken.codes] & ~enough)
-        dns = self.dns.add_udp(packets, assignment, self._codes)
-        return {"dns": dns, **self._take_rows()}
+        return {"dns": self.dns.add_udp(packets, assignment, self._codes), **self._take_rows(_ROWS_AT_ONCE)}
 
     def _learn(self, flow_id: NDArray[np.int64], codes: NDArray[np.uint8]) -> None:
         """Take over what the flows speak, and that they were met."""
@@ -153,11 +157,18 @@ class Transactions:
             self._flags[flow_id] |= _ENOUGH
 
     def _open(self, code: int, flow_id: int, chunk: Chunk) -> Session:
-        opener = self._openers.get(code)
-        if opener is None:
-            opener = self._openers[code] = _located(STREAMS[_SERVICE_OF[code]])
+        opener = self._opener_of(_SERVICE_OF[code])
+        assert opener is not None
         session = self._sessions[flow_id] = opener(self._ends[flow_id], chunk, self._emit)
         return session
+
+    def _opener_of(self, service: str) -> Opener | None:
+        """The opener of a service over TCP; None where no reader is there for it."""
+        code = SERVICE_CODE.get(service, 0)
+        opener = self._openers.get(code)
+        if opener is None and service in STREAMS:
+            opener = self._openers[code] = _located(STREAMS[service])
+        return opener
 
     # -- datagrams ------------------------------------------------------------------------------------------------------
     def _add_datagrams(self, packets: PacketBatch, assignment: Assignment, wanted: NDArray[np.bool_]) -> None:
@@ -181,13 +192,13 @@ class Transactions:
                 reader = self._readers[code] = _located(DATAGRAMS[_SERVICE_OF[code]])(self._emit)
             src, dst = address_text(s_hi, s_lo, version), address_text(d_hi, d_lo, version)
             data = bytes(buffer[offset : offset + size])
-            if reader.datagram(Datagram(flow, sent, ts, packet, src, sport, dst, dport, data, length)):
+            if reader.datagram(Datagram(flow, sent, ts, packet, src, sport, dst, dport, data, length, self.interest)):
                 self._flags[flow] |= _ENOUGH
 
     # -- rows -----------------------------------------------------------------------------------------------------------
-    def _take_rows(self) -> dict[str, pa.Table]:
-        rows, self._rows = self._rows, {}
-        return {name: rows_table(ALL[name], some) for name, some in rows.items()}
+    def _take_rows(self, at_least: int) -> dict[str, pa.Table]:
+        full = [name for name, rows in self._rows.items() if len(rows) >= at_least]
+        return {name: rows_table(ALL[name], self._rows.pop(name)) for name in full}
 
     def end(self, flow_ids: NDArray[np.int64]) -> dict[str, pa.Table]:
         """These flows are over; returns the rows that this finishes."""
@@ -199,7 +210,11 @@ class Transactions:
                 reader.end(flow_id)
         for flow_id in self.streams.known(flow_ids):
             self._end_stream(flow_id)
-        return {"dns": self.dns.end(flow_ids), **self._take_rows()}
+        return {"dns": self.dns.end(flow_ids), **self._take_rows(_ROWS_AT_ONCE)}
+
+    def finish(self) -> dict[str, pa.Table]:
+        """The evidence is over, and all flows were ended: the last rows."""
+        return {"dns": self.dns.finish(), **self._take_rows(1)}
 
     def _end_stream(self, flow_id: int) -> None:
         for chunk in end_flow(flow_id, self.streams):
@@ -214,10 +229,11 @@ class Transactions:
             session.close("retransmitted with other bytes; the first were taken" if differs else "")
 
 
-def _ends(packets: PacketBatch, chunk: Chunk) -> FlowEnds:
+def _ends(packets: PacketBatch, chunk: Chunk, interest: Interest) -> FlowEnds:
     """Originator and responder of a chunk's flow."""
     i = chunk.first_row
     version = int(packets.ip_version[i])
     src = address_text(int(packets.src_hi[i]), int(packets.src_lo[i]), version), int(packets.sport[i])
     dst = address_text(int(packets.dst_hi[i]), int(packets.dst_lo[i]), version), int(packets.dport[i])
-    return FlowEnds(chunk.flow_id, *src, *dst) if chunk.from_originator else FlowEnds(chunk.flow_id, *dst, *src)
+    both = (*src, *dst) if chunk.from_originator else (*dst, *src)
+    return FlowEnds(chunk.flow_id, *both, interest)
