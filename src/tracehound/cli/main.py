@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from importlib.abc import MetaPathFinder
 from typing import Final
 
+from tracehound.edges.lean_imports import leave_pandas_out
 from tracehound.errors import TracehoundError
 from tracehound.version import __version__
 
@@ -76,18 +76,9 @@ def run(argv: list[str]) -> int:
     return int(module.main(rest))
 
 
-class _NoPandas(MetaPathFinder):
-    """pyarrow imports pandas, where it is installed, as soon as an array is made, which takes longer than looking at a small
-    capture does. No verb needs it; the library leaves the choice to its users."""
-
-    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
-        if fullname == "pandas":
-            raise ModuleNotFoundError("no verb uses pandas", name=fullname)
-
-
 def main() -> None:
     """Entry point of the `tracehound` command."""
-    sys.meta_path.insert(0, _NoPandas())
+    leave_pandas_out()
     try:
         status = run(sys.argv[1:])
         sys.stdout.flush()
