@@ -6,15 +6,19 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.profiles.example_text import example_of
+from tests.profiles.look_alikes import LOOK_ALIKES
+from tests.profiles.look_alikes import observations as look_alike
 from tracehound.edges.packaged import profile_texts
 from tracehound.errors import RuleError
 from tracehound.profiles.match import NOT_OBSERVABLE, Observations, Seen, coverage, match, weights
-from tracehound.profiles.profile import KINDS, MEASURED, Indicator, Profile, parse_profile
+from tracehound.profiles.profile import HEX, KINDS, MEASURED, REGEX, Indicator, Profile, parse_profile
 
 PACK = tuple(parse_profile(text, name) for name, text in sorted(profile_texts().items()))
 FRETHEM = "GET /b.cgi?alt&174642967&000000000000 HTTP/1.1"
@@ -110,6 +114,16 @@ _KIND_OF_TEXT = {
     "payload_hex": "payloads",
     "payload_regex": "payloads",
     "payload_size": "payloads",
+    "reply_hex": "replies",
+    "reply_regex": "replies",
+    "query": "queries",
+    "certificate": "certificates",
+    "ja3": "ja3",
+    "ja3s": "ja3s",
+    "ja4": "ja4",
+    "irc": "irc",
+    "hash": "hashes",
+    "mail_regex": "mail_subjects",
     "domain": "domains",
     "mail_subject": "mail_subjects",
     "mail_body": "mail_bodies",
@@ -135,19 +149,20 @@ def trace(profile, without=None):
         elif i.kind in MEASURED:
             measures[i.measure] = (i.low + i.high) / 2
         else:
-            text = EXAMPLES.get(i.value, i.value)
+            text = EXAMPLES.get(i.value) or (example_of(i.value) if i.kind in REGEX else i.value)
             length = 0
             if i.kind == "payload_size":
                 text, length = "x", int(i.value.split("-")[0])
-            elif i.kind == "payload_hex":
+            elif i.kind in HEX:
                 text = bytes.fromhex(i.value).decode("latin-1")
             texts[_KIND_OF_TEXT[i.kind]].append(Seen(text, "synthetic", str(n), length))
+    seen: dict[str, Any] = {name: tuple(values) for name, values in texts.items()}
     return Observations(
         services=frozenset(services),
         contacts=frozenset(contacts | services),
         measures=measures,
         start=profile.first_seen,
-        **{name: tuple(values) for name, values in texts.items()},
+        **seen,
     )
 
 
@@ -269,17 +284,48 @@ def test_recalled_indicators_do_not_score():
         assert all(h.weight == 0 == h.counted for h in m.hits if h.indicator.mark == "R")
 
 
-def test_confirmed_needs_a_rare_literal_and_behaviour():
-    toys = tuple(toy(f"T{n}", f"sign{n}") for n in range(120))
-    one = dataclasses.replace(toys[0], indicators=(*toys[0].indicators, Indicator("port", "tcp/99")))
+@pytest.mark.parametrize("others", [0, 1, 18, 120])
+def test_confirmed_needs_a_decisive_sign_and_behaviour_in_a_pack_of_any_size(others):
+    toys = tuple(toy(f"T{n}", f"sign{n}") for n in range(1, others + 1))
+    sign = Indicator("request_literal", "sign0", decisive=True)
+    one = Profile("T0", "T0", "toy", (sign, Indicator("port", "tcp/99", benign=0.1)))
     seen = Observations(services=frozenset({"tcp/99"}), requests=(Seen("sign0"),))
-    assert match((one, *toys[1:]), seen)[0].tier == "confirmed"
-    assert match(toys, seen)[0].tier == "possible"
+    assert match((one, *toys), seen)[0].tier == "confirmed"
+    elsewhere = dataclasses.replace(seen, services=frozenset({"tcp/98"}))
+    assert match((one, *toys), elsewhere)[0].tier in ("none", "possible")
+    common = dataclasses.replace(sign, benign=0.05)
+    plain = dataclasses.replace(sign, decisive=False)
+    for weaker in (common, plain):
+        other = dataclasses.replace(one, indicators=(weaker, one.indicators[1]))
+        assert match((other, *toys), seen)[0].tier in ("none", "possible", "likely")
+    spoken = dataclasses.replace(one, indicators=(sign,))
+    assert match((spoken, *toys), Observations(requests=(Seen("sign0"),)))[0].tier == "confirmed"
+
+
+def test_a_sign_of_two_families_is_not_decisive():
+    sign = Indicator("request_literal", "sign", decisive=True)
+    pack = (Profile("A", "A", "toy", (sign,)), Profile("B", "B", "toy", (sign,)))
+    assert {m.tier for m in match(pack, Observations(requests=(Seen("sign"),)))} <= {"none", "possible"}
+
+
+def test_confirmed_is_reached_by_the_pack():
+    reached = {p.family for p in PACK if named(match(PACK, trace(p)), p.name).tier == "confirmed"}
+    assert len(reached) >= 50, sorted({p.family for p in PACK} - reached)
+
+
+@pytest.mark.parametrize("family", sorted({p.family for p in PACK}))
+def test_what_looks_like_a_family_is_not_named(family):
+    accused = [(m.profile.name, m.tier, m.explanation) for m in match(PACK, look_alike(family)) if m.tier != "none"]
+    assert accused == []
+
+
+def test_every_look_alike_is_of_a_family():
+    assert set(LOOK_ALIKES) == {p.family for p in PACK}
 
 
 # -- the files --------------------------------------------------------------------------------------------------------
 def test_the_pack():
-    assert len(PACK) >= 19
+    assert len({p.family for p in PACK if p.category == "malware"}) >= 40
     assert len({p.name for p in PACK}) == len(PACK)
     for p in PACK:
         assert p.sources, p.name

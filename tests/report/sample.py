@@ -503,6 +503,7 @@ def quiet():
         home_networks=("192.168.0.0/16",),
         home_reason="private range that most flows begin in",
         counts=(("packets", 812), ("flows", 96), ("hosts", 12)),
+        looked_for=("slow_probing 0.1.0: Which hosts probe slowly?",),
         method=(
             "fast_probing 0.1.0: 20 failed targets in 5 min",
             "slow_probing 0.1.0: first contacts over all evidence",

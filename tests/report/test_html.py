@@ -100,7 +100,7 @@ def texts(value, name=""):
         yield name, value
 
 
-WORDED = {"state", "outcome", "item", "kind", "tier", "preview", "text", "counts", "summary"}
+WORDED = {"state", "outcome", "item", "kind", "tier", "preview", "text", "counts", "summary", "category"}
 """Fields that are put in other words, or drawn; Template.text stands in its parts."""
 
 

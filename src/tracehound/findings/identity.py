@@ -6,7 +6,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -27,13 +27,14 @@ MAX_IDENTITIES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class HostSigns:
-    """What else is seen of the host, as rows; None: this evidence cannot show it."""
+    """What else is seen of the host, as rows; None: this evidence cannot show it. `more` as findings/observed.py gives it."""
 
     requests: Sequence[Row] | None
     payloads: Sequence[Row] | None
     names: Sequence[Row] | None
     services: Sequence[Row]
     probed: frozenset[str]
+    more: Mapping[str, tuple[Seen, ...]] = field(default_factory=dict)
 
 
 def service_name(proto: int, dport: int | None) -> str:
@@ -45,56 +46,83 @@ def service_name(proto: int, dport: int | None) -> str:
 def identities(
     profiles: Sequence[Profile], probing: Probing, probes: Probes, signs: HostSigns, citer: Citer
 ) -> tuple[Identity, ...]:
-    """Profiles that fit at least possibly, best first."""
-    if not profiles:
-        return ()
-    found = match(profiles, observations(probing, probes, signs))
-    return tuple(_identity(m, citer) for m in found if m.tier != "none")[:MAX_IDENTITIES]
+    """Profiles that fit a probing host at least possibly, best first."""
+    return named(profiles, observations(signs, measures(probing, probes, signs), probing.start_ns), citer)
 
 
-def observations(probing: Probing, probes: Probes, signs: HostSigns) -> Observations:
-    """The host in the words of the profiles."""
+def named(profiles: Sequence[Profile], seen: Observations, citer: Citer) -> tuple[Identity, ...]:
+    """Profiles that fit at least possibly, best first; of one family only the best."""
+    best: dict[str, Identity] = {}
+    for found in match(profiles, seen) if profiles else ():
+        if found.tier != "none":
+            best.setdefault(found.profile.family, _identity(found, citer))
+    return tuple(best.values())[:MAX_IDENTITIES]
+
+
+def observations(signs: HostSigns, figures: Mapping[str, float], start_ns: int) -> Observations:
+    """The host in the words of the profiles; `figures` as measures() gives them, none for a host that does not probe."""
     requests = None
     agents = None
-    domains: list[Seen] = []
+    domains = list(signs.more.get("domains", ()))
+    queries = None
     if signs.requests is not None:
-        requests = tuple(
-            Seen(
-                f"{r['method']} {r['uri']} HTTP/{r['version']}" if r["version"] else f"{r['method']} {r['uri']}",
-                f"request to {r['dst']}",
-                _key(r),
-            )
-            for r in signs.requests
-        )
+        requests = tuple(Seen(request_text(r), f"request to {r['dst']}", _key(r)) for r in signs.requests)
         agents = tuple(
             Seen(r["user_agent"], f"request to {r['dst']}", _key(r)) for r in signs.requests if r["user_agent"]
         )
         domains += [Seen(r["name"], f"Host header to {r['dst']}", _key(r)) for r in signs.requests if r["name"]]
     if signs.names is not None:
         domains += [Seen(r["query"], "DNS query", _key(r)) for r in signs.names]
-    payloads = None
-    if signs.payloads is not None:
-        payloads = tuple(
-            Seen(
-                bytes(r["head"]).decode("latin-1"),
-                f"first bytes to {r['dst']}",
-                _key(r),
-                r["payload_len"],
-                service_name(r["proto"], r["dport"]),
-            )
-            for r in signs.payloads
+        queries = tuple(
+            Seen(f"{r['qtype']} {'tcp' if r['proto'] == 6 else 'udp'} {r['query']}", "DNS query", _key(r))
+            for r in signs.names
         )
+    there = signs.requests is not None or signs.names is not None or "domains" in signs.more
     return Observations(
         services=signs.probed,
         contacts=frozenset(service_name(r["proto"], r["dport"]) for r in signs.services),
         requests=requests,
         user_agents=agents,
-        payloads=payloads,
-        domains=tuple(domains) if signs.requests is not None or signs.names is not None else None,
-        measures=measures(probing, probes, signs),
-        start=(
-            datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(seconds=probing.start_ns // S_NS)
-        ).date(),
+        payloads=_payloads(signs, sent=True),
+        replies=_payloads(signs, sent=False),
+        domains=tuple(domains) if there else None,
+        queries=queries,
+        certificates=signs.more.get("certificates"),
+        ja3=signs.more.get("ja3"),
+        ja3s=signs.more.get("ja3s"),
+        ja4=signs.more.get("ja4"),
+        irc=signs.more.get("irc"),
+        hashes=signs.more.get("hashes"),
+        files=signs.more.get("files"),
+        attachments=signs.more.get("attachments"),
+        mail_subjects=signs.more.get("mail_subjects"),
+        measures=figures,
+        # What lies on the host or came by another way is not in the evidence.
+        partial=frozenset({"files", "attachments", "hashes"}),
+        start=(datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(seconds=start_ns // S_NS)).date(),
+    )
+
+
+def request_text(r: Row) -> str:
+    """A request as profiles see it: the request line, then a line 'Name: value' a header."""
+    line = f"{r['method']} {r['uri']} HTTP/{r['version']}" if r["version"] else f"{r['method']} {r['uri']}"
+    headers = zip(r["header_names"] or (), r["header_values"] or (), strict=False)
+    return "\n".join([line, *(f"{name}: {value}" for name, value in headers)])
+
+
+def _payloads(signs: HostSigns, *, sent: bool) -> tuple[Seen, ...] | None:
+    if signs.payloads is None:
+        return None
+    return tuple(
+        Seen(
+            bytes(r["head"]).decode("latin-1"),
+            f"first bytes {'to' if sent else 'from'} {r['dst']}",
+            _key(r),
+            r["payload_len"],
+            service_name(r["proto"], r["dport"]),
+        )
+        for r in signs.payloads
+        if r["sent"] == sent
     )
 
 
@@ -141,8 +169,27 @@ def measures(probing: Probing, probes: Probes, signs: HostSigns) -> dict[str, fl
     return found
 
 
+NETLOGON: Final = bytes.fromhex("785634123412cdabef0001234567cffb")
+"""Interface 12345678-1234-abcd-ef00-01234567cffb of MS-NRPC section 1.9, as a DCE/RPC bind carries it."""
+MIN_NETLOGON_BINDS: Final = 15
+"""An ordinary member binds once when it starts; a handful of restarts is no attack."""
+
+
+def host_measures(payloads: Sequence[Row] | None, span_ns: int) -> dict[str, float]:
+    """Figures that need no probing: how often a minute the host opens the logon service without authentication."""
+    if payloads is None:
+        return {}
+    # A bind PDU (type 11) without authentication has the length 0 at byte 10 (C706 12.6.4.3).
+    binds = sum(
+        r["times"]
+        for r in payloads
+        if r["sent"] and (head := bytes(r["head"]))[:3] == b"\x05\x00\x0b" and head[10:12] == b"\0\0" and NETLOGON in head
+    )
+    return {"netlogon_binds_per_min": binds / max(1.0, span_ns / (60 * S_NS))} if binds >= MIN_NETLOGON_BINDS else {}
+
+
 def _payload_measures(probing: Probing, payloads: Sequence[Row]) -> dict[str, float]:
-    mine = [r for r in payloads if r["proto"] == probing.proto and probing.dport in (None, r["dport"])]
+    mine = [r for r in payloads if r["sent"] and r["proto"] == probing.proto and probing.dport in (None, r["dport"])]
     total = sum(r["times"] for r in mine)
     if not total:
         return {}
@@ -179,10 +226,13 @@ def _identity(m: Match, citer: Citer) -> Identity:
                 weight=round(h.weight, 2),
                 where=h.where,
                 citations=citer.some([citer.packet(int(h.packet))] if h.packet else []),
+                seen=h.seen,
             )
             for h in m.hits
         ),
         sources=m.profile.sources,
         runner_up=m.runner_up,
         explanation=m.explanation,
+        category=m.profile.category,
+        summary=m.profile.summary,
     )

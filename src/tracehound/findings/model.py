@@ -192,6 +192,7 @@ class IndicatorHit:
     weight: float
     where: str = ""
     citations: Citations = Citations()
+    seen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +208,8 @@ class Identity:
     sources: tuple[str, ...] = ()
     runner_up: str = ""
     explanation: str = ""
+    category: str = "malware"
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +265,7 @@ class Finding:
     detector: str
     technique: str | None = None
     probing: Probing | None = None
+    identity: Identity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +321,7 @@ class Verdict:
     synthetic: str = ""
     start_ns: int | None = None
     end_ns: int | None = None
+    looked_for: tuple[str, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

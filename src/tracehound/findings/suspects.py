@@ -29,6 +29,9 @@ RULE_WORDS: Final[dict[str, str]] = {
     "silence": "datagrams of one kind that hardly anybody answered",
     "mixed": "a share of the targets was never reached, and the way of trying is a machine's",
 }
+FEW_PAIRS: Final = 10
+MANY_PAIRS: Final = 30
+"""Pairs of target and port from which a block scan is believed in part, and in full."""
 RULE_BASE: Final[dict[str, float]] = {
     "few": 0.4,
     "failures": 0.72,
@@ -458,6 +461,11 @@ def _vertical(row: Row) -> Suspect:
     )
 
 
+def _block_base(pairs: int) -> float:
+    """A handful of dead pairs may be chance, a renumbered network or a stray client; hundreds are not."""
+    return 0.35 if pairs < FEW_PAIRS else 0.55 if pairs < MANY_PAIRS else 0.75
+
+
 def _block(key: tuple[str, int], across: Sequence[Row], down: Sequence[Row], block: Row | None) -> Suspect:
     rows: Iterable[Row] = [*across, *down, *([block] if block is not None else [])]
     walked = block is not None and sum(r["dead"] for r in across) < 0.7 * block["dead"]
@@ -478,7 +486,10 @@ def _block(key: tuple[str, int], across: Sequence[Row], down: Sequence[Row], blo
             f"{percent(block['fail_share'])} of {block['pairs']:,} pairs of target and port failed "
             f"({count(block['ports'], 'port')}, {count(block['targets'], 'target')})"
         )
-    value = 0.75 + (0.1 if worst >= 0.7 else 0) + (0.1 if across or down else 0)
+    pairs = max(sum(p["targets"] for p in across), sum(p["ports"] for p in down), 0 if block is None else block["pairs"])
+    value = _block_base(pairs) + (0.1 if worst >= 0.7 else 0) + (0.1 if across or down else 0)
+    if pairs < MANY_PAIRS:
+        reasons.append(f"only {count(pairs, 'pair')}")
     figures = (
         ()
         if block is None

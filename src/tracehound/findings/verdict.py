@@ -15,12 +15,14 @@ from tracehound.detectors.catalog import Ask, Catalog, tables_of
 from tracehound.findings import answers as answering
 from tracehound.findings import outcomes as outcoming
 from tracehound.findings.citations import Citer
-from tracehound.findings.identity import HostSigns, identities, service_name
+from tracehound.findings.identity import HostSigns, host_measures, identities, named, observations, service_name
+from tracehound.findings.known import candidates
 from tracehound.findings.model import (
     AnswerKind,
     Confidence,
     EvidenceItem,
     Finding,
+    Identity,
     Innocent,
     OutcomeCount,
     Probing,
@@ -30,6 +32,9 @@ from tracehound.findings.model import (
     TurningPoint,
     Verdict,
 )
+from tracehound.findings.naming import finding as name_finding
+from tracehound.findings.naming import outside_sentence, told
+from tracehound.findings.observed import Columns, columns_of, of_host
 from tracehound.findings.order import first_rows, port_order, revisits, target_order
 from tracehound.findings.probes import Probes, from_table
 from tracehound.findings.samples import samples
@@ -46,9 +51,12 @@ MAX_PROBING: Final = 20
 """Suspects of the home networks described in full."""
 MAX_EXTERNAL: Final = 10
 """Outside scanners described in full; the others are counted."""
+MAX_KNOWN: Final = 50
+"""Hosts with a telling sign of known malware that are weighed in full, those with most signs first; the others are counted."""
 MAX_INNOCENTS: Final = 20
 MAX_LISTED: Final = 200
 """Hosts that a query is narrowed to by name."""
+TIERS: Final = ("confirmed", "likely", "possible")
 ONE_SIDED_SHARE: Final = 0.5
 """Share of conversations of which only one direction is in the evidence, from which on failures are not believed."""
 BINS_NS: Final = tuple(
@@ -104,7 +112,7 @@ def judge(
     home = _home(ask, available)
     tried = ask("SELECT DISTINCT src FROM contacts WHERE successes > 0", {})["src"].to_pylist()
     hosts = len(home.intersection(tried)) if home else len(tried)
-    view = _View(ask, catalog, available, _citer(ask, available, run), health, answer, hosts)
+    view = _View(ask, catalog, available, _citer(ask, available, run), health, answer, hosts, columns_of(ask, available))
     unanswerable = _unanswerable(view)
     one_sided = one_sided_reason(health)
     if one_sided is not None:
@@ -140,11 +148,16 @@ def judge(
         probing, citer_findings = _describe(view, suspect, _probed(inside, suspect.host), profiles, targets_of)
         findings += _findings(view, suspect, probing, citer_findings, "probing_host", len(findings))
     for suspect in outside[:MAX_EXTERNAL]:
-        probing, citer_findings = _describe(view, suspect, _probed(outside, suspect.host), (), None)
+        probing, citer_findings = _describe(view, suspect, _probed(outside, suspect.host), profiles, None)
         findings += _findings(view, suspect, probing, citer_findings, "external_scan", len(findings))[:1]
-    verdict_findings = tuple(findings)
+    recognised, groups, not_weighed = _known(view, profiles, findings, home, host)
+    abroad = [
+        name_finding(hosts, one, span, len(recognised) + n, view.citer) for n, (hosts, one, span) in enumerate(groups, 1)
+    ]
+    innocents = [i for i in innocents if i.host not in {f.host for f in recognised}]
+    verdict_findings = (*findings, *recognised, *abroad)
     return Verdict(
-        summary=summary(verdict_findings, inside, outside, one_sided, health, host),
+        summary=summary(verdict_findings, inside, outside, one_sided, health, host, recognised, outside_sentence([g[:2] for g in groups])),
         findings=verdict_findings,
         innocents=tuple(innocents[:MAX_INNOCENTS]),
         unanswerable=tuple(unanswerable),
@@ -154,11 +167,13 @@ def judge(
         home_reason=run.home_reason,
         counts=_counts(view, available, suspects),
         method=_method(catalog),
+        looked_for=_looked_for(catalog, profiles),
         version=run.version,
         synthetic=run.synthetic,
         start_ns=health["first_ns"],
         end_ns=health["last_ns"],
         extra={
+            **({"hosts_with_signs_not_weighed": not_weighed} if not_weighed else {}),
             "suspects_not_described": max(0, len(inside) - MAX_PROBING),
             "external_scanners": len({s.host for s in outside}),
         },
@@ -179,6 +194,7 @@ class _View:
     health: Mapping[str, Any]
     answer: Callable[..., list[dict[str, Any]]]
     hosts: int
+    columns: Columns
 
 
 def one_sided_reason(health: Mapping[str, Any]) -> str | None:
@@ -284,7 +300,44 @@ def _signs(view: _View, host: str, probed: frozenset[str]) -> HostSigns:
         names=rows("host_names", "dns"),
         services=view.answer("host_services", host=host),
         probed=probed,
+        more=of_host(view.ask, view.columns, host),
     )
+
+
+_Group = tuple[list[str], Identity, tuple[int, int]]
+"""Hosts that were recognised at the same, the best fitting identity among them, and when they were seen."""
+
+
+def _known(
+    view: _View, profiles: Sequence[Profile], described: Sequence[Finding], home: frozenset[str], host: str | None
+) -> tuple[list[Finding], list[_Group], int]:
+    """Hosts that are recognised by what they send, whether they probe or not: a finding a home host, outside hosts by family;
+    and how many were too many to weigh."""
+    already = {(f.host, i.family) for f in described if f.probing is not None for i in f.probing.identities}
+    hosts = candidates(profiles, view.ask, view.available, view.columns)
+    weighed = sorted((h for h in hosts if host in (None, h)), key=lambda h: (bool(home) and h not in home, -hosts[h], h))
+    found: list[tuple[str, Identity, tuple[int, int]]] = []
+    for one in weighed[:MAX_KNOWN]:
+        span = view.ask(
+            "SELECT MIN(epoch_ns(start)) AS low, MAX(epoch_ns(start)) AS high FROM flows WHERE src = $host OR dst = $host",
+            {"host": one},
+        ).to_pylist()[0]
+        signs = _signs(view, one, frozenset())
+        seen = observations(signs, host_measures(signs.payloads, span["high"] - span["low"]), span["low"])
+        found += [
+            (one, identity, (span["low"], span["high"]))
+            for identity in told(named(profiles, seen, view.citer))
+            if (one, identity.family) not in already
+        ]
+    found.sort(key=lambda f: (TIERS.index(f[1].tier), -f[1].score, f[0]))
+    inside = [f for f in found if not home or f[0] in home]
+    findings = [name_finding([one], identity, span, n, view.citer) for n, (one, identity, span) in enumerate(inside, 1)]
+    groups: dict[str, _Group] = {}
+    for one, identity, span in found:
+        if home and one not in home:
+            those, best, when = groups.get(identity.family, ([], identity, span))
+            groups[identity.family] = [*those, one], best, (min(when[0], span[0]), max(when[1], span[1]))
+    return findings, list(groups.values()), max(0, len(weighed) - MAX_KNOWN)
 
 
 def _targets(suspect: Suspect) -> int:
@@ -497,30 +550,38 @@ def summary(
     one_sided: str | None,
     health: Mapping[str, Any],
     host: str | None,
+    recognised: Sequence[Finding] = (),
+    abroad: str = "",
 ) -> str:
-    """The verdict in a few sentences."""
+    """The verdict in a few sentences. `recognised` are findings about home hosts that need no probing, `abroad` the sentence
+    about others."""
     who = f"host {host}" if host else "host"
+    tail = abroad
     if one_sided is not None:
-        return f"No verdict on probing: it needs {one_sided}."
-    tail = ""
+        named_ = " ".join(f.statement for f in recognised[:3])
+        return f"{named_}{' ' if named_ else ''}No verdict on probing: it needs {one_sided}.{tail}"
     if outside:
         hosts = sorted({s.host for s in outside})
-        tail = f" From outside, {count(len(hosts), 'host scans', 'hosts scan')} the home networks ({listing(hosts)})."
-    if not inside:
+        tail += f" From outside, {count(len(hosts), 'host scans', 'hosts scan')} the home networks ({listing(hosts)})."
+        fits = {f.host: f.probing.identities[0] for f in findings if f.kind == "external_scan" and f.probing and f.probing.identities}
+        tail += "".join(f" {h} fits {i.family} ({i.tier})." for h, i in list(fits.items())[:3])
+    if not inside and not recognised:
         span = duration(health["last_ns"] - health["first_ns"])
         none = (
             f"{who[0].upper()}{who[1:]} does not behave"
             if host
             else "No host of the home networks behaves"
-            if outside
+            if outside or abroad
             else "No host behaves"
         )
-        return f"{none} strangely in this evidence ({health['flows']:,} flows over {span}).{tail}"
-    hosts = list(dict.fromkeys(s.host for s in inside))
+        over = f" over {span}" if health["last_ns"] > health["first_ns"] else ""
+        return f"{none} strangely in this evidence ({count(health['flows'], 'flow')}{over}).{tail}"
+    hosts = list(dict.fromkeys([*(s.host for s in inside), *(f.host for f in recognised if f.host is not None)]))
     strange = [f for f in findings if f.probing is not None and f.kind == "probing_host"]
     head = f"{count(len(hosts), 'host behaves', 'hosts behave')} strangely: {listing(hosts, 10)}."
-    body = " ".join(_story(f) for f in strange[:3])
-    more = f" {len(inside) - 3} more findings of this kind." if len(inside) > 3 else ""
+    body = " ".join([*(_story(f) for f in strange[:3]), *(f.statement for f in recognised[:3])])
+    left = max(0, len(inside) - 3) + max(0, len(recognised) - 3)
+    more = f" {count(left, 'more finding')}." if left else ""
     return f"{head} {body}{more}{tail}"
 
 
@@ -622,6 +683,15 @@ def _method(catalog: Catalog) -> tuple[str, ...]:
         "transfers",
     )
     return tuple(f"{catalog[n].label}: {catalog[n].question}" for n in names)
+
+
+def _looked_for(catalog: Catalog, profiles: Sequence[Profile]) -> tuple[str, ...]:
+    """What a reader would ask for, of all that was looked for; the detectors behind it stand in `method`."""
+    asked = [f"{catalog[n].label}: {catalog[n].question}" for n in ("probing_hosts", "vertical_scans", "block_scans")]
+    families = len({p.family for p in profiles})
+    if families:
+        asked.append(f"profiles: Does a host behave as one of {families} known families of malware, tools and exploits?")
+    return tuple(asked)
 
 
 def _nothing(run: Run) -> Verdict:

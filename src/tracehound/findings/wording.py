@@ -75,7 +75,7 @@ def percent(share: float) -> str:
 
 
 def duration(ns: float) -> str:
-    """'5 days', '28 hours', '17 minutes', '3.2 s', '40 ms'."""
+    """'5 days', '28 hours', '17 minutes', '3.2 s', '40 ms', 'under 1 ms'."""
     seconds = ns / S_NS
     for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= 2 * size or (unit == "minute" and seconds >= 100):
@@ -84,7 +84,7 @@ def duration(ns: float) -> str:
             return f"{text.removesuffix('.0')} {unit}s"
     if seconds >= 1:
         return f"{number(round(seconds, 1))} s"
-    return f"{number(round(seconds * 1000, 1))} ms"
+    return f"{number(round(seconds * 1000, 1))} ms" if seconds >= 0.001 or seconds <= 0 else "under 1 ms"
 
 
 def moment(ns: int) -> str:

@@ -4,7 +4,8 @@ fits, how well, and why. Never here: filling the observations (findings/) or rea
 The method (methods of the field, naive Bayes over weighted indicators):
 
 - weight of indicator i: w = ln((N+1)/(df+1/2)), N profiles, df of them naming it; where ordinary hosts show it at rate b, at
-  most -ln(b + 1/(BENIGN_HOSTS+1)); 0 for a recalled (R) one;
+  most -ln(b + 1/(BENIGN_HOSTS+1)); 0 for a recalled (R) one. A decisive sign that one family alone names weighs that bound
+  itself: how rare it is among hosts, whatever the size of the pack;
 - S = sum of w over matched ones, less half of w over contradicted ones; coverage = S / sum of w over observable ones;
 - P is proportional to prior * e^S, beside a class "none" with e^3: weak evidence identifies nothing;
 - two indicators of one packet count at most.
@@ -22,12 +23,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from tracehound.profiles.profile import LITERAL, Indicator, Profile
+from tracehound.profiles.profile import Indicator, Profile
 
 BENIGN_HOSTS: Final = 200
 """Hosts that a benign rate is taken to rest on; bounds a weight at ln(201) = 5.3."""
 NONE_SCORE: Final = 3.0
-CONFIRMED_WEIGHT: Final = 4.0
+CONFIRMED_RARITY: Final = 4.0
+"""Rarity from which a decisive sign may confirm: at most about one ordinary host in eighty shows it."""
 LIKELY_PROBABILITY: Final = 0.8
 SPECIFIC_WEIGHT: Final = 1.5
 """Weight from which a matched indicator of content, host or mail is specific: more than one shared token."""
@@ -67,12 +69,17 @@ class Observations:
     services      services that are probed: 'tcp/80', 'icmp'
     contacts      all services that the host had to do with (as client, or offered), 'tcp/4444'
     requests      HTTP requests, one a distinct request: 'GET /b.cgi?x HTTP/1.1', then a line 'Name: value' a header
-    user_agents, payloads (first bytes, latin-1), domains (names asked by DNS, Host header or SNI)
+    user_agents, payloads (first bytes that the host sent, latin-1), replies (first bytes that it got), domains (names asked by
+                  DNS, Host header or SNI); queries 'SIG tcp www.example.com': type and transport with them
+    certificates  of the servers that it spoke to: 'subject=... issuer=... serial=...'; ja3, ja3s, ja4 of its TLS
+    irc           lines of IRC, sent or received; hashes: SHA-256 and MD5 of files that it got or sent
     mail_subjects, mail_bodies, attachments, files (file and process names), mutexes, regkeys, regvals
     measures      figures by name, absent = cannot be told: attempts_per_min, new_targets_per_min, targets, revisits,
                   syn_per_silent_target (median SYNs to a silent target), own_16_share, own_8_share, access_share,
                   days, seq_equals_dst_share, no_options_share, ttl_64_share, one_source_port_share, source_port_step,
                   icmp_aa_share, udp_sport_4000_share, payload_size_share (share of payloads of one size)
+    partial       text kinds of which only a part can be seen (files on a host, by those that were transferred): what is not
+                  among them is not observable
     start         first day of the behaviour
     """
 
@@ -81,7 +88,15 @@ class Observations:
     requests: tuple[Seen, ...] | None = None
     user_agents: tuple[Seen, ...] | None = None
     payloads: tuple[Seen, ...] | None = None
+    replies: tuple[Seen, ...] | None = None
     domains: tuple[Seen, ...] | None = None
+    queries: tuple[Seen, ...] | None = None
+    certificates: tuple[Seen, ...] | None = None
+    ja3: tuple[Seen, ...] | None = None
+    ja3s: tuple[Seen, ...] | None = None
+    ja4: tuple[Seen, ...] | None = None
+    irc: tuple[Seen, ...] | None = None
+    hashes: tuple[Seen, ...] | None = None
     mail_subjects: tuple[Seen, ...] | None = None
     mail_bodies: tuple[Seen, ...] | None = None
     attachments: tuple[Seen, ...] | None = None
@@ -90,6 +105,7 @@ class Observations:
     regkeys: tuple[Seen, ...] | None = None
     regvals: tuple[Seen, ...] | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
+    partial: frozenset[str] = frozenset()
     start: datetime.date | None = None
 
 
@@ -103,6 +119,7 @@ class Hit:
     counted: float
     where: str = ""
     packet: str = ""
+    seen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,47 +137,59 @@ class Match:
 
 
 # -- one indicator ----------------------------------------------------------------------------------------------------
-Result = tuple[str, str, str]
-"""state, where, packet"""
+Result = tuple[str, str, str, str]
+"""state, where, packet, what was seen"""
+EXCERPT: Final = 80
+"""Characters of a matched text that are kept to be shown."""
 
 
-def _texts(attribute: str, test: Callable[[str, Seen], bool]) -> Callable[[Indicator, Observations], Result]:
+def _texts(attribute: str, test: Callable[[str, Seen], str]) -> Callable[[Indicator, Observations], Result]:
     def evaluate(indicator: Indicator, seen: Observations) -> Result:
         texts: tuple[Seen, ...] | None = getattr(seen, attribute)
         if texts is None:
-            return NOT_OBSERVABLE, "", ""
+            return NOT_OBSERVABLE, "", "", ""
         for text in texts:
-            if test(indicator.value, text):
-                return MATCHED, text.where, text.packet
-        return NOT_SEEN, "", ""
+            if found := test(indicator.value, text):
+                return MATCHED, text.where, text.packet, found[:EXCERPT]
+        return (NOT_OBSERVABLE if attribute in seen.partial else NOT_SEEN), "", "", ""
 
     return evaluate
 
 
-def _literal(value: str, seen: Seen) -> bool:
-    return value.lower() in seen.text[:MAX_TEXT].lower()
+# Tests give the text that matches, or ''.
 
 
-def _exact_case(value: str, seen: Seen) -> bool:
-    return value in seen.text[:MAX_TEXT]
+def _literal(value: str, seen: Seen) -> str:
+    return value if value.lower() in seen.text[:MAX_TEXT].lower() else ""
 
 
-def _regex(value: str, seen: Seen) -> bool:
-    return re.search(value, seen.text[:MAX_TEXT]) is not None
+def _exact_case(value: str, seen: Seen) -> str:
+    return value if value in seen.text[:MAX_TEXT] else ""
 
 
-def _hex(value: str, seen: Seen) -> bool:
-    return bytes.fromhex(value).decode("latin-1") in seen.text
+def _regex(value: str, seen: Seen) -> str:
+    found = re.search(value, seen.text[:MAX_TEXT])
+    return "" if found is None else found[0] or seen.text[:EXCERPT] or value
 
 
-def _size(value: str, seen: Seen) -> bool:
+def _same(value: str, seen: Seen) -> str:
+    return value if value == seen.text else ""
+
+
+def _hex(value: str, seen: Seen) -> str:
+    return value if bytes.fromhex(value).decode("latin-1") in seen.text else ""
+
+
+def _size(value: str, seen: Seen) -> str:
     low, _, high = value.partition("-")
-    return int(low) <= (seen.length or len(seen.text)) <= int(high or low)
+    size = seen.length or len(seen.text)
+    return str(size) if int(low) <= size <= int(high or low) else ""
 
 
-def _base_name(value: str, seen: Seen) -> bool:
+def _base_name(value: str, seen: Seen) -> str:
     """A file is matched by its whole name, whatever the folder: taskbar.exe is not mytaskbar.exe."""
-    return seen.text.replace("/", "\\").lower().rpartition("\\")[2] == value.lower().rpartition("\\")[2]
+    same = seen.text.replace("/", "\\").lower().rpartition("\\")[2] == value.lower().rpartition("\\")[2]
+    return value if same else ""
 
 
 def services_match(value: str, services: frozenset[str]) -> str:
@@ -180,37 +209,35 @@ def services_match(value: str, services: frozenset[str]) -> str:
 def _port(indicator: Indicator, seen: Observations) -> Result:
     """The probed service; probing something else contradicts it."""
     if not seen.services:
-        return NOT_OBSERVABLE, "", ""
+        return NOT_OBSERVABLE, "", "", ""
     service = services_match(indicator.value, seen.services)
-    return (
-        (MATCHED, f"probes {service}", "")
-        if service
-        else (CONTRADICTED, "probes " + ", ".join(sorted(seen.services)), "")
-    )
+    if service:
+        return MATCHED, f"probes {service}", "", service
+    return CONTRADICTED, "probes " + ", ".join(sorted(seen.services)), "", ""
 
 
 def _contact(indicator: Indicator, seen: Observations) -> Result:
     if seen.contacts is None:
-        return NOT_OBSERVABLE, "", ""
+        return NOT_OBSERVABLE, "", "", ""
     service = services_match(indicator.value, seen.contacts)
-    return (MATCHED, f"traffic on {service}", "") if service else (NOT_SEEN, "", "")
+    return (MATCHED, f"traffic on {service}", "", service) if service else (NOT_SEEN, "", "", "")
 
 
 def _measured(indicator: Indicator, seen: Observations) -> Result:
     value = seen.measures.get(indicator.measure)
     if value is None or math.isnan(value):
-        return NOT_OBSERVABLE, "", ""
-    where = f"{indicator.measure} = {value:.3g}"
-    return (MATCHED if indicator.low <= value <= indicator.high else CONTRADICTED), where, ""
+        return NOT_OBSERVABLE, "", "", ""
+    text = f"{indicator.measure} = {value:.3g}"
+    return (MATCHED if indicator.low <= value <= indicator.high else CONTRADICTED), text, "", text
 
 
 def _time(indicator: Indicator, seen: Observations) -> Result:
     """Active dates, 'YYYY-MM-DD..YYYY-MM-DD'; shown only where they hold, since clocks and captures lie."""
     if seen.start is None:
-        return NOT_OBSERVABLE, "", ""
+        return NOT_OBSERVABLE, "", "", ""
     first, _, last = indicator.value.partition("..")
     day = seen.start.isoformat()
-    return (MATCHED, day, "") if first <= day <= (last or "9999") else (NOT_SEEN, day, "")
+    return (MATCHED, day, "", day) if first <= day <= (last or "9999") else (NOT_SEEN, day, "", "")
 
 
 _EVALUATE: Final[dict[str, Callable[[Indicator, Observations], Result]]] = {
@@ -227,8 +254,18 @@ _EVALUATE: Final[dict[str, Callable[[Indicator, Observations], Result]]] = {
     "payload_hex": _texts("payloads", _hex),
     "payload_regex": _texts("payloads", _regex),
     "payload_size": _texts("payloads", _size),
+    "reply_hex": _texts("replies", _hex),
+    "reply_regex": _texts("replies", _regex),
     "domain": _texts("domains", _regex),
+    "query": _texts("queries", _regex),
+    "certificate": _texts("certificates", _regex),
+    "ja3": _texts("ja3", _same),
+    "ja3s": _texts("ja3s", _same),
+    "ja4": _texts("ja4", _same),
+    "irc": _texts("irc", _regex),
+    "hash": _texts("hashes", _same),
     "mail_subject": _texts("mail_subjects", _literal),
+    "mail_regex": _texts("mail_subjects", _regex),
     "mail_body": _texts("mail_bodies", _literal),
     "attachment": _texts("attachments", _base_name),
     "file": _texts("files", _base_name),
@@ -239,30 +276,41 @@ _EVALUATE: Final[dict[str, Callable[[Indicator, Observations], Result]]] = {
 
 
 # -- scores -----------------------------------------------------------------------------------------------------------
+def rarity(benign: float) -> float:
+    """Weight of a sign by the share of ordinary hosts that show it: bounded, because only BENIGN_HOSTS stand behind it."""
+    return -math.log(min(1.0, benign + 1 / (BENIGN_HOSTS + 1)))
+
+
 def weights(profiles: Sequence[Profile]) -> dict[tuple[str, str], float]:
-    """Weight of every (kind, value) of the pack before marks: IDF bounded by its benign rate."""
+    """Weight of every (kind, value) of the pack before marks: IDF bounded by its benign rate; rarity for a decisive sign of
+    one family."""
     total = len(profiles)
     named = Counter(key for p in profiles for key in {(i.kind, i.value) for i in p.indicators})
+    families: dict[tuple[str, str], set[str]] = {}
+    for p in profiles:
+        for i in p.indicators:
+            families.setdefault((i.kind, i.value), set()).add(p.family)
+    decisive = {
+        (i.kind, i.value) for p in profiles for i in p.indicators if i.decisive and len(families[i.kind, i.value]) == 1
+    }
     benign: dict[tuple[str, str], float] = {}
     for p in profiles:
         for i in p.indicators:
             benign[i.kind, i.value] = max(benign.get((i.kind, i.value), 0.0), i.benign)
     result = {}
     for key, df in named.items():
-        idf = math.log((total + 1) / (df + 0.5))
-        if benign[key] > 0:
-            idf = min(idf, -math.log(min(1.0, benign[key] + 1 / (BENIGN_HOSTS + 1))))
-        result[key] = max(0.0, idf)
+        weight = rarity(benign[key]) if key in decisive else math.log((total + 1) / (df + 0.5))
+        result[key] = max(0.0, min(weight, rarity(benign[key])) if benign[key] > 0 else weight)
     return result
 
 
 def _hits(profile: Profile, seen: Observations, weight: Mapping[tuple[str, str], float]) -> list[Hit]:
     found: list[Hit] = []
     for i in profile.indicators:
-        state, where, packet = _EVALUATE[i.kind](i, seen)
+        state, where, packet, excerpt = _EVALUATE[i.kind](i, seen)
         w = 0.0 if i.mark == "R" else weight[i.kind, i.value]
         counted = w if state == MATCHED else -0.5 * w if state == CONTRADICTED else 0.0
-        found.append(Hit(i, state, w, counted, where, packet))
+        found.append(Hit(i, state, w, counted, where, packet, excerpt))
     used: Counter[str] = Counter()
     result = {}
     for place in sorted(range(len(found)), key=lambda k: (-found[k].counted, k)):
@@ -271,7 +319,7 @@ def _hits(profile: Profile, seen: Observations, weight: Mapping[tuple[str, str],
             used[hit.packet] += 1
             if used[hit.packet] > PER_PACKET:
                 where = f"{hit.where} (same packet as two others: not counted)"
-                hit = Hit(hit.indicator, hit.state, hit.weight, 0.0, where, hit.packet)
+                hit = Hit(hit.indicator, hit.state, hit.weight, 0.0, where, hit.packet, hit.seen)
         result[place] = hit
     return [result[k] for k in range(len(found))]
 
@@ -299,8 +347,25 @@ def _specific(hit: Hit) -> bool:
     return hit.state == MATCHED and hit.counted >= SPECIFIC_WEIGHT and hit.indicator.evidence != "behaviour"
 
 
+def _decisive(hit: Hit) -> bool:
+    """A matched sign that nothing else is known to produce."""
+    return hit.state == MATCHED and hit.indicator.decisive and hit.counted >= CONFIRMED_RARITY
+
+
 def _tell(hit: Hit) -> bool:
-    return hit.state == MATCHED and hit.counted >= SPECIFIC_WEIGHT and hit.indicator.kind == "tell"
+    """An oddity of packets that hardly any other program shows."""
+    rare = rarity(hit.indicator.benign) >= CONFIRMED_RARITY
+    return hit.state == MATCHED and hit.counted >= SPECIFIC_WEIGHT and hit.indicator.kind == "tell" and rare
+
+
+def _telling(matched: Sequence[Hit]) -> bool:
+    """Whether the matched signs may name anybody at all: one that is decisive or required, or two that are specific. Rates,
+    ports and one shared word fit too many programs, whatever weight a large pack gives them."""
+    if any(_decisive(h) or _tell(h) for h in matched):
+        return True
+    if any(h.indicator.required and _specific(h) for h in matched):
+        return True
+    return sum(_specific(h) for h in matched) >= 2
 
 
 def _tier(hits: Sequence[Hit], probability: float, none: float) -> str:
@@ -309,16 +374,16 @@ def _tier(hits: Sequence[Hit], probability: float, none: float) -> str:
         return "none"
     if any(h.indicator.required and h.state in (NOT_SEEN, CONTRADICTED) for h in hits):
         return "none"
-    if not any(_specific(h) or _tell(h) for h in hits) and not any(h.indicator.required for h in matched):
-        # Rates and ports alone fit too many programs.
+    if not _telling(matched):
         return "none"
-    behaviour = any(h.indicator.evidence == "behaviour" and h.counted > 0 for h in matched)
     clash = any(h.state == CONTRADICTED and h.indicator.kind in ("port", "proto") for h in hits)
-    if behaviour and not clash:
-        if any(h.indicator.kind in LITERAL and h.counted >= CONFIRMED_WEIGHT for h in matched):
-            return "confirmed"
+    # Compatible behaviour: some of it matches, or the family is known by what it says alone. A companion port need not show.
+    scored = [h for h in hits if h.indicator.evidence == "behaviour" and h.indicator.kind != "contact" and h.weight > 0]
+    if any(_decisive(h) for h in matched) and not clash:
+        return "confirmed" if not scored or any(h.counted > 0 for h in scored) else "likely"
     kinds = {h.indicator.evidence for h in matched if h.counted >= 0.5}
-    if probability >= LIKELY_PROBABILITY and len(kinds) >= 2 and len(matched) >= 3 and not clash:
+    apart = len(kinds) >= 2 or any(_tell(h) for h in matched)
+    if probability >= LIKELY_PROBABILITY and apart and len(matched) >= 3 and not clash:
         return "likely"
     return "possible"
 

@@ -3,6 +3,7 @@ indicators. Never here: weighing them (match.py) or reading files.
 
     family = "Frethem"                     aliases are matched at family level: vendors number variants differently
     name = "W32/Frethem.K"
+    category = "malware"                   malware (default), tool, exploit or victim (of an exploit)
     first_seen = "2002-06-11"              ISO date; end_of_life likewise, both optional
     sources = ["..."]
     [[indicator]]
@@ -10,6 +11,7 @@ indicators. Never here: weighing them (match.py) or reading files.
     value = '^GET /b\\.cgi\\?[a-z]{1,8}&'    literal, regex, bytes in hex, or 'measure low..high'
     mark = "V"                             V verified at its source, C computed here, R recalled: shown, never scored
     required = false                       true: what shows no sign of it, though it could, is not this malware
+    decisive = false                       true: nothing else is known to produce it, so that it alone names the family
     benign = 0.001                         share of ordinary hosts that show it too (default 0)
 """
 
@@ -38,8 +40,18 @@ KINDS: Final[dict[str, str]] = {
     "user_agent": "content",
     "payload_hex": "content",
     "payload_regex": "content",
+    "reply_hex": "content",
+    "reply_regex": "content",
     "domain": "content",
+    "query": "content",
+    "certificate": "content",
+    "ja3": "content",
+    "ja3s": "content",
+    "ja4": "content",
+    "irc": "content",
+    "hash": "content",
     "mail_subject": "mail",
+    "mail_regex": "mail",
     "mail_body": "mail",
     "attachment": "mail",
     "file": "host",
@@ -49,8 +61,12 @@ KINDS: Final[dict[str, str]] = {
 }
 """Kind of indicator -> kind of evidence; tiers ask for two independent kinds of evidence."""
 MEASURED: Final = frozenset({"rate", "target_pattern", "tell"})
-LITERAL: Final = frozenset({"request_literal", "payload_hex", "file", "mutex", "regkey", "regval", "attachment"})
-_REGEX: Final = frozenset({"request_regex", "payload_regex", "domain", "user_agent"})
+CATEGORIES: Final = ("malware", "tool", "exploit", "victim")
+REGEX: Final = frozenset(
+    {"request_regex", "payload_regex", "reply_regex", "domain", "query", "user_agent", "certificate", "irc", "mail_regex"}
+)
+HEX: Final = frozenset({"payload_hex", "reply_hex"})
+_HASH = re.compile(r"[0-9a-f]{32}|[0-9a-f]{64}")
 _MEASURE = re.compile(r"([a-z0-9_]+) (-?[0-9.]+)\.\.(-?[0-9.]+)")
 _PORT = re.compile(r"(tcp|udp|icmp)(/\d{1,5}(-\d{1,5})?)?")
 _SIZE = re.compile(r"\d+(-\d+)?")
@@ -64,6 +80,7 @@ class Indicator:
     value: str
     mark: str = "V"
     required: bool = False
+    decisive: bool = False
     benign: float = 0.0
     note: str = ""
     measure: str = ""
@@ -85,6 +102,7 @@ class Profile:
     first_seen: datetime.date | None = None
     end_of_life: datetime.date | None = None
     attack_id: str = ""
+    category: str = "malware"
     sources: tuple[str, ...] = ()
     source_file: str = ""
 
@@ -100,13 +118,16 @@ def parse_profile(text: str, source: str) -> Profile:
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"line (\d+)", str(error))
         raise RuleError(source, int(place[1]) if place else text.count("\n") + 1, str(error)) from None
-    known = {"family", "name", "summary", "aliases", "first_seen", "end_of_life", "attack_id", "sources", "indicator"}
+    known = {"family", "name", "summary", "aliases", "first_seen", "end_of_life", "attack_id", "sources", "indicator",
+             "category"}  # fmt: skip
     for key in raw:
         if key not in known:
             raise RuleError(source, (_lines(text, key) or [1])[0], f"unknown key {key}")
     for key in ("family", "name", "summary"):
         if not isinstance(raw.get(key), str) or not raw[key]:
             raise RuleError(source, (_lines(text, key) or [1])[0], f"{key} must be a text")
+    if raw.get("category", "malware") not in CATEGORIES:
+        raise RuleError(source, (_lines(text, "category") or [1])[0], f"category must be one of {', '.join(CATEGORIES)}")
     tables = raw.get("indicator", [])
     if not isinstance(tables, list) or not tables:
         raise RuleError(source, 1, "a profile needs at least one [[indicator]]")
@@ -120,6 +141,7 @@ def parse_profile(text: str, source: str) -> Profile:
         _date(raw, "first_seen", source, text),
         _date(raw, "end_of_life", source, text),
         str(raw.get("attack_id", "")),
+        raw.get("category", "malware"),
         _texts(raw, "sources", source, text),
         source,
     )
@@ -148,11 +170,11 @@ def _indicator(raw: Any, source: str, line: int) -> Indicator:
 
     if not isinstance(raw, dict):
         raise wrong("an indicator is a table")
-    if unknown := set(raw) - {"kind", "value", "mark", "required", "benign", "note"}:
+    if unknown := set(raw) - {"kind", "value", "mark", "required", "decisive", "benign", "note"}:
         raise wrong(f"unknown key {sorted(unknown)[0]}")
     kind, value = raw.get("kind"), raw.get("value")
     mark, benign = raw.get("mark", "V"), raw.get("benign", 0.0)
-    required = raw.get("required", False)
+    required, decisive = raw.get("required", False), raw.get("decisive", False)
     if kind not in KINDS:
         raise wrong(f"unknown kind {kind}")
     if not isinstance(value, str) or not value:
@@ -161,8 +183,10 @@ def _indicator(raw: Any, source: str, line: int) -> Indicator:
         raise wrong(f"mark must be V, C or R, not {mark}")
     if not isinstance(benign, int | float) or not 0 <= benign <= 1:
         raise wrong("benign must be a share between 0 and 1")
-    if not isinstance(required, bool):
-        raise wrong("required must be true or false")
+    if not isinstance(required, bool) or not isinstance(decisive, bool):
+        raise wrong("required and decisive must be true or false")
+    if decisive and KINDS[kind] == "behaviour":
+        raise wrong("behaviour is never decisive: ports and rates fit too many programs")
     measure, low, high = "", 0.0, 0.0
     if kind in MEASURED:
         match = _MEASURE.fullmatch(value)
@@ -172,20 +196,22 @@ def _indicator(raw: Any, source: str, line: int) -> Indicator:
             measure, low, high = match[1], float(match[2]), float(match[3])
         except ValueError:
             raise wrong(f"{kind} must read 'measure low..high'") from None
-    elif kind in _REGEX:
+    elif kind in REGEX:
         try:
             re.compile(value)
         except re.error as error:
             raise wrong(f"{kind}: {error}") from None
-    elif kind == "payload_hex":
+    elif kind in HEX:
         try:
             bytes.fromhex(value)
         except ValueError:
-            raise wrong("payload_hex must be bytes in hex") from None
+            raise wrong(f"{kind} must be bytes in hex") from None
     elif kind in ("port", "contact", "proto"):
         if not all(_PORT.fullmatch(v) for v in value.split("|")):
             raise wrong(f"{kind} must read tcp/80 or tcp/80|udp/53 or tcp/80-90")
     elif kind == "payload_size" and not _SIZE.fullmatch(value):
         raise wrong("payload_size must read 376 or 768-1307")
+    elif kind in ("hash", "ja3", "ja3s") and not _HASH.fullmatch(value):
+        raise wrong(f"{kind} must be MD5 or SHA-256 in small hex digits")
     note = str(raw.get("note", ""))
-    return Indicator(kind, value, mark, required, float(benign), note, measure, low, high)
+    return Indicator(kind, value, mark, required, decisive, float(benign), note, measure, low, high)

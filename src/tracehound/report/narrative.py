@@ -336,5 +336,15 @@ def other_findings(verdict: Verdict) -> list[Finding]:
 
 def looked_for(verdict: Verdict) -> str:
     """What a verdict without a strange host rests on: how much was read."""
-    counts = [f"{number(count)} {name.replace('_', ' ')}" for name, count in verdict.counts if count]
+    counts = [
+        f"{number(count)} {singular(name.replace('_', ' ')) if count == 1 else name.replace('_', ' ')}"
+        for name, count in verdict.counts
+        if count
+    ]
     return listed(counts)
+
+
+def singular(plural: str) -> str:
+    """One of what a count is named after: suspects, hosts that tried something, http transactions."""
+    head, mark, rest = plural.partition(" that ")
+    return head.removesuffix("s") + mark + rest

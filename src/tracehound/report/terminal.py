@@ -146,9 +146,9 @@ def opening(page: Page, verdict: Verdict) -> None:
     page.blank()
     if not verdict.findings:
         page.put("Read: " + (narrative.looked_for(verdict) or "nothing"))
-        if verdict.method:
+        if verdict.looked_for:
             page.put("Looked for, and not found:")
-            page.items(verdict.method)
+            page.items(verdict.looked_for)
     page.pair("Evidence", narrative.period(verdict.start_ns, verdict.end_ns, page.tz), indent=2)
     if verdict.findings:
         page.pair("Read", narrative.looked_for(verdict), indent=2)
@@ -365,19 +365,25 @@ def identities(page: Page, items: Sequence[Identity]) -> None:
     if not items:
         page.put("No profile of known malware was compared, or none came near.", indent=4)
     for item in items:
-        page.put(narrative.identity(item), indent=4, hang=2, style="title")
-        page.put(item.explanation, indent=4) if item.explanation else None
-        for hit in item.indicators[:TERMINAL_INDICATORS]:
-            sign = narrative.STATE_SIGNS.get(hit.state, "?")
-            where = f" ({hit.where})" if hit.where else ""
-            page.put(
-                f"{sign} {hit.weight:4.1f} {hit.kind} {hit.value}: {narrative.state(hit.state)}{where}",
-                indent=4,
-                hang=7,
-            )
-        page.more(len(item.indicators), TERMINAL_INDICATORS, "indicator")
-        page.pair("Next best", item.runner_up)
-        page.pair("Sources", "; ".join(item.sources))
+        identity_lines(page, item)
+
+
+def identity_lines(page: Page, item: Identity) -> None:
+    """One known behaviour: how well it fits, why, and indicator by indicator."""
+    page.put(narrative.identity(item), indent=4, hang=2, style="title")
+    if item.explanation:
+        page.put(item.explanation, indent=4)
+    for hit in item.indicators[:TERMINAL_INDICATORS]:
+        sign = narrative.STATE_SIGNS.get(hit.state, "?")
+        where = f" ({hit.where})" if hit.where else ""
+        page.put(
+            f"{sign} {hit.weight:4.1f} {hit.kind} {hit.value}: {narrative.state(hit.state)}{where}",
+            indent=4,
+            hang=7,
+        )
+    page.more(len(item.indicators), TERMINAL_INDICATORS, "indicator")
+    page.pair("Next best", item.runner_up)
+    page.pair("Sources", "; ".join(item.sources))
 
 
 def remaining_hosts(page: Page, findings: Sequence[Finding]) -> None:
@@ -400,6 +406,8 @@ def other_findings(page: Page, verdict: Verdict) -> None:
     for finding in others[: limits.MAX_REPORT_ROWS]:
         span = "" if finding.from_ns is None else f" {narrative.period(finding.from_ns, finding.to_ns, page.tz)}."
         page.put(f"- {finding.statement}{span} Confidence {narrative.confidence(finding.confidence)}.", hang=2)
+        if finding.identity is not None:
+            identity_lines(page, finding.identity)
     page.more(len(others), limits.MAX_REPORT_ROWS, "finding", indent=2)
 
 
@@ -459,8 +467,7 @@ def found_by(page: Page, verdict: Verdict) -> None:
     """Detectors, their thresholds, and the findings with their citations."""
     page.heading("HOW IT WAS FOUND")
     page.put(f"tracehound {verdict.version}, times in {narrative.zone_name(page.tz)}")
-    if verdict.findings:
-        page.items(verdict.method, indent=2)
+    page.items(verdict.method, indent=2)
     for finding in verdict.findings[: limits.MAX_REPORT_ROWS]:
         technique = f", ATT&CK {finding.technique}" if finding.technique else ""
         cited = narrative.cited(finding.citations)

@@ -1,0 +1,107 @@
+"""In: a way to ask the tables, and one host. Out: what is seen of the host in the tables that not every run has (tls, smtp,
+irc, files), as texts in the words of the profiles. A table or column that is not there is None: not observable.
+Never here: weighing (profiles/match.py), or the tables that have detectors of their own (http, dns, heads)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tracehound.detectors.catalog import Ask
+from tracehound.profiles.match import Seen
+
+MAX_SEEN: Final = 5_000
+"""Distinct texts of one kind and host that profiles are tried on."""
+Columns = Mapping[str, frozenset[str]]
+"""Table -> its columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one kind of text stands: attribute of Observations, table, columns (the first that is there, or all joined with
+    their names when `joined`), and how a reader calls the place."""
+
+    attribute: str
+    table: str
+    columns: tuple[str, ...]
+    where: str
+    joined: bool = False
+    listed: bool = False
+    only: str = ""
+
+
+PLACES: Final = (
+    Place("domains", "tls", ("sni", "server_name"), "TLS server name"),
+    Place("certificates", "tls", ("subject", "issuer", "serial"), "certificate of the server", joined=True),
+    Place("ja3", "tls", ("ja3",), "JA3"),
+    Place("ja3s", "tls", ("ja3s",), "JA3S"),
+    Place("ja4", "tls", ("ja4",), "JA4"),
+    Place("mail_subjects", "smtp", ("subject",), "mail subject"),
+    Place("attachments", "smtp", ("attachments", "attachment_names"), "mail attachment", listed=True),
+    Place("attachments", "files", ("name",), "mail attachment", only="service = 'smtp'"),
+    Place("files", "files", ("name",), "file transferred", only="service <> 'smtp'"),
+    Place("hashes", "files", ("sha256",), "file transferred"),
+    Place("hashes", "files", ("md5",), "file transferred"),
+    Place("irc", "irc", ("line", "command", "params", "trailing", "text", "message", "nick", "channel"), "IRC", joined=True),
+)
+PACKETS: Final = ("packet_id", "request_packet_id", "client_packet_id", "query_packet_id", "hello_packet_id", "first_packet_id")
+"""Columns that may lead to the packet, first come."""
+
+
+def columns_of(ask: Ask, available: frozenset[str]) -> Columns:
+    """Columns of the tables that `PLACES` reads. A table without a row shows nothing: it is as if it were not there."""
+    wanted = [
+        name
+        for name in sorted({p.table for p in PLACES} & available)
+        if ask(f"SELECT 1 AS there FROM {name} LIMIT 1", {}).num_rows
+    ]
+    found: dict[str, set[str]] = {name: set() for name in wanted}
+    if wanted:
+        rows = ask("SELECT table_name, column_name FROM information_schema.columns", {}).to_pylist()
+        for row in rows:
+            if row["table_name"] in found:
+                found[row["table_name"]].add(row["column_name"])
+    return {name: frozenset(columns) for name, columns in found.items()}
+
+
+def expression(place: Place, columns: Columns) -> str | None:
+    """SQL text of a place; None where the table or the column is not there."""
+    there = [c for c in place.columns if c in columns.get(place.table, frozenset())]
+    if not there:
+        return None
+    if place.listed:
+        return f"UNNEST({there[0]})"
+    if place.joined:
+        return "concat_ws(' ', " + ", ".join(f"'{c}=' || CAST({c} AS VARCHAR)" for c in there) + ")"
+    return f"CAST({there[0]} AS VARCHAR)"
+
+
+def of_host(ask: Ask, columns: Columns, host: str) -> dict[str, tuple[Seen, ...]]:
+    """Attribute -> what is seen of `host`; an attribute that no table can show is absent."""
+    found: dict[str, tuple[Seen, ...]] = {}
+    for place in PLACES:
+        text = expression(place, columns)
+        if text is None:
+            continue
+        packet = next((c for c in PACKETS if c in columns[place.table]), "NULL")
+        sql = (
+            f"SELECT text, MIN(peer) AS peer, MIN(packet) AS packet FROM (SELECT {text} AS text, {packet} AS packet, "
+            f"CASE WHEN src = $host THEN dst ELSE src END AS peer FROM {place.table} "
+            f"WHERE (src = $host OR dst = $host){' AND ' + place.only if place.only else ''}) AS t "
+            f"WHERE text IS NOT NULL AND text <> '' GROUP BY text ORDER BY packet, text LIMIT {MAX_SEEN}"
+        )
+        if place.attribute not in ("hashes", "files", "irc", "attachments"):
+            # A server is not accused of what its clients bring.
+            sql = sql.replace("(src = $host OR dst = $host)", "src = $host")
+        rows: Sequence[Mapping[str, object]] = ask(sql, {"host": host}).to_pylist()
+        seen = tuple(
+            Seen(
+                str(r["text"]),
+                f"{place.where}, {host} and {r['peer']}",
+                "" if r["packet"] is None else str(r["packet"]),
+            )
+            for r in rows
+        )
+        found[place.attribute] = (*found.get(place.attribute, ()), *seen)
+    return found
