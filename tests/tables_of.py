@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pyarrow as pa
 
 from tracehound.edges.evidence import list_evidence, read_batches
+from tracehound.edges.investigation import investigate
+from tracehound.findings.model import Verdict
 from tracehound.pipeline import Wanted, build_tables
 from tracehound.tables import ALL
 
@@ -45,3 +48,11 @@ def flows_of(tmp_path: Path, capture: bytes) -> list[dict[str, object]]:
     path.write_bytes(capture)
     rows: list[dict[str, object]] = tables([path], transactions=False)["flows"].drop(["start", "end"]).to_pylist()
     return rows
+
+
+def verdict_of_capture(capture: bytes) -> Verdict:
+    """What is said of a capture."""
+    with tempfile.NamedTemporaryFile(suffix=".pcap") as file:
+        file.write(capture)
+        file.flush()
+        return investigate([file.name])

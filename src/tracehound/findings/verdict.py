@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from tracehound.detectors.catalog import Ask, Catalog, tables_of
 from tracehound.findings import answers as answering
+from tracehound.findings import beacons
 from tracehound.findings import outcomes as outcoming
 from tracehound.findings.citations import Citer
 from tracehound.findings.identity import HostSigns, host_measures, identities, named, observations, service_name
@@ -154,7 +155,9 @@ def judge(
     abroad = [
         name_finding(hosts, one, span, len(recognised) + n, view.citer) for n, (hosts, one, span) in enumerate(groups, 1)
     ]
-    innocents = [i for i in innocents if i.host not in {f.host for f in recognised}]
+    beating, regular = _beacons(view, home, host, suspects)
+    recognised += beating
+    innocents = [i for i in [*innocents, *regular] if i.host not in {f.host for f in recognised}]
     verdict_findings = (*findings, *recognised, *abroad)
     return Verdict(
         summary=summary(verdict_findings, inside, outside, one_sided, health, host, recognised, outside_sentence([g[:2] for g in groups])),
@@ -338,6 +341,25 @@ def _known(
             those, best, when = groups.get(identity.family, ([], identity, span))
             groups[identity.family] = [*those, one], best, (min(when[0], span[0]), max(when[1], span[1]))
     return findings, list(groups.values()), max(0, len(weighed) - MAX_KNOWN)
+
+
+def _beacons(
+    view: _View, home: frozenset[str], host: str | None, suspects: Sequence[Suspect]
+) -> tuple[list[Finding], list[Innocent]]:
+    """Hosts that contact one place at regular times."""
+    rows = [r for r in view.answer("beacons") if host in (None, r["src"])]
+    page = view.catalog["beacons"]
+    return beacons.findings(
+        rows,
+        first_ns=view.health["first_ns"],
+        last_ns=view.health["last_ns"],
+        home=home,
+        hosts=view.hosts,
+        accused={(s.host, s.proto, s.dport if s.shape == "horizontal" else None) for s in suspects},
+        citer=view.citer,
+        detector=page.label,
+        technique=page.technique,
+    )
 
 
 def _targets(suspect: Suspect) -> int:
@@ -681,13 +703,14 @@ def _method(catalog: Catalog) -> tuple[str, ...]:
         "host_roles",
         "outages",
         "transfers",
+        "beacons",
     )
     return tuple(f"{catalog[n].label}: {catalog[n].question}" for n in names)
 
 
 def _looked_for(catalog: Catalog, profiles: Sequence[Profile]) -> tuple[str, ...]:
     """What a reader would ask for, of all that was looked for; the detectors behind it stand in `method`."""
-    asked = [f"{catalog[n].label}: {catalog[n].question}" for n in ("probing_hosts", "vertical_scans", "block_scans")]
+    asked = [f"{catalog[n].label}: {catalog[n].question}" for n in ("probing_hosts", "vertical_scans", "block_scans", "beacons")]
     families = len({p.family for p in profiles})
     if families:
         asked.append(f"profiles: Does a host behave as one of {families} known families of malware, tools and exploits?")
