@@ -29,7 +29,7 @@ VERBS: Final[dict[str, str]] = {
     "flows": "print flows",
     "packets": "print packets",
     **PROTOCOLS,
-    "files": "print files that were transferred, whatever the protocol; extract them, try YARA rules",
+    "files": "print files that were transferred; extract them, try YARA rules",
     "sql": "ask the tables with SQL",
     "who": "say whose an address is, offline",
     "detectors": "list the detectors, or print one detector's page",
