@@ -5,9 +5,9 @@ it does not. Never here: reading a capture; the program is asked as a user would
 
 REFERENCE holds one JSON object a line, `capture` (path below CAPTURES) and `rows` (rows of http.log, unset fields left out).
 Rows are paired within a capture by the four of the connection and `trans_depth`. A field is compared in every pair; a row of
-the reference that is missing lowers the share `found`; rows that it does not have are counted as extra. Zeek's log prints request targets with %NN taken
-back and `status_code` 0 for an answer that is a body alone; the table keeps the target as sent and no status, so both are
-brought to one form first."""
+the reference that is missing lowers the share `found`; rows that it does not have are counted as extra. Zeek's log prints
+request targets with %NN taken back and `status_code` 0 for an answer that is a body alone; the table keeps the target as sent
+and no status, so both are brought to one form first."""
 
 from __future__ import annotations
 

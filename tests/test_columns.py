@@ -20,8 +20,11 @@ def reading(tmp_path_factory):
     name = "www.example"
     answered = dns_response(7, name, answers=(server.address,))
     client.exchange(resolver, 53, dns_query(7, name), answered, 1.0)
-    talk = client.connect(server, 80, 2.0).send(b"GET / HTTP/1.1\r\nHost: www.example\r\n\r\n")
+    asked = b"GET / HTTP/1.1\r\nHost: www.example\r\nAuthorization: Basic YTpi\r\n\r\n"
+    talk = client.connect(server, 80, 2.0).send(asked)
     talk.reply(b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi").close()
+    chat = client.connect(server, 81, 2.5).send(b"GET /chat HTTP/1.1\r\nUpgrade: websocket\r\n\r\n")
+    chat.reply(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x02hi").close()
     client.connect(server, 25, 3.0).reply(b"220 ready\r\n").close()
     client.ping(server, 4.0, 1, 1, b"abcdefgh", answered=True)
     client.port_unreachable(server, 161, b"x" * 20, 5.0)

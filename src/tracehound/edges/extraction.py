@@ -24,6 +24,7 @@ from tracehound.limits import (
 )
 
 INDEX: Final = "index.jsonl"
+_ESCAPED: Final = re.compile(r"\\x[0-9a-f]{2}")
 _ODD: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _ENDINGS: Final = {
     "pe": "exe", "dos_exe": "exe", "elf": "elf", "macho": "macho", "ooxml": "ooxml", "ooxml_macro": "ooxml", "ole": "ole",
@@ -36,7 +37,7 @@ _ENDINGS: Final = {
 
 def safe_name(txn_id: int, name: str | None, kind: str | None) -> str:
     """What a file is called on disk: its number, letters and digits of the sender's name, an ending by its content."""
-    last = re.split(r"[\\/]", name or "")[-1]
+    last = re.split(r"[\\/]", _ESCAPED.sub("_", name or ""))[-1]
     plain = _ODD.sub("_", last).strip("._-")
     ending = _ENDINGS.get(kind or "data", kind or "bin")
     if len(plain) > MAX_EXTRACTED_NAME_CHARACTERS:

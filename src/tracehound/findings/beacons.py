@@ -185,8 +185,8 @@ def _signs(row: Mapping[str, Any], hosts: int) -> tuple[tuple[float, str], ...]:
     beats, failures = row["beats"], row["failures"]
     spoken = row["answered"] >= 0.5 * beats
     told: list[tuple[bool, float, str]] = [
-        (failures >= 0.8 * beats, 2.0, f"{percent(failures / beats)} of the contacts failed, and it goes on"),
-        (failures >= 0.8 * beats and beats >= 30, 1.0, f"that is {beats} contacts in vain"),
+        (failures >= 0.8 * beats, 1.0, f"{percent(failures / beats)} of the contacts failed, and it goes on"),
+        (failures >= 0.8 * beats and beats >= 30, 0.5, f"that is {beats} contacts in vain"),
         (row["asks_dns"] and not row["named"], 1.0, "no name led to the address"),
         ((row["proto"], row["dport"]) not in _COMMON_PORTS, 1.0, "the port is not one of common services"),
         (spoken and row["service"] is None, 1.0, "what is spoken there is no known protocol"),

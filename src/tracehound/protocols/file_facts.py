@@ -369,14 +369,14 @@ _WORDS: Final = (
     "certutil", "bitsadmin", "mshta", "regsvr32", "rundll32", "powershell", "cmd /c", "cmd.exe", "schtasks", "vssadmin", "/dev/tcp/",
     "chmod +x", "chmod 777", "wget ", "curl ", "base64 -d", "busybox", "nc -e",
 )  # fmt: skip
-_WORD: Final = re.compile("|".join(re.escape(w) for w in _WORDS), re.IGNORECASE)
+_SCRIPT_BYTES: Final = 512 * 1024
 
 
 def _script(head: bytes, _tail: bytes, _size: int) -> list[str]:
     wide = head[:2] in (b"\xff\xfe", b"\xfe\xff")
-    code = head.decode("utf-16" if wide else "latin-1", "replace")
-    known = {w.lower(): w.strip() for w in _WORDS}
-    found = list(dict.fromkeys(known[w.lower()] for w in _WORD.findall(code)))
+    code = head[:_SCRIPT_BYTES].decode("utf-16" if wide else "latin-1", "replace")
+    lowered = code.lower()
+    found = [w.strip() for w in _WORDS if w.lower() in lowered]
     lines = code.splitlines()
     out = [f"{len(lines)} lines, the longest {max(map(len, lines), default=0)} characters"]
     return [*out, f"names {_some(found)}"] if found else out

@@ -71,10 +71,13 @@ class FormParts:
 
     def _part_data(self) -> bool:
         """Preamble or content: everything before the next delimiter."""
-        at = self._buffer.find(self._delimiter)
-        if at < 0:
-            # The delimiter may be cut: so much of the end is kept.
-            hold = len(self._delimiter) - 1
+        at, after = self._buffer.find(self._delimiter), b""
+        # RFC 2046 5.1.1: "--" or the line's end follows, perhaps after blanks; anything else is a longer word of the content.
+        while at >= 0 and (after := self._buffer[at + len(self._delimiter) :][:2]) and after[:1] not in (b"-", b"\r", b" ", b"\t"):
+            at = self._buffer.find(self._delimiter, at + 1)
+        if at < 0 or not after:
+            # The delimiter, or what follows it, may be cut: so much of the end is kept.
+            hold = len(self._delimiter)
             self._content(self._buffer[:-hold])
             self._buffer = self._buffer[-hold:]
             return False
@@ -85,6 +88,8 @@ class FormParts:
         return True
 
     def _after_delimiter(self) -> bool:
+        if len(self._buffer) < 2:
+            return False
         end = self._buffer.find(b"\r\n")
         if self._buffer[:2] == b"--":
             self._state = "over"

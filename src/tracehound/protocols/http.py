@@ -161,6 +161,9 @@ class Reader:
         return self._whole_head(message, buffer[:end], chunk, at + end - held)
 
     def _whole_head(self, message: Message, head: bytes, chunk: Chunk, end: int) -> int:
+        if self.requests and head == PREFACE[: len(head)] and len(head) == PREFACE.find(b"SM"):
+            self.connection.speak_frames(PREFACE[len(head) :])
+            return end
         message.end_ns = chunk.segments.packet_at(chunk.offset + end - 1)[1]
         self._begin(message, head)
         self._choose_body(message, chunk, end)
@@ -196,8 +199,10 @@ class Reader:
             # RFC 1945 3.1: an HTTP/0.9 response is the body alone.
             transaction = self.connection.expecting()
             message = self.message
-            if transaction is not None and transaction.request is not None and message is not None:
-                self._bare_body(message, transaction.request, held)
+            request = transaction.request if transaction is not None else None
+            # A capture that begins inside a response has its rest before the first request (malcolm/protocols/NTP.pcap, frame 5).
+            if request is not None and message is not None and message.ts_ns >= request.ts_ns:
+                self._bare_body(message, request, held)
                 return at
         self.message = None
         self.state = "lost"
@@ -602,6 +607,12 @@ class Connection:
         self.inner = self._inner(response, request)
         for chunk in self._waited():
             self.inside(chunk, by_client=True)
+
+    def speak_frames(self, preface: bytes) -> None:
+        """The client begins HTTP/2 with prior knowledge; `preface` is what of its preface is still to come."""
+        self.client.state = self.server.state = "tunnel"
+        self.client.message = self.server.message = None
+        self.inner = FrameSession(self.flow_ends, self.emit, first_depth=self.depth, preface=preface)
 
     def _inner(self, response: Message, request: Message | None) -> Inner:
         upgrade = (response.first.get("upgrade") or "").lower()

@@ -76,7 +76,9 @@ class Bodies:
         elif message.status == 206:
             sink = self._range(message, request, by_client=by_client, ts_ns=ts_ns, packet_id=packet_id)
         name = file_name(message, request)
-        whole = self._file(name, declared, by_client=by_client, ts_ns=ts_ns, packet_id=packet_id, is_file=sink is None)
+        # A part of a file is no file; a form is one, and so is each upload in it.
+        is_file = not isinstance(sink, RangedPart)
+        whole = self._file(name, declared, by_client=by_client, ts_ns=ts_ns, packet_id=packet_id, is_file=is_file)
         return Body(encoding, whole, sink)
 
     def _range(
@@ -125,11 +127,11 @@ class Bodies:
                 self._forget(sink)
                 self._end_ranged(sink)
             return
+        notes = [n for n in (body.note, f"{message.missing} bytes not in the capture" if message.missing else "") if n]
         if isinstance(sink, FormParts):
             sink.close()
-            return
+            notes += [f"form with {sink.files} uploads, which are files of their own"] if sink.files else []
         if body.length:
-            notes = [n for n in (body.note, f"{message.missing} bytes not in the capture" if message.missing else "") if n]
             if message.foreign:
                 notes.append("answer without a status line")
             body.whole.close(self._emit, complete=message.complete, note="; ".join(notes))

@@ -27,9 +27,9 @@ _MAX_BLOCK_BYTES: Final = 4 * MAX_HTTP_LINE_BYTES
 class _Direction:
     """One direction: what of it is not read yet, and its header compression."""
 
-    def __init__(self, *, preface: bool) -> None:
+    def __init__(self, preface: bytes) -> None:
         self.buffer = b""
-        self.need = len(PREFACE) if preface else _HEADER_BYTES
+        self.need = len(preface) or _HEADER_BYTES
         self.preface = preface
         self.hpack = Hpack()
         self.data_left = 0
@@ -49,15 +49,25 @@ class FrameSession:
     swapped."""
 
     def __init__(
-        self, ends: FlowEnds, emit: Emit, *, first_depth: int, upgraded: Message | None = None, swapped: bool = False
+        self,
+        ends: FlowEnds,
+        emit: Emit,
+        *,
+        first_depth: int,
+        upgraded: Message | None = None,
+        swapped: bool = False,
+        preface: bytes = PREFACE,
     ) -> None:
+        """first_depth   transactions that the connection had before
+        upgraded      the request in HTTP/1.1 that asked for HTTP/2
+        preface       what of the client's preface is still to come"""
         self.finished = False
         self._ends = ends
         self._emit = emit
         self._swapped = swapped
         self._depth = first_depth
         self._text_ends = Ends(ends.originator, ends.originator_port, ends.responder, ends.responder_port)
-        self._directions = {True: _Direction(preface=True), False: _Direction(preface=False)}
+        self._directions = {True: _Direction(preface), False: _Direction(b"")}
         self._streams: dict[int, Transaction] = {}
         self._bodies = Bodies(ends, emit)
         self._logins = Logins(ends, emit)
@@ -103,9 +113,9 @@ class FrameSession:
         """The buffer has what was needed: the preface, a frame's header, or a whole frame."""
         frame = d.buffer
         if d.preface:
-            d.preface = False
+            expected, d.preface = d.preface, b""
             d.buffer, d.need = b"", _HEADER_BYTES
-            if frame != PREFACE:
+            if frame != expected:
                 d.lost = "no preface of HTTP/2"
             return
         length = int.from_bytes(frame[:3], "big")

@@ -15,8 +15,8 @@ from tracehound.protocols.http_message import Message, Transaction, text
 from tracehound.protocols.session import TXN_SHIFT, Emit, FlowEnds
 
 _PASSWORD: Final = re.compile(
-    r"(?:[a-z]{0,12}[_\-.\[]?)?(?:pass(?:wor[dt]|wd|phrase|code)?|p(?:ass)?wd|psw(?:d|rd)?|passwort|kennwort|contrase(?:n|ñ)a|senha|parola"
-    r"|motdepasse|mdp|heslo|haslo)(?:[_\-.]?[a-z0-9]{0,4})?\]?",
+    r"(?:[a-z]{1,12}[_\-.\[]|user|usr|login|log|my|txt|input|account|admin|new|old|auth|web|mail)?(?:pass(?:wor[dt]|wd|phrase|code)?|p(?:ass)?wd|psw(?:d|rd)?|passwort|kennwort|contrase(?:n|ñ)a|senha|parola"
+    r"|motdepasse|mdp|heslo|haslo)(?:[_\-.]?[0-9]{0,4}|[_\-.][a-z0-9]{1,8})\]?",
     re.IGNORECASE,
 )
 _USER: Final = re.compile(

@@ -24,7 +24,7 @@ def text(raw: bytes) -> str:
 class Body:
     """A message body: content coding removed, then counted, hashed and recognised as it passes.
 
-    whole   the body as such; it is a file of its own unless parts of it are
+    whole   the body as such; a file of its own unless it is a range of one
     sink    takes the content, too: the parts of a form, the ranges of a larger file
     closed  its files have gone out"""
 
