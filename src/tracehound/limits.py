@@ -159,3 +159,10 @@ MAX_TERMINAL_HOSTS: Final = 6
 """Hosts described in full on a terminal; the rest get a line each."""
 MAX_REPORT_TEXT: Final = 1_200
 """Characters of one piece of evidence text shown in a report; the rest is counted."""
+
+MAX_TLS_HANDSHAKE_BYTES: Final = 256 * KIB
+"""Bytes of a TLS flow that are looked at: a handshake with a long certificate chain takes a tenth of it."""
+MAX_CERTIFICATES: Final = 16
+"""Certificates of one chain that are read."""
+MAX_CERTIFICATE_NAMES: Final = 1000
+"""Names that one certificate may list; large providers come to some hundred."""

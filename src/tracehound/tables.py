@@ -411,6 +411,46 @@ WEBSOCKET: Final = Table(
     ),
 )
 
+TLS: Final = Table(
+    "tls",
+    "One row a flow that speaks TLS or SSL: what both sides said before they went silent.",
+    (
+        Column("txn_id", pa.int64(), "flow_id << 20 | number within the flow"),
+        Column("flow_id", pa.int64(), "flow", upstream="flows.flow_id"),
+        Column("ts", TS, "first byte", "ns"),
+        Column("src", NAME, "client"),
+        Column("sport", pa.uint16(), "its port"),
+        Column("dst", NAME, "server"),
+        Column("dport", pa.uint16(), "its port"),
+        Column("version", NAME, "version that the server chose: SSLv3, TLSv10, TLSv12, TLSv13", nullable=True),
+        Column("cipher", NAME, "cipher suite that the server chose", nullable=True),
+        Column("curve", NAME, "group of the key exchange", nullable=True),
+        Column("server_name", TEXT, "name that the client asks for (SNI)", nullable=True),
+        Column("resumed", pa.bool_(), "an earlier session was taken up", nullable=True),
+        Column("next_protocol", NAME, "protocol that the server chose (ALPN)", nullable=True),
+        Column("client_protocols", pa.list_(TEXT), "protocols that the client offered (ALPN)", nullable=True),
+        Column("established", pa.bool_(), "both sides went over to encryption"),
+        Column("last_alert", NAME, "last readable alert", nullable=True),
+        Column("ja3", TEXT, "fingerprint of the client's hello", nullable=True),
+        Column("ja3s", TEXT, "fingerprint of the server's hello", nullable=True),
+        Column("ja4", TEXT, "fingerprint of the client's hello, JA4", nullable=True),
+        Column("subject", TEXT, "subject of the server's certificate, RFC 2253", nullable=True),
+        Column("issuer", TEXT, "issuer of the server's certificate", nullable=True),
+        Column("serial", TEXT, "serial number of the server's certificate, hexadecimal", nullable=True),
+        Column("not_before", TS, "valid from", "ns", nullable=True),
+        Column("not_after", TS, "valid until; null also where that is beyond 2262", "ns", nullable=True),
+        Column("key", NAME, "type and size of its key: 'rsa 2048', 'ec prime256v1'", nullable=True),
+        Column("signature", NAME, "algorithm it is signed with", nullable=True),
+        Column("names", pa.list_(TEXT), "DNS names that the certificate is for", nullable=True),
+        Column("self_signed", pa.bool_(), "it names itself as its issuer", nullable=True),
+        Column("certificate_sha1", TEXT, "SHA-1 of the server's certificate", nullable=True),
+        Column("chain_sha256", pa.list_(TEXT), "SHA-256 of the server's certificates in order", nullable=True),
+        Column("client_subject", TEXT, "subject of the client's certificate", nullable=True),
+        Column("packet_id", pa.int64(), "packet of the first byte", upstream="packets.packet_id"),
+        Column("note", TEXT, "what was malformed or missing; null = clean", nullable=True),
+    ),
+)
+
 ADDRESSES: Final = Table(
     "addresses",
     "One row a distinct address of the flows, with what is known of it offline.",
@@ -460,10 +500,10 @@ FINDINGS: Final = Table(
 )
 
 ALL: Final[dict[str, Table]] = {
-    t.name: t for t in (EVIDENCE, QUALITY, NOTES, PACKETS, FLOWS, HEADS, HTTP, DNS, LOGINS, FILES, WEBSOCKET, ADDRESSES, FINDINGS)
+    t.name: t for t in (EVIDENCE, QUALITY, NOTES, PACKETS, FLOWS, HEADS, HTTP, DNS, TLS, LOGINS, FILES, WEBSOCKET, ADDRESSES, FINDINGS)
 }
 
-TRANSACTIONS: Final[tuple[Table, ...]] = (HTTP, DNS, LOGINS, FILES, WEBSOCKET)
+TRANSACTIONS: Final[tuple[Table, ...]] = (HTTP, DNS, LOGINS, FILES, WEBSOCKET, TLS)
 """The tables of the protocols, one each."""
 
 OUTCOMES: Final[dict[str, str]] = {

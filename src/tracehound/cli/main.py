@@ -18,6 +18,7 @@ from tracehound.version import __version__
 PROTOCOLS: Final[dict[str, str]] = {
     "http": "print HTTP transactions",
     "dns": "print DNS transactions",
+    "tls": "print TLS handshakes, with names, fingerprints, certificates",
     "logins": "print attempts to log in, whatever the protocol",
     "websocket": "print WebSocket connections",
 }

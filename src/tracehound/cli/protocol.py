@@ -38,6 +38,12 @@ SHOWN: Final[dict[str, Shown]] = {
         "(epoch_ns(response_ts) - epoch_ns(ts)) / 1e9 AS rtt, query, qclass, qtype AS qtype_name, rcode AS rcode_name, "
         "authoritative AS AA, truncated AS TC, recursion_desired AS RD, recursion_available AS RA, answers",
     ),
+    "tls": Shown(
+        "dport, version, server_name, next_protocol, subject, ja3",
+        "version, cipher, curve, server_name, resumed, last_alert, next_protocol, established, "
+        "chain_sha256 AS cert_chain_fps, subject, issuer, ja3, ja3s, ja4",
+        "ssl",
+    ),
     "logins": Shown('service, "user", method, cleartext, accepted'),
     "websocket": Shown(
         "dport, host, uri, opcodes_src, opcodes_dst, first_text_src, first_text_dst",

@@ -25,6 +25,7 @@ from tracehound.tables import ALL
 
 STREAMS: Final[dict[str, str]] = {
     "http": "tracehound.protocols.http:open_session",
+    "ssl": "tracehound.protocols.tls:open_session",
 }
 """Service over TCP: where its opener is."""
 
