@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracehound.detectors.catalog import Ask
-from tracehound.findings.observed import PLACES, Columns, expression
+from tracehound.findings.observed import BOTH_ENDS, PLACES, Columns, expression
 from tracehound.profiles.match import SPECIFIC_WEIGHT, weights
 from tracehound.profiles.profile import Profile
 
@@ -52,7 +52,8 @@ _PATTERNS: Final[dict[str, Callable[[str], str]]] = {
     "hash": lambda value: f"^{literal(value)}$",
     "mail_subject": lambda value: f"(?i){literal(value)}",
     "mail_regex": lambda value: value,
-    "attachment": lambda value: f"(?i)^{literal(value)}$",
+    "attachment": lambda value: rf"(?i)(?:^|[\\/]){literal(value)}$",
+    "file": lambda value: rf"(?i)(?:^|[\\/]){literal(value)}$",
 }
 _OF_ATTRIBUTE: Final[dict[str, tuple[str, ...]]] = {
     "domains": ("domain",),
@@ -62,6 +63,7 @@ _OF_ATTRIBUTE: Final[dict[str, tuple[str, ...]]] = {
     "ja4": ("ja4",),
     "mail_subjects": ("mail_subject", "mail_regex"),
     "attachments": ("attachment",),
+    "files": ("file",),
     "hashes": ("hash",),
     "irc": ("irc",),
 }
@@ -95,7 +97,7 @@ def candidates(profiles: Sequence[Profile], ask: Ask, available: frozenset[str],
         pattern = "|".join(wanted[k] for k in _OF_ATTRIBUTE.get(place.attribute, ()) if k in wanted)
         if text is None or not pattern:
             continue
-        both = place.attribute in ("hashes", "irc", "attachments")
+        both = place.attribute in BOTH_ENDS
         rows = ask(
             f"SELECT src, dst, COUNT(*) AS n FROM (SELECT src, dst, {text} AS text FROM {place.table}"
             f"{' WHERE ' + place.only if place.only else ''}) AS t WHERE regexp_matches(text, $pattern) GROUP BY src, dst",

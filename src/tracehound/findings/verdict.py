@@ -52,7 +52,9 @@ MAX_PROBING: Final = 20
 MAX_EXTERNAL: Final = 10
 """Outside scanners described in full; the others are counted."""
 MAX_KNOWN: Final = 50
-"""Hosts with a telling sign of known malware that are weighed in full, those with most signs first; the others are counted."""
+"""Home hosts with a telling sign of known malware that are weighed in full, those with most signs first; others are counted."""
+MAX_KNOWN_OUTSIDE: Final = 16
+"""The same for outside hosts; worms of the day come from hundreds, and a few tell what they are."""
 MAX_INNOCENTS: Final = 20
 MAX_LISTED: Final = 200
 """Hosts that a query is narrowed to by name."""
@@ -152,12 +154,13 @@ def judge(
         findings += _findings(view, suspect, probing, citer_findings, "external_scan", len(findings))[:1]
     recognised, groups, not_weighed = _known(view, profiles, findings, home, host)
     abroad = [
-        name_finding(hosts, one, span, len(recognised) + n, view.citer) for n, (hosts, one, span) in enumerate(groups, 1)
+        name_finding(hosts, one, span, len(recognised) + n, view.citer, not_weighed > 0)
+        for n, (hosts, one, span) in enumerate(groups, 1)
     ]
     innocents = [i for i in innocents if i.host not in {f.host for f in recognised}]
     verdict_findings = (*findings, *recognised, *abroad)
     return Verdict(
-        summary=summary(verdict_findings, inside, outside, one_sided, health, host, recognised, outside_sentence([g[:2] for g in groups])),
+        summary=summary(verdict_findings, inside, outside, one_sided, health, host, recognised, outside_sentence([g[:2] for g in groups], not_weighed > 0)),
         findings=verdict_findings,
         innocents=tuple(innocents[:MAX_INNOCENTS]),
         unanswerable=tuple(unanswerable),
@@ -313,11 +316,14 @@ def _known(
 ) -> tuple[list[Finding], list[_Group], int]:
     """Hosts that are recognised by what they send, whether they probe or not: a finding a home host, outside hosts by family;
     and how many were too many to weigh."""
-    already = {(f.host, i.family) for f in described if f.probing is not None for i in f.probing.identities}
+    already = {f.host for f in described if f.probing is not None and f.probing.identities}
     hosts = candidates(profiles, view.ask, view.available, view.columns)
-    weighed = sorted((h for h in hosts if host in (None, h)), key=lambda h: (bool(home) and h not in home, -hosts[h], h))
+    ranked = sorted((h for h in hosts if host in (None, h) and h not in already), key=lambda h: (-hosts[h], h))
+    near = [h for h in ranked if not home or h in home]
+    far = [h for h in ranked if home and h not in home]
+    weighed = [*near[:MAX_KNOWN], *far[:MAX_KNOWN_OUTSIDE]]
     found: list[tuple[str, Identity, tuple[int, int]]] = []
-    for one in weighed[:MAX_KNOWN]:
+    for one in weighed:
         span = view.ask(
             "SELECT MIN(epoch_ns(start)) AS low, MAX(epoch_ns(start)) AS high FROM flows WHERE src = $host OR dst = $host",
             {"host": one},
@@ -327,7 +333,6 @@ def _known(
         found += [
             (one, identity, (span["low"], span["high"]))
             for identity in told(named(profiles, seen, view.citer))
-            if (one, identity.family) not in already
         ]
     found.sort(key=lambda f: (TIERS.index(f[1].tier), -f[1].score, f[0]))
     inside = [f for f in found if not home or f[0] in home]
@@ -337,7 +342,7 @@ def _known(
         if home and one not in home:
             those, best, when = groups.get(identity.family, ([], identity, span))
             groups[identity.family] = [*those, one], best, (min(when[0], span[0]), max(when[1], span[1]))
-    return findings, list(groups.values()), max(0, len(weighed) - MAX_KNOWN)
+    return findings, list(groups.values()), len(ranked) - len(weighed)
 
 
 def _targets(suspect: Suspect) -> int:
