@@ -81,7 +81,7 @@ def test_request_with_headers_is_seen_whole():
             "txn_id": 1, "flow_id": 1, "ts": T0, "src": HOST, "dst": SERVER, "sport": 1, "dport": 80, "method": "GET", "uri": "/",
             "version": "1.1", "host": "example.com", "header_names": ["Host", "Cookie"], "header_values": ["example.com", cookie],
             "request_packet_id": 7,
-        }  # fmt: skip
+        }
     )
     (found,) = known(verdict(e))
     assert found.identity is not None and found.identity.family == "IcedID" and found.identity.tier == "confirmed"
@@ -94,7 +94,7 @@ def test_outside_hosts_are_one_finding_a_family():
         e.answered(T0 + n * S, src, HOST, 80)
         e.http.append(
             {"txn_id": n, "flow_id": n, "ts": T0 + n * S, "src": src, "dst": HOST, "sport": 1, "dport": 80, "method": "GET",
-             "uri": "/default.ida?" + "N" * 224, "version": "1.0", "request_packet_id": n}  # fmt: skip
+             "uri": "/default.ida?" + "N" * 224, "version": "1.0", "request_packet_id": n}
         )
     v = verdict(e)
     (found,) = known(v)
@@ -110,7 +110,7 @@ def test_probing_host_is_not_named_twice():
     e.answered(T0, HOST, SERVER)
     e.http.append(
         {"txn_id": 1, "flow_id": 1, "ts": T0, "src": HOST, "dst": SERVER, "sport": 1, "dport": 80, "method": "GET",
-         "uri": "/default.ida?" + "N" * 224 + "%u9090%u6858%ucbd3%u7801", "version": "1.0", "request_packet_id": 3}  # fmt: skip
+         "uri": "/default.ida?" + "N" * 224 + "%u9090%u6858%ucbd3%u7801", "version": "1.0", "request_packet_id": 3}
     )
     v = verdict(e)
     assert known(v) == []

@@ -250,7 +250,7 @@ def test_the_demo():
     best = match(PACK, DEMO)[0]
     assert best.profile.family == "Frethem"
     assert best.tier == "likely"
-    assert best.runner_up
+    assert best.runner_up == "", "nothing else comes near"
     assert all(h.state == NOT_OBSERVABLE for h in best.hits if h.indicator.evidence in ("mail", "host"))
 
 

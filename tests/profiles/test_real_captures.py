@@ -32,6 +32,9 @@ NAMED = {
     "malcolm/plugins/zeek-quasarrat-detector/09ffabf7-774a-43a3-8c97-68f2046fd385.pcap": {
         ("192.168.100.7", "Quasar", "confirmed")
     },
+    "malcolm/plugins/zeek-strrat-detector/strrat-4423258f-59bc-4a88-bfec-d8ac08c88538.pcap": {
+        ("192.168.100.11", "STRRAT", "confirmed")
+    },
     "malcolm/plugins/zerologon/CVE-2020-1472_test_win2019.pcap": {("172.16.0.10", "Zerologon", "likely")},
     "malcolm/plugins/zerologon/CVE-2020-1472_exploit_win2016.pcap": {("172.16.0.10", "Zerologon", "likely")},
     "malcolm/plugins/zerologon/CVE-2020-1472_exploit_win2019.pcap": {("172.16.0.10", "Zerologon", "likely")},

@@ -159,8 +159,9 @@ def judge(
     ]
     innocents = [i for i in innocents if i.host not in {f.host for f in recognised}]
     verdict_findings = (*findings, *recognised, *abroad)
+    others = outside_sentence([group[:2] for group in groups], not_weighed > 0)
     return Verdict(
-        summary=summary(verdict_findings, inside, outside, one_sided, health, host, recognised, outside_sentence([g[:2] for g in groups], not_weighed > 0)),
+        summary=summary(verdict_findings, inside, outside, one_sided, health, host, recognised, others),
         findings=verdict_findings,
         innocents=tuple(innocents[:MAX_INNOCENTS]),
         unanswerable=tuple(unanswerable),

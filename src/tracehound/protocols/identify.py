@@ -704,7 +704,8 @@ def pick_heads(  # pragma: no cover - compiled
 
 def heads(batch: PacketBatch, assignment: Assignment, state: Heads) -> pa.Table:
     """Rows of table `heads` for the flows and directions that first carry payload in this batch; brings state.codes up to
-    date for them. A flow's head is there once, however the capture is cut into batches."""
+    date for them. A flow's head is there once, however the capture is cut into batches; a short TCP one that tells nothing is
+    there a second time, joined with what follows it."""
     n = assignment.flow_id.size
     if n:
         state.grow(int(assignment.flow_id.max()) + 1)
@@ -723,8 +724,7 @@ def heads(batch: PacketBatch, assignment: Assignment, state: Heads) -> pa.Table:
     text = text[: int(offsets[-1])].copy()
     if found:
         _identify(batch, assignment, state, rows, text, offsets, octets[:found])
-    if continued:
-        _identify_longer(batch, assignment, state, more[:continued])
+    longer = _identify_longer(batch, assignment, state, more[:continued]) if continued else []
     head = pa.BinaryArray.from_buffers(pa.binary(), found, [None, pa.py_buffer(offsets), pa.py_buffer(text)])
     columns = {
         "flow_id": pa.array(assignment.flow_id[rows]),
@@ -733,7 +733,24 @@ def heads(batch: PacketBatch, assignment: Assignment, state: Heads) -> pa.Table:
         "payload_len": pa.array(batch.payload_len[rows]),
         "head": head,
     }
-    return pa.table([columns[name] for name in HEADS.names], schema=HEADS.schema)
+    table = pa.table([columns[name] for name in HEADS.names], schema=HEADS.schema)
+    return _with_longer(table, batch, assignment, rows, longer) if longer else table
+
+
+def _with_longer(
+    table: pa.Table, batch: PacketBatch, assignment: Assignment, rows: NDArray[np.int64], longer: list[tuple[int, bytes, int]]
+) -> pa.Table:
+    """The rows of first payloads and those of short ones with what followed them, in the order of the packets."""
+    at = np.array([i for i, _, _ in longer], np.int64)
+    columns = {
+        "flow_id": pa.array(assignment.flow_id[at]),
+        "from_originator": pa.array(assignment.from_originator[at]),
+        "packet_id": pa.array(batch.packet_id[at]),
+        "payload_len": pa.array([length for _, _, length in longer], pa.int32()),
+        "head": pa.array([head for _, head, _ in longer], pa.binary()),
+    }
+    both = pa.concat_tables([table, pa.table([columns[name] for name in HEADS.names], schema=HEADS.schema)])
+    return both.take(pa.array(np.argsort(np.concatenate((rows, at)), kind="stable"))).combine_chunks()
 
 
 def _identify(
@@ -798,8 +815,12 @@ def _forget(state: Heads, flow: int, by_originator: bool) -> None:
     state.seen[flow] &= 0xFF ^ (_ORIGINATOR_SHORT if by_originator else _RESPONDER_SHORT)
 
 
-def _identify_longer(batch: PacketBatch, assignment: Assignment, state: Heads, rows: NDArray[np.int64]) -> None:
-    """First payloads that were too short (a length alone, one letter) are looked at again with what follows them."""
+def _identify_longer(
+    batch: PacketBatch, assignment: Assignment, state: Heads, rows: NDArray[np.int64]
+) -> list[tuple[int, bytes, int]]:
+    """First payloads that were too short (a length alone, one letter) are looked at again with what follows them. Gives those
+    that are long enough now: row of the packet that made them so, their first bytes, their length."""
+    done: list[tuple[int, bytes, int]] = []
     for i in rows.tolist():
         flow, by_originator = int(assignment.flow_id[i]), bool(assignment.from_originator[i])
         before = state.short.get((flow, by_originator))
@@ -812,5 +833,7 @@ def _identify_longer(batch: PacketBatch, assignment: Assignment, state: Heads, r
         _learn(state, np.array([flow]), codes)
         if codes[0] or len(head) >= _SHORT_BYTES:
             _forget(state, flow, by_originator)
+            done.append((i, head, length))
         else:
             state.short[flow, by_originator] = head
+    return done
