@@ -55,10 +55,17 @@ def told(identities: Sequence[Identity]) -> list[Identity]:
 
 
 def finding(
-    hosts: Sequence[str], one: Identity, span: tuple[int, int], serial: int, citer: Citer, more: bool = False
+    hosts: Sequence[str],
+    one: Identity,
+    span: tuple[int, int],
+    serial: int,
+    citer: Citer,
+    *,
+    more: bool = False,
+    otherwise: Sequence[Citation] = (),
 ) -> Finding:
     """One identity of a host, or of several that show the same; `span` is when they were seen, `more` that not all hosts
-    were weighed."""
+    were weighed, `otherwise` what is cited where the signs are figures over many packets."""
     cited: dict[Citation, None] = {c: None for hit in _matched(one) for c in hit.citations.shown}
     return Finding(
         finding_id=f"{KIND}-{serial}",
@@ -71,7 +78,7 @@ def finding(
             _TIER_VALUE.get(one.tier, 0.4),
             (f"{one.tier}: score {one.score:.1f}, coverage {percent(one.coverage)}, next best {one.runner_up or 'none'}",),
         ),
-        citations=citer.some(list(cited)),
+        citations=citer.some(list(cited) or list(otherwise)),
         detector="profiles",
         identity=one,
     )

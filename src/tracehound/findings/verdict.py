@@ -19,6 +19,7 @@ from tracehound.findings.identity import HostSigns, host_measures, identities, n
 from tracehound.findings.known import candidates
 from tracehound.findings.model import (
     AnswerKind,
+    Citation,
     Confidence,
     EvidenceItem,
     Finding,
@@ -154,7 +155,9 @@ def judge(
         findings += _findings(view, suspect, probing, citer_findings, "external_scan", len(findings))[:1]
     recognised, groups, not_weighed = _known(view, profiles, findings, home, host)
     abroad = [
-        name_finding(hosts, one, span, len(recognised) + n, view.citer, not_weighed > 0)
+        name_finding(
+            hosts, one, span, len(recognised) + n, view.citer, more=not_weighed > 0, otherwise=_flows_of(view, hosts[0])
+        )
         for n, (hosts, one, span) in enumerate(groups, 1)
     ]
     innocents = [i for i in innocents if i.host not in {f.host for f in recognised}]
@@ -319,6 +322,8 @@ def _known(
     and how many were too many to weigh."""
     already = {f.host for f in described if f.probing is not None and f.probing.identities}
     hosts = candidates(profiles, view.ask, view.available, view.columns)
+    drops = {r["src"]: (r,) for r in view.answer("dropped_handshakes")} if profiles else {}
+    hosts.update(drops.keys() - {f.host for f in described})
     ranked = sorted((h for h in hosts if host in (None, h) and h not in already), key=lambda h: (-hosts[h], h))
     near = [h for h in ranked if not home or h in home]
     far = [h for h in ranked if home and h not in home]
@@ -330,20 +335,39 @@ def _known(
             {"host": one},
         ).to_pylist()[0]
         signs = _signs(view, one, frozenset())
-        seen = observations(signs, host_measures(signs.payloads, span["high"] - span["low"]), span["low"])
+        figures = host_measures(signs, drops.get(one, ()), span["high"] - span["low"])
+        seen = observations(signs, figures, span["low"])
         found += [
             (one, identity, (span["low"], span["high"]))
             for identity in told(named(profiles, seen, view.citer))
         ]
     found.sort(key=lambda f: (TIERS.index(f[1].tier), -f[1].score, f[0]))
     inside = [f for f in found if not home or f[0] in home]
-    findings = [name_finding([one], identity, span, n, view.citer) for n, (one, identity, span) in enumerate(inside, 1)]
+    findings = [
+        name_finding([one], identity, span, n, view.citer, otherwise=_flows_of(view, one))
+        for n, (one, identity, span) in enumerate(inside, 1)
+    ]
     groups: dict[str, _Group] = {}
     for one, identity, span in found:
         if home and one not in home:
             those, best, when = groups.get(identity.family, ([], identity, span))
             groups[identity.family] = [*those, one], best, (min(when[0], span[0]), max(when[1], span[1]))
     return findings, list(groups.values()), len(ranked) - len(weighed)
+
+
+def _flows_of(view: _View, host: str) -> list[Citation]:
+    """The first flows that a host began."""
+    rows = view.ask(
+        "SELECT flow_id, first_packet_id, evidence_id, epoch_ns(start) AS start_ns FROM flows WHERE src = $host "
+        "ORDER BY start_ns, flow_id LIMIT 6",
+        {"host": host},
+    ).to_pylist()
+    return [
+        view.citer.packet(
+            r["first_packet_id"], flow_id=r["flow_id"], ts_ns=r["start_ns"], evidence_id=r["evidence_id"]
+        )
+        for r in rows
+    ]
 
 
 def _targets(suspect: Suspect) -> int:
