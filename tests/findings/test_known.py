@@ -6,11 +6,13 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from tests.findings.scenario import T0, Evidence, S, detectors
+from tests.profiles.example_text import example_of
 from tracehound.edges.investigation import knowledge
-from tracehound.findings.known import literal, patterns
+from tracehound.findings.known import _looser, literal, patterns
 from tracehound.findings.model import Finding, Verdict
 from tracehound.findings.naming import KIND, shown
 from tracehound.findings.verdict import Run, judge
@@ -123,6 +125,14 @@ def test_literals_are_taken_as_they_are():
     for text in ("a.b*c[1]", "x\x00\xffy", "{2}|(z)^$"):
         assert re.search(re.sub(r"\\x\{([0-9a-f]+)\}", lambda m: re.escape(chr(int(m[1], 16))), literal(text)), f"-{text}-")
     assert set(patterns(knowledge().profiles)) >= {"request_regex", "payload_hex", "certificate", "irc", "domain"}
+
+
+def test_the_sieve_lets_through_all_that_the_patterns_find():
+    for profile in knowledge().profiles:
+        for indicator in profile.indicators:
+            if indicator.kind == "request_regex":
+                text = example_of(indicator.value)
+                assert pc.match_substring_regex(pa.array([text]), pattern=_looser(indicator.value))[0].as_py(), indicator
 
 
 def test_shown_is_short_and_printable():

@@ -6,6 +6,7 @@ only hosts with a hit are looked at more closely."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
@@ -69,6 +70,15 @@ _OF_ATTRIBUTE: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
+_BOUNDED: Final = re.compile(r"\{([01]),\d{2,}\}")
+"""Upper bounds keep Python's matching short; a linear matcher only pays for them with states."""
+
+
+def _looser(pattern: str) -> str:
+    """A pattern that finds all that `pattern` finds, cheaper for RE2."""
+    return _BOUNDED.sub(lambda bound: "*" if bound[1] == "0" else "+", pattern)
+
+
 def patterns(profiles: Sequence[Profile]) -> dict[str, str]:
     """Kind of indicator -> one regular expression for all telling signs of that kind."""
     weight = weights(profiles)
@@ -76,7 +86,7 @@ def patterns(profiles: Sequence[Profile]) -> dict[str, str]:
     for profile in profiles:
         for i in profile.indicators:
             if i.kind in _PATTERNS and i.mark != "R" and weight[i.kind, i.value] >= SPECIFIC_WEIGHT:
-                parts.setdefault(i.kind, []).append(f"(?:{_PATTERNS[i.kind](i.value)})")
+                parts.setdefault(i.kind, []).append(f"(?:{_looser(_PATTERNS[i.kind](i.value))})")
     return {kind: "|".join(dict.fromkeys(some)) for kind, some in parts.items()}
 
 
