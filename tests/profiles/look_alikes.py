@@ -24,7 +24,7 @@ LOOK_ALIKES: dict[str, dict[str, list[str]]] = {
     "Code Red II": {"requests": ["GET /default.ida?XX HTTP/1.0", "GET /root.exe.txt HTTP/1.1" + UA], "services": ["tcp/80"]},
     "Conficker": {"services": ["tcp/445"], "requests": ["GET /search?q=weather HTTP/1.1" + UA], "domains": ["checkip.dyndns.org"]},
     "Connect scan": {"contacts": ["tcp/22", "tcp/25", "tcp/110"]},
-    "CyberEye RAT": {"payloads": ["SH-2.0-OpenSSH_5.1"], "replies": ["ANABILGISAYAR"], "contacts": ["tcp/4433"]},
+    "ANABILGI RAT": {"payloads": ["SH-2.0-OpenSSH_5.1"], "replies": ["ANABILGISAYAR"], "contacts": ["tcp/4433"]},
     "DarkComet": {"replies": ["BF7CAB464EFB and more text"]},
     "DcRat": {"certificates": ["subject=CN=DC1 Server"]},
     "DirBuster": {"user_agents": ["Mozilla/5.0 (compatible; DirBot)"]},

@@ -11,7 +11,7 @@ from tracehound.findings.naming import KIND
 CAPTURES = SHARED / "captures"
 NAMED = {
     "esnet/attacks/scanners/nmap/nmap_80_vanilla.pcap": {("10.87.1.10", "connect scan", "possible")},
-    "chrissanders/ratinfected.pcapng": {("172.16.0.114", "CyberEye RAT", "confirmed")},
+    "chrissanders/ratinfected.pcapng": {("172.16.0.114", "ANABILGI RAT", "confirmed")},
     "chrissanders/http_dvwa_sqlinjection.pcapng": {("10.2.2.101", "SQL injection", "confirmed")},
     "chrissanders/http_dvwa_sqlinjection_passwords.pcapng": {("10.2.2.101", "SQL injection", "confirmed")},
     "malcolm/plugins/Pingback/Pingback_ICMP.pcap": {("192.168.38.172", "Pingback", "confirmed")},
