@@ -1,11 +1,12 @@
 # Needs make, Python 3.11 or newer and a package index. Everything else goes into .venv, which is made anew when
 # pyproject.toml changes. PYTHON=... chooses an interpreter, PYTEST=... adds words to pytest's command line.
 VENV := .venv
+CAPTURES ?= ../shared/captures
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
 
-.PHONY: help demo test lint bench docs golden clean
+.PHONY: help demo test lint bench docs gallery golden clean
 
 help:
 	@echo 'make demo    write the worked example into ./demo and investigate it: text here, report in demo/report.html'
@@ -13,6 +14,7 @@ help:
 	@echo 'make lint    ruff and mypy over src, tests and bench'
 	@echo 'make bench   measure the stages'
 	@echo 'make docs    write the reference pages in docs/ from the code (and docs/report.png where Chromium is installed)'
+	@echo 'make gallery  write docs/gallery.md from the captures in CAPTURES=... (default ../shared/captures)'
 	@echo 'make golden  write tests/golden anew; review the difference before you commit it'
 	@echo 'make clean   remove everything that make made'
 
@@ -38,6 +40,9 @@ ifneq ($(CHROMIUM),)
 	  --screenshot=docs/report.png file://$(CURDIR)/demo/report.html 2>$$profile/log \
 	  || { cat $$profile/log; exit 1; }; rm -rf $$profile
 endif
+
+gallery: $(VENV)/.run
+	$(BIN)/python -m tracehound.cli.gallery $(CAPTURES) docs/gallery.md
 
 golden: $(VENV)/.dev
 	$(BIN)/python -m tests.golden

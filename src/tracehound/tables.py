@@ -215,7 +215,8 @@ FLOWS: Final = Table(
 
 HEADS: Final = Table(
     "heads",
-    "The first payload bytes of each flow and direction, for protocols that have no table of their own.",
+    "The first payload bytes of each flow and direction, for protocols that have no table of their own. A first TCP payload "
+    "of a few bytes (a length, one letter) that tells nothing has a second row, joined with what follows it.",
     (
         Column("flow_id", pa.int64(), "flow", upstream="flows.flow_id"),
         Column("from_originator", pa.bool_(), "true: sent by the originator"),

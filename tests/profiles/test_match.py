@@ -6,6 +6,8 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
+import re
+import time
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from tests.profiles.look_alikes import LOOK_ALIKES
 from tests.profiles.look_alikes import observations as look_alike
 from tracehound.edges.packaged import profile_texts
 from tracehound.errors import RuleError
-from tracehound.profiles.match import NOT_OBSERVABLE, Observations, Seen, coverage, match, weights
+from tracehound.profiles.match import MAX_TEXT, NOT_OBSERVABLE, Observations, Seen, coverage, match, weights
 from tracehound.profiles.profile import HEX, KINDS, MEASURED, REGEX, Indicator, Profile, parse_profile
 
 PACK = tuple(parse_profile(text, name) for name, text in sorted(profile_texts().items()))
@@ -75,7 +77,7 @@ EXAMPLES = {
     r"^GET /default\.ida\?X{100,}": "GET /default.ida?" + "X" * 224 + "%u9090%u6858%ucbd3%u7801 HTTP/1.0",
     r"^GET /(scripts|MSADC)/root\.exe\?/c\+": "GET /scripts/root.exe?/c+dir HTTP/1.0",
     r"(?i)\?/c\+tftp": "GET /scripts/root.exe?/c+tftp%20-i%20192.0.2.1 HTTP/1.0",
-    r"(?s)Qh\.dll.*sock.*send": "Qh.dll\x00sock\x00send",
+    r"(?s)Qh\.dll.{0,200}sock.{0,100}send": "Qh.dll\x00sock\x00send",
     r"^\x04": "\x04",
     r"(?i)msblast\.exe": "msblast.exe",
     r"(?i)^windowsupdate\.com$": "windowsupdate.com",
@@ -104,7 +106,6 @@ EXAMPLES = {
     r"STOR si_\S*\.cb": "STOR si_abc.cb",
     r"/[a-z]{3,6}\d{1,4}/[^/ ]+_W\d+\.[0-9A-F]{32}/": "GET /ser1/PC_W617601." + "AB" * 16 + "/5/spk/ HTTP/1.1",
     r"^(BotLoader|TrickLoader)$": "TrickLoader",
-    r"post\.php.*type=.*hwid=.*pcname=": "POST /post.php?type=keylog&hwid=1&pcname=X HTTP/1.1",
     "CodeRedII": "CodeRedII",
 }
 _KIND_OF_TEXT = {
@@ -250,7 +251,7 @@ def test_the_demo():
     best = match(PACK, DEMO)[0]
     assert best.profile.family == "Frethem"
     assert best.tier == "likely"
-    assert best.runner_up
+    assert best.runner_up == "", "nothing else comes near"
     assert all(h.state == NOT_OBSERVABLE for h in best.hits if h.indicator.evidence in ("mail", "host"))
 
 
@@ -321,6 +322,23 @@ def test_what_looks_like_a_family_is_not_named(family):
 
 def test_every_look_alike_is_of_a_family():
     assert set(LOOK_ALIKES) == {p.family for p in PACK}
+
+
+# -- hostile text ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("profile", PACK, ids=lambda p: p.name)
+def test_no_pattern_hangs_on_hostile_text(profile):
+    """Evidence is hostile: text made of a pattern's own pieces, over and over, must not cost more than a moment."""
+    for i in profile.indicators:
+        if i.kind not in REGEX:
+            continue
+        text = EXAMPLES.get(i.value) or example_of(i.value)
+        pieces = {text, text[:-1], text[: len(text) // 2], text[-(len(text) // 2) :]}
+        pieces |= {word for word in re.split(r"[ \n&?/=;]+", text) if word}
+        for piece in pieces - {""}:
+            hostile = text[: len(text) // 2] + (piece * MAX_TEXT)[:MAX_TEXT]
+            began = time.perf_counter()
+            re.search(i.value, hostile[:MAX_TEXT])
+            assert time.perf_counter() - began < 0.5, (i.value, piece)
 
 
 # -- the files --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from tracehound.findings.naming import KIND
 
 CAPTURES = SHARED / "captures"
 NAMED = {
-    "chrissanders/ratinfected.pcapng": {("172.16.0.114", "CyberEye RAT", "confirmed")},
+    "esnet/attacks/scanners/nmap/nmap_80_vanilla.pcap": {("10.87.1.10", "connect scan", "possible")},
+    "chrissanders/ratinfected.pcapng": {("172.16.0.114", "ANABILGI RAT", "confirmed")},
     "chrissanders/http_dvwa_sqlinjection.pcapng": {("10.2.2.101", "SQL injection", "confirmed")},
     "chrissanders/http_dvwa_sqlinjection_passwords.pcapng": {("10.2.2.101", "SQL injection", "confirmed")},
     "malcolm/plugins/Pingback/Pingback_ICMP.pcap": {("192.168.38.172", "Pingback", "confirmed")},
@@ -31,6 +32,9 @@ NAMED = {
     },
     "malcolm/plugins/zeek-quasarrat-detector/09ffabf7-774a-43a3-8c97-68f2046fd385.pcap": {
         ("192.168.100.7", "Quasar", "confirmed")
+    },
+    "malcolm/plugins/zeek-strrat-detector/strrat-4423258f-59bc-4a88-bfec-d8ac08c88538.pcap": {
+        ("192.168.100.11", "STRRAT", "confirmed")
     },
     "malcolm/plugins/zerologon/CVE-2020-1472_test_win2019.pcap": {("172.16.0.10", "Zerologon", "likely")},
     "malcolm/plugins/zerologon/CVE-2020-1472_exploit_win2016.pcap": {("172.16.0.10", "Zerologon", "likely")},

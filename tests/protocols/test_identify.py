@@ -154,7 +154,10 @@ def test_heads_are_the_first_payload_of_each_direction():
         (3, False, 9),
         (4, True, 10),
         (5, True, 11),
+        (5, True, 12),
     ]
+    assert [r["head"] for r in rows[-2:]] == [b"G", b"GET /x HTTP/1.1\r\n\r\n"], "a short head is joined with what follows"
+    assert [r["payload_len"] for r in rows[-2:]] == [1, 19]
     assert rows[2]["head"] == (b"HTTP/1.0 200 OK\r\n\r\n" + bytes(600))[:HEAD_BYTES]
     assert rows[2]["payload_len"] == 619
     assert [SERVICES[c] for c in codes] == ["", "http", "dns", "", "", "http", "", ""]
@@ -174,7 +177,7 @@ def test_an_empty_batch():
 
 def test_one_letter_at_a_time_is_recognised_in_the_end():
     rows, codes = run([[Sent(1, True, bytes((c,)), 4000, 8000, TCP) for c in b"SSH-2.0-x"]])
-    assert len(rows) == 1
+    assert [r["head"] for r in rows] == [b"S", b"SSH-2."]
     assert SERVICES[codes[1]] == "ssh"
 
 

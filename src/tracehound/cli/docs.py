@@ -1,5 +1,6 @@
-"""In: tables.py, limits.py, the detectors' pages and the verbs' parsers. Out: docs/tables.md, docs/limits.md,
-docs/detectors.md and docs/cli.md, so that they are never out of date. Never here: words that only the documentation needs.
+"""In: tables.py, limits.py, the detectors' pages, the profiles and the verbs' parsers. Out: docs/tables.md, docs/limits.md,
+docs/detectors.md, docs/profiles.md and docs/cli.md, so that they are never out of date.
+Never here: words that only the documentation needs.
 
     python -m tracehound.cli.docs docs           write the pages
     python -m tracehound.cli.docs --check docs   say which pages differ; status 1 if any does
@@ -22,7 +23,8 @@ import pyarrow as pa
 from tracehound import tables
 from tracehound.cli.main import USAGE, VERBS, run
 from tracehound.detectors.catalog import Catalog, Detector, Parameter, load
-from tracehound.edges.packaged import detector_pages
+from tracehound.edges.packaged import detector_pages, profile_texts
+from tracehound.profiles.profile import parse_profile
 
 _WRITTEN_BY: Final = "<!-- Written by `make docs` from {source}; changes here are lost. -->\n"
 
@@ -212,10 +214,44 @@ def cli_page() -> str:
     return "\n".join([_WRITTEN_BY.format(source="src/tracehound/cli"), intro, listed, *map(_verb, VERBS)])
 
 
+_CATEGORY_TITLES: Final = {
+    "malware": "Malware",
+    "tool": "Tools",
+    "exploit": "Exploits",
+    "victim": "Victims of exploits",
+}
+
+
+def profiles_page() -> str:
+    """docs/profiles.md: every profile with its signs and sources."""
+    found = [parse_profile(text, name) for name, text in sorted(profile_texts().items())]
+    parts = [
+        _WRITTEN_BY.format(source="src/tracehound/profiles/families/*.toml"),
+        "# Profiles\n\nWhat `tracehound investigate` recognises, by what is publicly known of it. A sign is *decisive* where nothing\n"
+        "else is known to produce it, and *recalled* where it is shown but not scored, because it was not read again at its\n"
+        "source. A host is named for one decisive sign or for two specific ones, never for ports and rates alone.\n",
+    ]
+    for category, title in _CATEGORY_TITLES.items():
+        rows = []
+        for p in sorted((p for p in found if p.category == category), key=lambda p: p.name.lower()):
+            counts = [
+                (sum(i.decisive for i in p.indicators), "decisive"),
+                (sum(not i.decisive and i.mark != "R" for i in p.indicators), "other"),
+                (sum(i.mark == "R" for i in p.indicators), "recalled"),
+            ]
+            signs = ", ".join(f"{n} {word}" for n, word in counts if n)
+            since = p.first_seen.isoformat() if p.first_seen else ""
+            names = p.name + (f" ({', '.join(p.aliases)})" if p.aliases else "")
+            rows.append((_cell(names), since, _cell(p.summary), signs, _cell("; ".join(p.sources))))
+        parts.append(f"## {title}\n\n" + _rows(("name", "since", "what it is", "signs", "sources"), rows))
+    return "\n".join(parts)
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "tables.md": tables_page,
     "limits.md": limits_page,
     "detectors.md": detectors_page,
+    "profiles.md": profiles_page,
     "cli.md": cli_page,
 }
 

@@ -175,10 +175,14 @@ MIN_NETLOGON_BINDS: Final = 15
 """An ordinary member binds once when it starts; a handful of restarts is no attack."""
 
 
-def host_measures(payloads: Sequence[Row] | None, span_ns: int) -> dict[str, float]:
-    """Figures that need no probing: how often a minute the host opens the logon service without authentication."""
-    if payloads is None:
-        return {}
+def host_measures(signs: HostSigns, dropped: Sequence[Row], span_ns: int) -> dict[str, float]:
+    """Figures that need no probing: how often a minute the host opens the logon service without authentication; which share
+    of its connections it drops without a byte, and on how many services (`dropped`, row of dropped_handshakes)."""
+    found = {f"dropped_{name}": float(row[name]) for row in dropped for name in ("share", "pairs")}
+    return found | _netlogon(signs.payloads or (), span_ns)
+
+
+def _netlogon(payloads: Sequence[Row], span_ns: int) -> dict[str, float]:
     # A bind PDU (type 11) without authentication has the length 0 at byte 10 (C706 12.6.4.3).
     binds = sum(
         r["times"]

@@ -6,6 +6,7 @@ only hosts with a hit are looked at more closely."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracehound.detectors.catalog import Ask
-from tracehound.findings.observed import PLACES, Columns, expression
+from tracehound.findings.observed import BOTH_ENDS, PLACES, Columns, expression
 from tracehound.profiles.match import SPECIFIC_WEIGHT, weights
 from tracehound.profiles.profile import Profile
 
@@ -52,7 +53,8 @@ _PATTERNS: Final[dict[str, Callable[[str], str]]] = {
     "hash": lambda value: f"^{literal(value)}$",
     "mail_subject": lambda value: f"(?i){literal(value)}",
     "mail_regex": lambda value: value,
-    "attachment": lambda value: f"(?i)^{literal(value)}$",
+    "attachment": lambda value: rf"(?i)(?:^|[\\/]){literal(value)}$",
+    "file": lambda value: rf"(?i)(?:^|[\\/]){literal(value)}$",
 }
 _OF_ATTRIBUTE: Final[dict[str, tuple[str, ...]]] = {
     "domains": ("domain",),
@@ -62,9 +64,19 @@ _OF_ATTRIBUTE: Final[dict[str, tuple[str, ...]]] = {
     "ja4": ("ja4",),
     "mail_subjects": ("mail_subject", "mail_regex"),
     "attachments": ("attachment",),
+    "files": ("file",),
     "hashes": ("hash",),
     "irc": ("irc",),
 }
+
+
+_BOUNDED: Final = re.compile(r"\{([01]),\d{2,}\}")
+"""Upper bounds keep Python's matching short; a linear matcher only pays for them with states."""
+
+
+def _looser(pattern: str) -> str:
+    """A pattern that finds all that `pattern` finds, cheaper for RE2."""
+    return _BOUNDED.sub(lambda bound: "*" if bound[1] == "0" else "+", pattern)
 
 
 def patterns(profiles: Sequence[Profile]) -> dict[str, str]:
@@ -74,7 +86,7 @@ def patterns(profiles: Sequence[Profile]) -> dict[str, str]:
     for profile in profiles:
         for i in profile.indicators:
             if i.kind in _PATTERNS and i.mark != "R" and weight[i.kind, i.value] >= SPECIFIC_WEIGHT:
-                parts.setdefault(i.kind, []).append(f"(?:{_PATTERNS[i.kind](i.value)})")
+                parts.setdefault(i.kind, []).append(f"(?:{_looser(_PATTERNS[i.kind](i.value))})")
     return {kind: "|".join(dict.fromkeys(some)) for kind, some in parts.items()}
 
 
@@ -95,7 +107,7 @@ def candidates(profiles: Sequence[Profile], ask: Ask, available: frozenset[str],
         pattern = "|".join(wanted[k] for k in _OF_ATTRIBUTE.get(place.attribute, ()) if k in wanted)
         if text is None or not pattern:
             continue
-        both = place.attribute in ("hashes", "irc", "attachments")
+        both = place.attribute in BOTH_ENDS
         rows = ask(
             f"SELECT src, dst, COUNT(*) AS n FROM (SELECT src, dst, {text} AS text FROM {place.table}"
             f"{' WHERE ' + place.only if place.only else ''}) AS t WHERE regexp_matches(text, $pattern) GROUP BY src, dst",

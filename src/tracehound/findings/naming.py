@@ -54,8 +54,18 @@ def told(identities: Sequence[Identity]) -> list[Identity]:
     return sure or list(identities[:1])
 
 
-def finding(hosts: Sequence[str], one: Identity, span: tuple[int, int], serial: int, citer: Citer) -> Finding:
-    """One identity of a host, or of several that show the same; `span` is when they were seen."""
+def finding(
+    hosts: Sequence[str],
+    one: Identity,
+    span: tuple[int, int],
+    serial: int,
+    citer: Citer,
+    *,
+    more: bool = False,
+    otherwise: Sequence[Citation] = (),
+) -> Finding:
+    """One identity of a host, or of several that show the same; `span` is when they were seen, `more` that not all hosts
+    were weighed, `otherwise` what is cited where the signs are figures over many packets."""
     cited: dict[Citation, None] = {c: None for hit in _matched(one) for c in hit.citations.shown}
     return Finding(
         finding_id=f"{KIND}-{serial}",
@@ -63,28 +73,29 @@ def finding(hosts: Sequence[str], one: Identity, span: tuple[int, int], serial: 
         host=hosts[0] if len(hosts) == 1 else None,
         from_ns=span[0],
         to_ns=span[1],
-        statement=statement(hosts, one),
+        statement=statement(hosts, one, more),
         confidence=Confidence(
             _TIER_VALUE.get(one.tier, 0.4),
             (f"{one.tier}: score {one.score:.1f}, coverage {percent(one.coverage)}, next best {one.runner_up or 'none'}",),
         ),
-        citations=citer.some(list(cited)),
+        citations=citer.some(list(cited) or list(otherwise)),
         detector="profiles",
         identity=one,
     )
 
 
-def statement(hosts: Sequence[str], one: Identity) -> str:
+def statement(hosts: Sequence[str], one: Identity, more: bool = False) -> str:
     """'192.0.2.1 behaves as X (likely): what X is. Signs: ...'."""
     told_of = f" of {hosts[0]}" if len(hosts) > 1 else ""
-    return f"{who(hosts, one)} ({one.tier}): {one.summary} Signs{told_of}: {signs(one)}."
+    return f"{who(hosts, one, more)} ({one.tier}): {one.summary} Signs{told_of}: {signs(one)}."
 
 
-def who(hosts: Sequence[str], one: Identity) -> str:
-    """'192.0.2.1 behaves as X', '40 outside hosts (192.0.2.1, ...) behave as X'."""
+def who(hosts: Sequence[str], one: Identity, more: bool = False) -> str:
+    """'192.0.2.1 behaves as X', 'at least 40 outside hosts (192.0.2.1, ...) behave as X'."""
     if len(hosts) == 1:
         return f"{hosts[0]} {_VERBS[one.category][0]} {one.family}"
-    return f"{count(len(hosts), 'outside host')} ({listing(list(hosts))}) {_VERBS[one.category][1]} {one.family}"
+    least = "at least " if more else ""
+    return f"{least}{count(len(hosts), 'outside host')} ({listing(list(hosts))}) {_VERBS[one.category][1]} {one.family}"
 
 
 def signs(one: Identity) -> str:
@@ -102,7 +113,7 @@ def signs(one: Identity) -> str:
 
 def shown(text: str) -> str:
     """A matched text in one short line: bytes that are not printable ASCII as \\xNN, runs of one byte shortened."""
-    short = re.sub(r"(.)\1{15,}", lambda run: run[1] * 4 + "..." if run[1].isprintable() else run[1] * 2, text, flags=re.S)
+    short = re.sub(r"(.)\1{15,}", lambda run: run[1] * 4 + "..." if run[1].isprintable() else run[1] * 2, text, flags=re.DOTALL).strip(" ")
     line = "".join(c if " " <= c <= "~" else f"\\x{ord(c):02x}" if ord(c) < 256 else "?" for c in short)
     return line if len(line) <= _VALUE_LENGTH else line[: _VALUE_LENGTH - 3] + "..."
 
@@ -111,10 +122,10 @@ def _matched(one: Identity) -> list[IndicatorHit]:
     return sorted((h for h in one.indicators if h.state == "matched" and h.weight > 0), key=lambda h: -h.weight)
 
 
-def outside_sentence(groups: Sequence[tuple[Sequence[str], Identity]]) -> str:
+def outside_sentence(groups: Sequence[tuple[Sequence[str], Identity]], more: bool = False) -> str:
     """What hosts outside the home networks were recognised at, by family; empty where there are none."""
     parts = []
     for hosts, one in groups:
-        subject = who(hosts, one) if len(hosts) > 1 else f"outside host {who(hosts, one)}"
+        subject = who(hosts, one, more) if len(hosts) > 1 else f"outside host {who(hosts, one)}"
         parts.append(f" {subject[0].upper()}{subject[1:]} ({one.tier}).")
     return "".join(parts[:_SHOWN_GROUPS])

@@ -45,6 +45,8 @@ PLACES: Final = (
     Place("hashes", "files", ("md5",), "file transferred"),
     Place("irc", "irc", ("line", "command", "params", "trailing", "text", "message", "nick", "channel"), "IRC", joined=True),
 )
+BOTH_ENDS: Final = frozenset({"hashes", "files"})
+"""Kinds that concern sender and receiver alike: a file that goes from one to the other."""
 PACKETS: Final = ("packet_id", "request_packet_id", "client_packet_id", "query_packet_id", "hello_packet_id", "first_packet_id")
 """Columns that may lead to the packet, first come."""
 
@@ -71,10 +73,10 @@ def expression(place: Place, columns: Columns) -> str | None:
     if not there:
         return None
     if place.listed:
-        return f"UNNEST({there[0]})"
+        return f'UNNEST("{there[0]}")'
     if place.joined:
-        return "concat_ws(' ', " + ", ".join(f"'{c}=' || CAST({c} AS VARCHAR)" for c in there) + ")"
-    return f"CAST({there[0]} AS VARCHAR)"
+        return "concat_ws(' ', " + ", ".join(f"'{c}=' || CAST(\"{c}\" AS VARCHAR)" for c in there) + ")"
+    return f'CAST("{there[0]}" AS VARCHAR)'
 
 
 def of_host(ask: Ask, columns: Columns, host: str) -> dict[str, tuple[Seen, ...]]:
@@ -91,7 +93,7 @@ def of_host(ask: Ask, columns: Columns, host: str) -> dict[str, tuple[Seen, ...]
             f"WHERE (src = $host OR dst = $host){' AND ' + place.only if place.only else ''}) AS t "
             f"WHERE text IS NOT NULL AND text <> '' GROUP BY text ORDER BY packet, text LIMIT {MAX_SEEN}"
         )
-        if place.attribute not in ("hashes", "files", "irc", "attachments"):
+        if place.attribute not in BOTH_ENDS:
             # A server is not accused of what its clients bring.
             sql = sql.replace("(src = $host OR dst = $host)", "src = $host")
         rows: Sequence[Mapping[str, object]] = ask(sql, {"host": host}).to_pylist()

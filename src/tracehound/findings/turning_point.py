@@ -381,6 +381,7 @@ def _causes_text(candidates: Sequence[Candidate]) -> str:
     c = candidates[0]
     what = f"an answer of {size(c.size_bytes or 0)}" if c.status else f"{size(c.size_bytes or 0)}"
     status = f", status {c.status}" if c.status else ""
+    ago = f"{duration(c.seconds_before * S_NS)} before" if c.seconds_before >= 0.001 else "at that very moment"
     return (
-        f" It was preceded by {what} from {c.peer} ({duration(c.seconds_before * S_NS)} before{status}; {c.judgement})."
+        f" It was preceded by {what} from {c.peer} ({ago}{status}; {c.judgement})."
     )

@@ -20,6 +20,7 @@ from tracehound.findings.identity import HostSigns, host_measures, identities, n
 from tracehound.findings.known import candidates
 from tracehound.findings.model import (
     AnswerKind,
+    Citation,
     Confidence,
     EvidenceItem,
     Finding,
@@ -53,7 +54,9 @@ MAX_PROBING: Final = 20
 MAX_EXTERNAL: Final = 10
 """Outside scanners described in full; the others are counted."""
 MAX_KNOWN: Final = 50
-"""Hosts with a telling sign of known malware that are weighed in full, those with most signs first; the others are counted."""
+"""Home hosts with a telling sign of known malware that are weighed in full, those with most signs first; others are counted."""
+MAX_KNOWN_OUTSIDE: Final = 16
+"""The same for outside hosts; worms of the day come from hundreds, and a few tell what they are."""
 MAX_INNOCENTS: Final = 20
 MAX_LISTED: Final = 200
 """Hosts that a query is narrowed to by name."""
@@ -153,14 +156,18 @@ def judge(
         findings += _findings(view, suspect, probing, citer_findings, "external_scan", len(findings))[:1]
     recognised, groups, not_weighed = _known(view, profiles, findings, home, host)
     abroad = [
-        name_finding(hosts, one, span, len(recognised) + n, view.citer) for n, (hosts, one, span) in enumerate(groups, 1)
+        name_finding(
+            hosts, one, span, len(recognised) + n, view.citer, more=not_weighed > 0, otherwise=_flows_of(view, hosts[0])
+        )
+        for n, (hosts, one, span) in enumerate(groups, 1)
     ]
     beating, regular = _beacons(view, home, host, suspects)
     recognised += beating
     innocents = [i for i in [*innocents, *regular] if i.host not in {f.host for f in recognised}]
     verdict_findings = (*findings, *recognised, *abroad)
+    others = outside_sentence([group[:2] for group in groups], not_weighed > 0)
     return Verdict(
-        summary=summary(verdict_findings, inside, outside, one_sided, health, host, recognised, outside_sentence([g[:2] for g in groups])),
+        summary=summary(verdict_findings, inside, outside, one_sided, health, host, recognised, others),
         findings=verdict_findings,
         innocents=tuple(innocents[:MAX_INNOCENTS]),
         unanswerable=tuple(unanswerable),
@@ -316,31 +323,54 @@ def _known(
 ) -> tuple[list[Finding], list[_Group], int]:
     """Hosts that are recognised by what they send, whether they probe or not: a finding a home host, outside hosts by family;
     and how many were too many to weigh."""
-    already = {(f.host, i.family) for f in described if f.probing is not None for i in f.probing.identities}
+    already = {f.host for f in described if f.probing is not None and f.probing.identities}
     hosts = candidates(profiles, view.ask, view.available, view.columns)
-    weighed = sorted((h for h in hosts if host in (None, h)), key=lambda h: (bool(home) and h not in home, -hosts[h], h))
+    drops = {r["src"]: (r,) for r in view.answer("dropped_handshakes")} if profiles else {}
+    hosts.update(drops.keys() - {f.host for f in described})
+    ranked = sorted((h for h in hosts if host in (None, h) and h not in already), key=lambda h: (-hosts[h], h))
+    near = [h for h in ranked if not home or h in home]
+    far = [h for h in ranked if home and h not in home]
+    weighed = [*near[:MAX_KNOWN], *far[:MAX_KNOWN_OUTSIDE]]
     found: list[tuple[str, Identity, tuple[int, int]]] = []
-    for one in weighed[:MAX_KNOWN]:
+    for one in weighed:
         span = view.ask(
             "SELECT MIN(epoch_ns(start)) AS low, MAX(epoch_ns(start)) AS high FROM flows WHERE src = $host OR dst = $host",
             {"host": one},
         ).to_pylist()[0]
         signs = _signs(view, one, frozenset())
-        seen = observations(signs, host_measures(signs.payloads, span["high"] - span["low"]), span["low"])
+        figures = host_measures(signs, drops.get(one, ()), span["high"] - span["low"])
+        seen = observations(signs, figures, span["low"])
         found += [
             (one, identity, (span["low"], span["high"]))
             for identity in told(named(profiles, seen, view.citer))
-            if (one, identity.family) not in already
         ]
     found.sort(key=lambda f: (TIERS.index(f[1].tier), -f[1].score, f[0]))
     inside = [f for f in found if not home or f[0] in home]
-    findings = [name_finding([one], identity, span, n, view.citer) for n, (one, identity, span) in enumerate(inside, 1)]
+    findings = [
+        name_finding([one], identity, span, n, view.citer, otherwise=_flows_of(view, one))
+        for n, (one, identity, span) in enumerate(inside, 1)
+    ]
     groups: dict[str, _Group] = {}
     for one, identity, span in found:
         if home and one not in home:
             those, best, when = groups.get(identity.family, ([], identity, span))
             groups[identity.family] = [*those, one], best, (min(when[0], span[0]), max(when[1], span[1]))
-    return findings, list(groups.values()), max(0, len(weighed) - MAX_KNOWN)
+    return findings, list(groups.values()), len(ranked) - len(weighed)
+
+
+def _flows_of(view: _View, host: str) -> list[Citation]:
+    """The first flows that a host began."""
+    rows = view.ask(
+        "SELECT flow_id, first_packet_id, evidence_id, epoch_ns(start) AS start_ns FROM flows WHERE src = $host "
+        "ORDER BY start_ns, flow_id LIMIT 6",
+        {"host": host},
+    ).to_pylist()
+    return [
+        view.citer.packet(
+            r["first_packet_id"], flow_id=r["flow_id"], ts_ns=r["start_ns"], evidence_id=r["evidence_id"]
+        )
+        for r in rows
+    ]
 
 
 def _beacons(

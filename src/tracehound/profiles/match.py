@@ -406,7 +406,7 @@ def match(profiles: Sequence[Profile], seen: Observations) -> list[Match]:
         rival = next((o for o in order if o != k and profiles[o].family != profiles[k].family), None)
         runner_up = (
             ""
-            if rival is None
+            if rival is None or scores[rival] <= 0
             else f"{profiles[rival].name} (score {scores[rival]:.1f}, {scores[k] - scores[rival]:+.1f})"
         )
         tier = _tier(hits[k], mass[k] / total, none / total)

@@ -726,7 +726,8 @@ def pick_heads(  # pragma: no cover - compiled
 
 def heads(batch: PacketBatch, assignment: Assignment, state: Heads) -> pa.Table:
     """Rows of table `heads` for the flows and directions that first carry payload in this batch; brings state.codes up to
-    date for them. A flow's head is there once, however the capture is cut into batches."""
+    date for them. A flow's head is there once, however the capture is cut into batches; a short TCP one that tells nothing is
+    there a second time, joined with what follows it."""
     n = assignment.flow_id.size
     if n:
         state.grow(int(assignment.flow_id.max()) + 1)
@@ -745,8 +746,7 @@ def heads(batch: PacketBatch, assignment: Assignment, state: Heads) -> pa.Table:
     text = text[: int(offsets[-1])].copy()
     if found:
         _identify(batch, assignment, state, rows, text, offsets, octets[:found])
-    if continued:
-        _identify_longer(batch, assignment, state, more[:continued])
+    longer = _identify_longer(batch, assignment, state, more[:continued]) if continued else []
     head = pa.BinaryArray.from_buffers(pa.binary(), found, [None, pa.py_buffer(offsets), pa.py_buffer(text)])
     columns = {
         "flow_id": pa.array(assignment.flow_id[rows]),
@@ -755,7 +755,24 @@ def heads(batch: PacketBatch, assignment: Assignment, state: Heads) -> pa.Table:
         "payload_len": pa.array(batch.payload_len[rows]),
         "head": head,
     }
-    return pa.table([columns[name] for name in HEADS.names], schema=HEADS.schema)
+    table = pa.table([columns[name] for name in HEADS.names], schema=HEADS.schema)
+    return _with_longer(table, batch, assignment, rows, longer) if longer else table
+
+
+def _with_longer(
+    table: pa.Table, batch: PacketBatch, assignment: Assignment, rows: NDArray[np.int64], longer: list[tuple[int, bytes, int]]
+) -> pa.Table:
+    """The rows of first payloads and those of short ones with what followed them, in the order of the packets."""
+    at = np.array([i for i, _, _ in longer], np.int64)
+    columns = {
+        "flow_id": pa.array(assignment.flow_id[at]),
+        "from_originator": pa.array(assignment.from_originator[at]),
+        "packet_id": pa.array(batch.packet_id[at]),
+        "payload_len": pa.array([length for _, _, length in longer], pa.int32()),
+        "head": pa.array([head for _, head, _ in longer], pa.binary()),
+    }
+    both = pa.concat_tables([table, pa.table([columns[name] for name in HEADS.names], schema=HEADS.schema)])
+    return both.take(pa.array(np.argsort(np.concatenate((rows, at)), kind="stable"))).combine_chunks()
 
 
 def _identify(
@@ -820,9 +837,12 @@ def _forget(state: Heads, flow: int, by_originator: bool) -> None:
     state.seen[flow] &= 0xFF ^ (_ORIGINATOR_SHORT if by_originator else _RESPONDER_SHORT)
 
 
-def _identify_longer(batch: PacketBatch, assignment: Assignment, state: Heads, rows: NDArray[np.int64]) -> None:
+def _identify_longer(
+    batch: PacketBatch, assignment: Assignment, state: Heads, rows: NDArray[np.int64]
+) -> list[tuple[int, bytes, int]]:
     """First payloads that were too short (a length alone, one letter) are looked at again with what follows them: after each
-    packet, as if each came alone, but all of them at once."""
+    packet, as if each came alone, but all of them at once. Gives those that are long enough now: row of the packet that made
+    them so, their first bytes, their length."""
     keys: list[tuple[int, bool]] = []
     texts: list[bytes] = []
     lengths: list[int] = []
@@ -840,15 +860,18 @@ def _identify_longer(batch: PacketBatch, assignment: Assignment, state: Heads, r
         lengths.append(len(before) + length)
         kept.append(i)
     if not keys:
-        return
+        return []
     sports, dports = batch.sport[kept], batch.dport[kept]
     codes = _codes(_payloads(texts, lengths, sports, dports, [sent for _, sent in keys]), _TCP)
-    for key, text, code in zip(keys, texts, codes.tolist(), strict=True):
+    done: list[tuple[int, bytes, int]] = []
+    for i, key, text, length, code in zip(kept, keys, texts, lengths, codes.tolist(), strict=True):
         if key not in state.short:
             continue
         if code:
             _learn(state, np.array([key[0]]), np.array([code], np.uint8))
         if code or len(text) >= _SHORT_BYTES:
             _forget(state, *key)
+            done.append((i, text, length))
         else:
             state.short[key] = text
+    return done

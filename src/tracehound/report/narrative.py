@@ -131,6 +131,11 @@ def seconds(value: float) -> str:
     return duration(round(value * SECOND_NS)) if abs(value) < 1e12 else "unknown"
 
 
+def before(value: float) -> str:
+    """How long before something else, given in seconds: 35 ms before; at that very moment."""
+    return f"{seconds(value)} before" if abs(value) >= 0.001 else "at that very moment"
+
+
 def rate(per_min: float, noun: str) -> str:
     """A rate in the unit that keeps the figure readable: 3.5 targets a minute, 8.2 targets an hour, 160 targets a second."""
     if not math.isfinite(per_min) or per_min <= 0:

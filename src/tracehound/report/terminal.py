@@ -343,7 +343,7 @@ def turning_point(page: Page, point: TurningPoint) -> None:
 def candidate_lines(page: Page, item: Candidate) -> None:
     """One candidate transfer: when, what it carried, why it ranks here."""
     page.put(
-        f"{item.rank}. {narrative.seconds(item.seconds_before)} before, {item.peer}: {item.what}", indent=4, hang=3
+        f"{item.rank}. {narrative.before(item.seconds_before)}, {item.peer}: {item.what}", indent=4, hang=3
     )
     carried = [
         "" if item.status is None else f"status {item.status}",
