@@ -93,7 +93,7 @@ MAX_HTTP_CODINGS: Final = 4
 """Content codings of one body that are taken off; each multiplies what a small body can become."""
 MAX_ZSTD_WINDOW_BYTES: Final = 8 * MIB
 """RFC 9659: the largest window of the zstd content coding."""
-MAX_TUNNEL_WAIT_BYTES: Final = 256 * KIB
+MAX_TUNNEL_WAIT_BYTES: Final = 64 * KIB
 """Bytes kept on one connection until it is known whether the other side agreed to leave HTTP, and what is spoken instead."""
 MAX_TUNNEL_NESTING: Final = 2
 """Services followed inside services: TLS, SSH or HTTP in CONNECT, and once more inside that."""

@@ -352,3 +352,14 @@ def test_any_damage_is_read_without_an_exception(data):
         at = data.draw(st.integers(0, len(broken)))
         turns += [(client, bytes(broken[:at])), (client, data.draw(st.integers(0, 20))), (client, bytes(broken[at:]))]
     converse(*turns)
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_waiting_for_the_proxy_is_bounded(monkeypatch, agreed):
+    monkeypatch.setattr("tracehound.protocols.http.MAX_TUNNEL_WAIT_BYTES", 50)
+    post = b"POST /big HTTP/1.1\r\nContent-Length: 200\r\n\r\n" + b"x" * 200
+    first = b"HTTP/1.1 200 OK\r\n\r\n" if agreed else answer(b"", status=b"403 No")
+    out, _ = converse((True, b"CONNECT h:80 HTTP/1.1\r\n\r\n" + post), (False, first + answer(b"ok")), (True, GET))
+    assert [r["method"] for r in sorted(out["http"], key=lambda r: r["ts"])][:2] == ["CONNECT", "POST"]
+    post_row = next(r for r in out["http"] if r["method"] == "POST")
+    assert not post_row["complete"] and post_row["request_bytes"] < 200

@@ -23,7 +23,7 @@ _TERMINAL: Final = (
 _ZEEK: Final = (
     "ts, printf('F%017d', txn_id) AS fuid, printf('C%017d', flow_id) AS uid, "
     'src AS "id.orig_h", sport AS "id.orig_p", dst AS "id.resp_h", dport AS "id.resp_p", upper(service) AS source, '
-    "kind AS mime_type, name AS filename, sent_by_src AS is_orig, bytes AS seen_bytes, md5, sha256, entropy"
+    "kind AS mime_type, name AS filename, sent_by_src AS is_orig, bytes AS seen_bytes, md5, sha256"
 )
 
 

@@ -35,7 +35,7 @@ web AS (
          h.method, h.uri, h.host, CAST(h.status AS INTEGER) AS status, h.content_type, h.response_bytes, h.body_sha256,
          h.body_kind, h.body_preview, h.response_packet_id, h.reason, h.src, h.dst, CAST(h.dport AS INTEGER) AS dport
   FROM http AS h
-  WHERE h.src = $host AND (h.status IS NOT NULL OR h.response_bytes > 0)),
+  WHERE h.src = $host AND (h.status IS NOT NULL OR h.body_sha256 IS NOT NULL)),
 found AS (
   SELECT 'http' AS kind, w.ts_ns, w.end_ns, w.dst AS peer, w.dport, 6 AS proto, w.flow_id, w.txn_id,
          COALESCE(w.method, '?') || ' ' || COALESCE(w.uri, '?') AS request, w.status, w.body_kind, w.content_type,

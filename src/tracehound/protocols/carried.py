@@ -14,6 +14,7 @@ from tracehound.protocols.file_facts import FACTS, file_facts
 from tracehound.protocols.session import TXN_SHIFT, Emit, FlowEnds, Interest
 
 _HEAD_BYTES = 1024
+_COUNTED_AT_ONCE = 65_536
 
 
 class _Details:
@@ -32,8 +33,11 @@ class _Details:
 
     def add(self, data: bytes, kind_of: CarriedFile) -> None:
         self.md5.update(data)
-        counts = np.bincount(np.frombuffer(data, np.uint8), minlength=256)
-        self._counts = counts if self._counts is None else self._counts + counts
+        octets = np.frombuffer(data, np.uint8)
+        # bincount makes eight octets of each.
+        for at in range(0, octets.size, _COUNTED_AT_ONCE):
+            counts = np.bincount(octets[at : at + _COUNTED_AT_ONCE], minlength=256)
+            self._counts = counts if self._counts is None else self._counts + counts
         if self._wanted:
             self._sample(data, kind_of)
 

@@ -16,6 +16,7 @@ from tracehound.protocols.session import Emit
 _PARAMETER: Final = re.compile(r';\s{0,8}([\w*-]{1,40})\s{0,8}=\s{0,8}(?:"((?:[^"\\]|\\.)*)"|([^;\s]*))')
 _BOUNDARY: Final = re.compile(r"[ -~]{1,70}")
 _VALUE_BYTES: Final = 256
+_PIECE_BYTES: Final = 32_768
 
 OpenFile = Callable[[str, str | None], CarriedFile]
 """Begins a file with this name and declared type."""
@@ -65,15 +66,18 @@ class FormParts:
         """The next bytes of the body."""
         if self._state == "over":
             return
-        self._buffer += data
-        while _STEPS[self._state](self):
-            pass
+        # In pieces: every delimiter copies what is left of the buffer.
+        for at in range(0, len(data), _PIECE_BYTES):
+            self._buffer += data[at : at + _PIECE_BYTES]
+            while _STEPS[self._state](self):
+                pass
 
     def _part_data(self) -> bool:
         """Preamble or content: everything before the next delimiter."""
+        size = len(self._delimiter)
         at, after = self._buffer.find(self._delimiter), b""
         # RFC 2046 5.1.1: "--" or the line's end follows, perhaps after blanks; anything else is a longer word of the content.
-        while at >= 0 and (after := self._buffer[at + len(self._delimiter) :][:2]) and after[:1] not in (b"-", b"\r", b" ", b"\t"):
+        while at >= 0 and (after := self._buffer[at + size : at + size + 2]) and after[:1] not in (b"-", b"\r", b" ", b"\t"):
             at = self._buffer.find(self._delimiter, at + 1)
         if at < 0 or not after:
             # The delimiter, or what follows it, may be cut: so much of the end is kept.

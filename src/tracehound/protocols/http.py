@@ -527,6 +527,7 @@ class Connection:
         self.inner: Inner | None = None
         self._waiting: list[Chunk] = []
         self._waiting_bytes = 0
+        self._left_out = 0
         self._versioned = False
 
     def feed(self, chunk: Chunk) -> None:
@@ -593,20 +594,30 @@ class Connection:
     def wait(self, chunk: Chunk) -> None:
         """The client goes on before it is known what the server says to CONNECT or Upgrade."""
         if self._waiting_bytes <= MAX_TUNNEL_WAIT_BYTES:
-            self._waiting.append(chunk)
-            self._waiting_bytes += len(chunk.data)
+            self._waiting.append(_rest(chunk, 0)._replace(data=chunk.data[:MAX_TUNNEL_WAIT_BYTES]))
+            self._left_out += max(0, len(chunk.data) - MAX_TUNNEL_WAIT_BYTES)
+        else:
+            self._left_out += chunk.gap_before + len(chunk.data)
+        self._waiting_bytes += len(chunk.data)
 
     def _waited(self) -> list[Chunk]:
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
         return waiting
+
+    def _missing_before(self, chunk: Chunk) -> Chunk:
+        """What could not be kept while waiting is a gap for what reads on."""
+        left_out, self._left_out = self._left_out, 0
+        return chunk._replace(gap_before=chunk.gap_before + left_out) if left_out else chunk
 
     def leave(self, response: Message, request: Message | None) -> None:
         """CONNECT was answered with 2xx, or an upgrade with 101: from here on the bytes are something else."""
         self.client.state = self.server.state = "tunnel"
         self.client.message = self.server.message = None
         self.inner = self._inner(response, request)
+        left_out, self._left_out = self._left_out, 0
         for chunk in self._waited():
             self.inside(chunk, by_client=True)
+        self._left_out = left_out
 
     def speak_frames(self, preface: bytes) -> None:
         """The client begins HTTP/2 with prior knowledge; `preface` is what of its preface is still to come."""
@@ -627,6 +638,8 @@ class Connection:
     def inside(self, chunk: Chunk, *, by_client: bool) -> None:
         """Bytes of what is spoken instead of HTTP."""
         if self.inner is not None and not self.inner.finished:
+            if by_client:
+                chunk = self._missing_before(chunk)
             self.inner.feed(chunk if chunk.from_originator == by_client else chunk._replace(from_originator=by_client))
 
     # -- ends -----------------------------------------------------------------------------------------------------------------
@@ -667,6 +680,9 @@ class Connection:
             if chunk.gap_before:
                 self.client.gap(chunk.gap_before)
             self.client.go_on(chunk, 0)
+        left_out, self._left_out = self._left_out, 0
+        if left_out:
+            self.client.gap(left_out)
 
     def close(self) -> None:
         """The flow is over."""
