@@ -28,6 +28,14 @@ def reading(tmp_path_factory):
     client.connect(server, 25, 3.0).reply(b"220 ready\r\n").close()
     client.ping(server, 4.0, 1, 1, b"abcdefgh", answered=True)
     client.port_unreachable(server, 161, b"x" * 20, 5.0)
+    login = client.connect(server, 80, 5.5).send(b"GET /in HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YTpi\r\n\r\n")
+    login.reply(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n").close()
+    upgrade = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-"
+    asked = b"GET /ws HTTP/1.1\r\nHost: a\r\n" + upgrade + b"Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    socket = client.connect(server, 80, 6.0).send(asked)
+    socket.reply(b"HTTP/1.1 101 Switching Protocols\r\n" + upgrade + b"Accept: x\r\n\r\n\x81\x02hi").close()
+    hello = b"\x16\x03\x01\x00\x2d\x01\x00\x00\x29\x03\x03" + bytes(32) + b"\0\0\x02\x13\x01\x01\0"
+    client.connect(server, 443, 7.0).send(hello).close()
     for i in range(1, 60):
         client.unanswered(wire.host(f"198.51.100.{i}"), 445, 10.0 + i * 10)
     v6, other = wire.host("2001:db8::5"), wire.host("2001:db8::80")

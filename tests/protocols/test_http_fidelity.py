@@ -4,6 +4,7 @@ made up."""
 from pathlib import Path
 
 from bench.http_agreement import compare, references
+
 from tests.conftest import SHARED, needs_shared
 from tracehound.edges.reading import read
 from tracehound.pipeline import Wanted

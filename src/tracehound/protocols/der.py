@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 INTEGER, BIT_STRING, OCTET_STRING, NULL, OBJECT_ID, UTF8_STRING = 2, 3, 4, 5, 6, 12
 SEQUENCE, SET, UTC_TIME, GENERALIZED_TIME, BMP_STRING = 0x30, 0x31, 23, 24, 30
 _CODINGS: Final[dict[int, str]] = {UTF8_STRING: "utf-8", BMP_STRING: "utf-16-be", 28: "utf-32-be"}
-_TIME: Final = re.compile(rb"(\d{2,4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(?:\.\d+)?(Z|[+-]\d{4})?\Z")
+_REST: Final = rb"(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(?:\.\d+)?(Z|[+-]\d{4})?\Z"
+_TIMES: Final = {UTC_TIME: re.compile(rb"(\d\d)" + _REST), GENERALIZED_TIME: re.compile(rb"(\d{4})" + _REST)}
 _MAX_ARCS: Final = 64
 
 
@@ -84,8 +85,9 @@ def text(data: bytes, e: Element) -> str:
 
 def time_ns(data: bytes, e: Element) -> int:
     """UTCTime or GeneralizedTime as ns since 1970 (RFC 5280 4.1.2.5: years 50 to 99 of two digits are 19xx)."""
-    found = _TIME.match(data[e.start : e.stop])
-    if found is None or e.tag not in (UTC_TIME, GENERALIZED_TIME):
+    pattern = _TIMES.get(e.tag)
+    found = pattern.match(data[e.start : e.stop]) if pattern else None
+    if found is None:
         raise Broken("time malformed")
     year, month, day, hour, minute, second = (int(part or 0) for part in found.groups()[:6])
     if e.tag == UTC_TIME:
