@@ -23,6 +23,14 @@ def reading(tmp_path_factory):
     talk = client.connect(server, 80, 2.0).send(b"GET / HTTP/1.1\r\nHost: www.example\r\n\r\n")
     talk.reply(b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi").close()
     client.connect(server, 25, 3.0).reply(b"220 ready\r\n").close()
+    mail = client.connect(server, 110, 3.1).reply(b"+OK ready\r\n").send(b"USER a\r\n").reply(b"+OK\r\n")
+    mail.send(b"PASS b\r\n").reply(b"+OK\r\n").send(b"RETR 1\r\n").reply(b"+OK\r\nSubject: x\r\n\r\nhello\r\n.\r\n").close()
+    client.connect(server, 143, 3.2).reply(b"* OK IMAP4 ready\r\n").send(b"a NOOP\r\n").reply(b"a OK done\r\n").close()
+    client.connect(server, 21, 3.3).reply(b"220 FTP ready\r\n").send(b"QUIT\r\n").reply(b"221 bye\r\n").close()
+    client.connect(server, 6667, 3.4).send(b"NICK a\r\nUSER a 0 * :a\r\n").reply(b":s 001 a :hello\r\n").close()
+    client.connect(server, 23, 3.5).reply(b"\xff\xfd\x18\xff\xfd\x20hello\r\nlogin: ").send(b"root\r\n").close()
+    head = b"Via: SIP/2.0/UDP a\r\nFrom: <sip:a@b>\r\nTo: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+    client.exchange(server, 5060, b"OPTIONS sip:b SIP/2.0\r\n" + head, b"SIP/2.0 200 OK\r\n" + head, 3.6)
     client.ping(server, 4.0, 1, 1, b"abcdefgh", answered=True)
     client.port_unreachable(server, 161, b"x" * 20, 5.0)
     for i in range(1, 60):

@@ -18,6 +18,13 @@ from tracehound.version import __version__
 PROTOCOLS: Final[dict[str, str]] = {
     "http": "print HTTP transactions",
     "dns": "print DNS transactions",
+    "smtp": "print mail transactions",
+    "pop3": "print POP3 commands and their answers",
+    "imap": "print IMAP commands and their answers",
+    "ftp": "print FTP commands and their replies",
+    "irc": "print IRC commands and messages",
+    "telnet": "print Telnet conversations",
+    "sip": "print SIP requests and their responses",
     "logins": "print attempts to log in, whatever the protocol",
     "files": "print files that were transferred, whatever the protocol",
 }

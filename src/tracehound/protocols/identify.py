@@ -544,7 +544,10 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
         looks(rb"[\x08-\x0f].{8}Q0[0-9]{2}", bytes(range(8, 16))))),
 )  # fmt: skip
 
-SERVICES: Final[tuple[str, ...]] = ("", *dict.fromkeys(entry.service for entry in PROTOCOLS))
+ANNOUNCED: Final = ("ftp_data", "irc_dcc_data")
+"""Services that no payload tells: another flow has announced them (session.Expected)."""
+
+SERVICES: Final[tuple[str, ...]] = ("", *dict.fromkeys((*(entry.service for entry in PROTOCOLS), *ANNOUNCED)))
 """Names by code; 0 is unknown."""
 SERVICE_CODE: Final[dict[str, int]] = {name: code for code, name in enumerate(SERVICES)}
 

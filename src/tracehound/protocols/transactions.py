@@ -18,17 +18,27 @@ from tracehound.flows.assignment import Assignment
 from tracehound.packets.addresses import address_text
 from tracehound.packets.batch import PacketBatch
 from tracehound.protocols.dns import DnsState
-from tracehound.protocols.identify import ENOUGH, SERVICE_CODE, Heads, code_of, heads, service_column
-from tracehound.protocols.session import Datagram, DatagramReader, FlowEnds, Opener, Row, Session, rows_table
+from tracehound.protocols.expectations import Expectations
+from tracehound.protocols.identify import ANNOUNCED, ENOUGH, SERVICE_CODE, Heads, code_of, heads, service_column
+from tracehound.protocols.session import Datagram, DatagramReader, Expected, FlowEnds, Opener, Row, Session, rows_table
 from tracehound.streams.reassemble import Chunk, StreamState, end_flow, reassemble
 from tracehound.tables import ALL
 
 STREAMS: Final[dict[str, str]] = {
     "http": "tracehound.protocols.http:open_session",
+    "smtp": "tracehound.protocols.smtp:open_session",
+    "pop3": "tracehound.protocols.pop3:open_session",
+    "imap": "tracehound.protocols.imap:open_session",
+    "ftp": "tracehound.protocols.ftp:open_session",
+    "irc": "tracehound.protocols.irc:open_session",
+    "telnet": "tracehound.protocols.telnet:open_session",
+    "sip": "tracehound.protocols.sip:open_session",
 }
 """Service over TCP: where its opener is."""
 
-DATAGRAMS: Final[dict[str, str]] = {}
+DATAGRAMS: Final[dict[str, str]] = {
+    "sip": "tracehound.protocols.sip:SipDatagrams",
+}
 """Service over UDP: where its reader is."""
 
 _DNS = SERVICE_CODE["dns"]
@@ -37,6 +47,7 @@ _TOO_SHORT = 12
 _SYN = 2
 _TCP, _UDP = 6, 17
 _CODES: Final = 256
+_NONE_EXPECTED: Final[list[Expected]] = []
 
 
 def _located(place: str) -> Any:
@@ -85,11 +96,14 @@ class Transactions:
         self._openers: dict[int, Opener] = {_DNS: lambda ends, _chunk, _emit: _DnsSession(self.dns, ends)}
         self._stream_codes = _lookup(STREAMS)
         self._stream_codes[_DNS] = True
+        self._stream_codes[[SERVICE_CODE[name] for name in ANNOUNCED]] = True
         self._datagram_codes = _lookup(DATAGRAMS)
         self._readers: dict[int, DatagramReader] = {}
         self._sessions: dict[int, Session] = {}
         self._ends: dict[int, FlowEnds] = {}
         self._undecided: dict[int, list[Chunk]] = {}
+        self._expectations = Expectations()
+        self._announced: dict[int, Opener] = {}
         self._rows: dict[str, list[Row]] = {}
 
     def _emit(self, table: str, row: Row) -> None:
@@ -107,10 +121,38 @@ class Transactions:
             if chunk.flow_id not in self._ends:
                 self._ends[chunk.flow_id] = _ends(packets, chunk)
             self._feed(chunk)
+        if self._expectations.waiting:
+            self._read_announced(packets, assignment, wanted)
         if self._datagram_codes.any():
             self._add_datagrams(packets, assignment, self._datagram_codes[codes] & ~enough)
         dns = self.dns.add_udp(packets, assignment, self.heads.codes)
         return {"heads": head_rows, "dns": dns, **self._take_rows()}
+
+    # -- connections that another has announced ---------------------------------------------------------------------------
+    def _read_announced(self, packets: PacketBatch, assignment: Assignment, read: NDArray[np.bool_]) -> None:
+        """Tie flows of this batch to what was announced, and read those of their packets that were not read as something else."""
+        tied = self._expectations.met(packets, assignment, self._announced.keys())
+        if not tied:
+            return
+        for flow_id, expected in tied.items():
+            self._announced[flow_id] = expected.opener
+            self.heads.codes[flow_id] = SERVICE_CODE[expected.service]
+            self.heads.seen[flow_id] &= 0xFF ^ ENOUGH
+            self._sessions.pop(flow_id, None)
+        mine = np.isin(assignment.flow_id, np.fromiter(tied, np.int64)) & ~(read & ((packets.tcp_flags & _SYN) == 0))
+        for chunk in reassemble(packets, assignment, mine, self.streams):
+            if chunk.flow_id not in self._ends:
+                self._ends[chunk.flow_id] = _ends(packets, chunk)
+            self._feed(chunk)
+        for flow_id in tied:
+            earlier = self._undecided.pop(flow_id, [])
+            if earlier:
+                self._open_announced(flow_id, earlier)
+
+    def _open_announced(self, flow_id: int, earlier: list[Chunk]) -> None:
+        session = self._sessions[flow_id] = self._announced[flow_id](self._ends[flow_id], earlier[0], self._emit)
+        for waiting in earlier:
+            session.feed(waiting)
 
     # -- streams ------------------------------------------------------------------------------------------------------
     def _feed(self, chunk: Chunk) -> None:
@@ -119,7 +161,7 @@ class Transactions:
         session = self._sessions.get(flow_id)
         if session is None:
             code = int(self.heads.codes[flow_id])
-            if not self._stream_codes[code]:
+            if not self._stream_codes[code] and flow_id not in self._announced:
                 self._undecided.setdefault(flow_id, []).append(chunk)
                 return
             earlier = self._undecided.pop(flow_id, [])
@@ -128,11 +170,15 @@ class Transactions:
                 session.feed(waiting)
         if not session.finished:
             session.feed(chunk)
+        expected: list[Expected] = getattr(session, "expected", _NONE_EXPECTED)
+        if expected:
+            self._expectations.add(expected)
+            expected.clear()
         if session.finished:
             self.heads.seen[flow_id] |= ENOUGH
 
     def _open(self, code: int, flow_id: int, chunk: Chunk) -> Session:
-        opener = self._openers.get(code)
+        opener = self._announced.get(flow_id) or self._openers.get(code)
         if opener is None:
             opener = self._openers[code] = _located(STREAMS[_SERVICE_OF[code]])
         session = self._sessions[flow_id] = opener(self._ends[flow_id], chunk, self._emit)
@@ -184,6 +230,7 @@ class Transactions:
             if flow_id in self._ends:
                 self._feed(chunk)
         self._ends.pop(flow_id, None)
+        self._announced.pop(flow_id, None)
         self._undecided.pop(flow_id, None)
         session = self._sessions.pop(flow_id, None)
         differs = flow_id in self.streams.differing
