@@ -143,6 +143,34 @@ MAX_DNS_STREAM_BYTES: Final = 16 * MIB
 """Beginnings of DNS messages kept over all TCP streams (65,535 bytes each at most)."""
 MAX_SHORT_HEADS: Final = 65_536
 """TCP directions whose first payload was too short to tell what they speak, and that wait for more of it."""
+MAX_TEXT_LINE_BYTES: Final = 16 * KIB
+"""Longest line of a protocol that speaks in lines; the rest of a longer one is dropped (RFC 5321 asks for 512 bytes, IMAP for 8,000)."""
+MAX_TEXT_FIELD: Final = 2_000
+"""Characters of one cell that such a line fills."""
+MAX_TEXT_COMMANDS: Final = 100_000
+"""Rows of one table from one flow of such a protocol (txn_id has room for 2^20)."""
+MAX_TEXT_PIPELINE: Final = 20_000
+"""Commands that wait for their reply on one connection: those of a whole batch come before its replies do."""
+MAX_MAIL_HEADER_BYTES: Final = 128 * KIB
+"""One header section of a mail or of one of its parts."""
+MAX_MAIL_PARTS: Final = 1_000
+"""Parts of one mail that are read."""
+MAX_MIME_DEPTH: Final = 16
+"""Multiparts inside each other that are followed."""
+MAX_RECIPIENTS: Final = 1_000
+"""Recipients of one mail kept."""
+MAX_EXPECTED_FLOWS: Final = 16_384
+"""Connections that were announced and have not come yet; the oldest are forgotten first."""
+MAX_SIP_MESSAGE_BYTES: Final = 128 * KIB
+"""Header section of one SIP message over TCP."""
+MAX_OPEN_SIP: Final = 1_000
+"""SIP requests of one flow that wait for their final response."""
+MAX_TELNET_EVENTS: Final = 2_000
+"""Lines of the client and prompts of the server kept of one Telnet conversation to find its logins; no more of it is read then."""
+MAX_TELNET_BANNER: Final = 1_000
+"""Characters of a Telnet server's greeting kept."""
+MAX_LITERAL_BYTES: Final = 4 * KIB
+"""Bytes of an IMAP client's literal kept (a user's name, a password that is not)."""
 HEAD_BYTES: Final = 256
 """First payload bytes kept per flow and direction (templates of protocols without a parser, service identification)."""
 

@@ -46,6 +46,9 @@ class Conversations(Protocol):
     def end(self, flow_ids: NDArray[np.int64]) -> dict[str, pa.Table]:
         """These flows are over; returns rows that are finished."""
 
+    def take_services(self) -> dict[int, int]:
+        """What flows were found to speak that their own bytes do not tell: flow_id -> code."""
+
     def finish(self) -> dict[str, pa.Table]:
         """The evidence is over; returns the rows that are left."""
 
@@ -137,6 +140,8 @@ def _converse(run: Run, packets: PacketBatch, assignment: Assignment) -> None:
     run.add("heads", heads(packets, assignment, run.heads))
     for name, table in run.conversations.add(packets, assignment, spoken(assignment.flow_id, run.heads)).items():
         run.add(name, table)
+    for flow_id, code in run.conversations.take_services().items():
+        run.heads.codes[flow_id] = code
 
 
 def build_tables(

@@ -452,6 +452,192 @@ TLS: Final = Table(
     ),
 )
 
+SMTP: Final = Table(
+    "smtp",
+    "One row a mail transaction, or a conversation without one.",
+    (
+        Column("txn_id", pa.int64(), "flow_id << 20 | number within the flow"),
+        Column("flow_id", pa.int64(), "flow", upstream="flows.flow_id"),
+        Column("ts", TS, "MAIL FROM (or the first line)", "ns"),
+        Column("src", NAME, "client's address"),
+        Column("sport", pa.uint16(), "client's port"),
+        Column("dst", NAME, "server's address"),
+        Column("dport", pa.uint16(), "server's port"),
+        Column("trans_depth", pa.int32(), "number of the transaction in its flow, from 1"),
+        Column("helo", TEXT, "what HELO, EHLO or LHLO says", nullable=True),
+        Column("mailfrom", TEXT, "sender of the envelope", nullable=True),
+        Column("rcptto", pa.list_(TEXT), "recipients of the envelope"),
+        Column("date", TEXT, "header field Date", nullable=True),
+        Column("mail_from", TEXT, "header field From", nullable=True),
+        Column("mail_to", pa.list_(TEXT), "header field To, one entry an address"),
+        Column("mail_cc", pa.list_(TEXT), "header field Cc, one entry an address"),
+        Column("reply_to", TEXT, "header field Reply-To", nullable=True),
+        Column("message_id", TEXT, "header field Message-ID", nullable=True),
+        Column("in_reply_to", TEXT, "header field In-Reply-To", nullable=True),
+        Column("mail_subject", TEXT, "header field Subject, decoded", nullable=True),
+        Column("x_originating_ip", TEXT, "header field X-Originating-IP", nullable=True),
+        Column("received", pa.list_(TEXT), "header fields Received, newest first"),
+        Column("mail_path", pa.list_(TEXT), "addresses that the mail passed, newest first: server, client, those of Received"),
+        Column("mailer", TEXT, "header field User-Agent or X-Mailer", nullable=True),
+        Column("last_reply", TEXT, "the server's last reply to the transaction", nullable=True),
+        Column("tls", pa.bool_(), "the conversation went on in TLS"),
+        Column("message_bytes", pa.int64(), "size of the message, transport's dots removed", "bytes", nullable=True),
+        Column("message_sha256", TEXT, "SHA-256 of the message", nullable=True),
+        Column("complete", pa.bool_(), "the whole message is in the capture"),
+        Column("packet_id", pa.int64(), "packet of its first byte", upstream="packets.packet_id"),
+        Column("note", TEXT, "what was malformed or missing; null = clean", nullable=True),
+    ),
+)
+
+FTP: Final = Table(
+    "ftp",
+    "One row an FTP command with its reply.",
+    (
+        Column("txn_id", pa.int64(), "flow_id << 20 | number within the flow"),
+        Column("flow_id", pa.int64(), "flow", upstream="flows.flow_id"),
+        Column("ts", TS, "the command", "ns"),
+        Column("src", NAME, "client's address"),
+        Column("sport", pa.uint16(), "client's port"),
+        Column("dst", NAME, "server's address"),
+        Column("dport", pa.uint16(), "server's port"),
+        Column("user", TEXT, "account of the session so far", nullable=True),
+        Column("command", NAME, "command, upper case; null = the server's greeting", nullable=True),
+        Column("arg", TEXT, "argument; that of PASS is hidden", nullable=True),
+        Column("reply_code", pa.uint16(), "reply; null = none is in the evidence", nullable=True),
+        Column("reply_msg", TEXT, "last line of the reply", nullable=True),
+        Column("data_host", NAME, "address of the data connection that was agreed", nullable=True),
+        Column("data_port", pa.uint16(), "port of that connection", nullable=True),
+        Column("passive", pa.bool_(), "whether the server listens for it", nullable=True),
+        Column("packet_id", pa.int64(), "packet of its first byte", upstream="packets.packet_id"),
+        Column("note", TEXT, "what was malformed or missing; null = clean", nullable=True),
+    ),
+)
+
+POP3: Final = Table(
+    "pop3",
+    "One row a POP3 command with its answer.",
+    (
+        Column("txn_id", pa.int64(), "flow_id << 20 | number within the flow"),
+        Column("flow_id", pa.int64(), "flow", upstream="flows.flow_id"),
+        Column("ts", TS, "the command", "ns"),
+        Column("src", NAME, "client's address"),
+        Column("sport", pa.uint16(), "client's port"),
+        Column("dst", NAME, "server's address"),
+        Column("dport", pa.uint16(), "server's port"),
+        Column("command", NAME, "command, upper case"),
+        Column("arg", TEXT, "argument; secrets are hidden", nullable=True),
+        Column("result", NAME, "+OK or -ERR; null = no answer is in the evidence", nullable=True),
+        Column("answer", TEXT, "what the server said", nullable=True),
+        Column("packet_id", pa.int64(), "packet of its first byte", upstream="packets.packet_id"),
+        Column("note", TEXT, "what was malformed or missing; null = clean", nullable=True),
+    ),
+)
+
+IMAP: Final = Table(
+    "imap",
+    "One row an IMAP command with its answer.",
+    (
+        Column("txn_id", pa.int64(), "flow_id << 20 | number within the flow"),
+        Column("flow_id", pa.int64(), "flow", upstream="flows.flow_id"),
+        Column("ts", TS, "the command", "ns"),
+        Column("src", NAME, "client's address"),
+        Column("sport", pa.uint16(), "client's port"),
+        Column("dst", NAME, "server's address"),
+        Column("dport", pa.uint16(), "server's port"),
+        Column("tag", TEXT, "tag of the command", nullable=True),
+        Column("command", NAME, "command, upper case"),
+        Column("arg", TEXT, "argument; secrets are hidden", nullable=True),
+        Column("result", NAME, "OK, NO, BAD; null = no answer is in the evidence", nullable=True),
+        Column("answer", TEXT, "what the server said", nullable=True),
+        Column("packet_id", pa.int64(), "packet of its first byte", upstream="packets.packet_id"),
+        Column("note", TEXT, "what was malformed or missing; null = clean", nullable=True),
+    ),
+)
+
+IRC: Final = Table(
+    "irc",
+    "One row an IRC command that says who speaks, where, and what: NICK, USER, JOIN, PART, PRIVMSG, NOTICE, TOPIC, MODE, KICK, QUIT...",
+    (
+        Column("txn_id", pa.int64(), "flow_id << 20 | number within the flow"),
+        Column("flow_id", pa.int64(), "flow", upstream="flows.flow_id"),
+        Column("ts", TS, "the command", "ns"),
+        Column("src", NAME, "client's address"),
+        Column("sport", pa.uint16(), "client's port"),
+        Column("dst", NAME, "server's address"),
+        Column("dport", pa.uint16(), "server's port"),
+        Column("nick", TEXT, "nickname of the client so far", nullable=True),
+        Column("user", TEXT, "user name of the client so far", nullable=True),
+        Column("sent_by_src", pa.bool_(), "whether the client sent it; false = the server did"),
+        Column("sender", TEXT, "who says it, where the server passes it on", nullable=True),
+        Column("command", NAME, "command, upper case"),
+        Column("value", TEXT, "first argument: the nickname, channel or receiver", nullable=True),
+        Column("addl", TEXT, "the other arguments: the text", nullable=True),
+        Column("bot_command", TEXT, "first word of a text that looks like an order to a bot (.advscan, !ddos)", nullable=True),
+        Column("dcc_file_name", TEXT, "file offered by DCC SEND", nullable=True),
+        Column("dcc_file_size", pa.int64(), "its size as offered", "bytes", nullable=True),
+        Column("packet_id", pa.int64(), "packet of its first byte", upstream="packets.packet_id"),
+        Column("note", TEXT, "what was malformed or missing; null = clean", nullable=True),
+    ),
+)
+
+TELNET: Final = Table(
+    "telnet",
+    "One row a Telnet conversation.",
+    (
+        Column("txn_id", pa.int64(), "flow_id << 20 | number within the flow"),
+        Column("flow_id", pa.int64(), "flow", upstream="flows.flow_id"),
+        Column("ts", TS, "first byte", "ns"),
+        Column("src", NAME, "client's address"),
+        Column("sport", pa.uint16(), "client's port"),
+        Column("dst", NAME, "server's address"),
+        Column("dport", pa.uint16(), "server's port"),
+        Column("options_client", pa.list_(TEXT), "options that the client offers or asks for (WILL, DO), in order"),
+        Column("options_server", pa.list_(TEXT), "options that the server offers or asks for, in order"),
+        Column("terminal", TEXT, "terminal type that the client names", nullable=True),
+        Column("banner", TEXT, "what the server says up to its first prompt", nullable=True),
+        Column("prompts", pa.int32(), "login prompts of the server", "prompts"),
+        Column("packet_id", pa.int64(), "packet of its first byte", upstream="packets.packet_id"),
+        Column("note", TEXT, "what was malformed or missing; null = clean", nullable=True),
+    ),
+)
+
+SIP: Final = Table(
+    "sip",
+    "One row a SIP request with its final response, or whichever of them is in the evidence.",
+    (
+        Column("txn_id", pa.int64(), "flow_id << 20 | number within the flow"),
+        Column("flow_id", pa.int64(), "flow", upstream="flows.flow_id"),
+        Column("ts", TS, "first byte of the request (of the response where the request is missing)", "ns"),
+        Column("src", NAME, "sender of the request's address"),
+        Column("sport", pa.uint16(), "sender of the request's port"),
+        Column("dst", NAME, "receiver of the request's address"),
+        Column("dport", pa.uint16(), "receiver of the request's port"),
+        Column("trans_depth", pa.int32(), "number of the transaction in its flow, from 1"),
+        Column("method", NAME, "request method; from CSeq where the request is missing", nullable=True),
+        Column("uri", TEXT, "request target", nullable=True),
+        Column("date", TEXT, "header field Date", nullable=True),
+        Column("request_from", TEXT, "From of the request", nullable=True),
+        Column("request_to", TEXT, "To of the request", nullable=True),
+        Column("response_from", TEXT, "From of the response", nullable=True),
+        Column("response_to", TEXT, "To of the response", nullable=True),
+        Column("reply_to", TEXT, "header field Reply-To", nullable=True),
+        Column("call_id", TEXT, "Call-ID", nullable=True),
+        Column("cseq", TEXT, "CSeq", nullable=True),
+        Column("call_subject", TEXT, "header field Subject", nullable=True),
+        Column("request_path", pa.list_(TEXT), "Via of the request"),
+        Column("response_path", pa.list_(TEXT), "Via of the response"),
+        Column("user_agent", TEXT, "User-Agent header", nullable=True),
+        Column("status", pa.uint16(), "status code; null where no response is in the evidence", nullable=True),
+        Column("reason", TEXT, "reason phrase", nullable=True),
+        Column("warning", TEXT, "header field Warning", nullable=True),
+        Column("request_bytes", pa.int64(), "body of the request as Content-Length says", "bytes", nullable=True),
+        Column("response_bytes", pa.int64(), "body of the response as Content-Length says", "bytes", nullable=True),
+        Column("content_type", TEXT, "Content-Type of the response", nullable=True),
+        Column("packet_id", pa.int64(), "packet of its first byte", upstream="packets.packet_id"),
+        Column("note", TEXT, "what was malformed or missing; null = clean", nullable=True),
+    ),
+)
+
 ADDRESSES: Final = Table(
     "addresses",
     "One row a distinct address of the flows, with what is known of it offline.",
@@ -500,12 +686,15 @@ FINDINGS: Final = Table(
     ),
 )
 
+TRANSACTIONS: Final[tuple[Table, ...]] = (
+    HTTP, DNS, TLS, SMTP, POP3, IMAP, FTP, IRC, TELNET, SIP, LOGINS, FILES, WEBSOCKET,
+)  # fmt: skip
+"""The tables of the protocols, one each."""
+
 ALL: Final[dict[str, Table]] = {
-    t.name: t for t in (EVIDENCE, QUALITY, NOTES, PACKETS, FLOWS, HEADS, HTTP, DNS, TLS, LOGINS, FILES, WEBSOCKET, ADDRESSES, FINDINGS)
+    t.name: t for t in (EVIDENCE, QUALITY, NOTES, PACKETS, FLOWS, HEADS, *TRANSACTIONS, ADDRESSES, FINDINGS)
 }
 
-TRANSACTIONS: Final[tuple[Table, ...]] = (HTTP, DNS, LOGINS, FILES, WEBSOCKET, TLS)
-"""The tables of the protocols, one each."""
 
 OUTCOMES: Final[dict[str, str]] = {
     "unanswered": "nothing came back; syn_count says how often it was tried",

@@ -19,6 +19,13 @@ PROTOCOLS: Final[dict[str, str]] = {
     "http": "print HTTP transactions",
     "dns": "print DNS transactions",
     "tls": "print TLS handshakes, with names, fingerprints, certificates",
+    "smtp": "print mail transactions",
+    "pop3": "print POP3 commands and their answers",
+    "imap": "print IMAP commands and their answers",
+    "ftp": "print FTP commands and their replies",
+    "irc": "print IRC commands and messages",
+    "telnet": "print Telnet conversations",
+    "sip": "print SIP requests and their responses",
     "logins": "print attempts to log in, whatever the protocol",
     "websocket": "print WebSocket connections",
 }

@@ -44,6 +44,30 @@ SHOWN: Final[dict[str, Shown]] = {
         "chain_sha256 AS cert_chain_fps, subject, issuer, ja3, ja3s, ja4",
         "ssl",
     ),
+    "smtp": Shown(
+        "mailfrom, array_to_string(rcptto, ', ') AS rcptto, mail_subject, mailer, last_reply",
+        "trans_depth, helo, mailfrom, rcptto, date, mail_from AS \"from\", mail_to AS \"to\", mail_cc AS cc, reply_to, "
+        "message_id AS msg_id, in_reply_to, mail_subject AS subject, x_originating_ip, received[1] AS first_received, "
+        "received[2] AS second_received, last_reply, mail_path AS path, mailer AS user_agent, tls",
+    ),
+    "pop3": Shown("command, arg, result, answer"),
+    "imap": Shown("tag, command, arg, result, answer"),
+    "ftp": Shown(
+        '"user", command, arg, reply_code, reply_msg, data_host, data_port',
+        '"user", command, arg, reply_code, reply_msg, passive AS "data_channel.passive", '
+        'data_host AS "data_channel.resp_h", data_port AS "data_channel.resp_p"',
+    ),
+    "irc": Shown(
+        "nick, sender, command, value, addl, bot_command, dcc_file_name",
+        'nick, "user", command, value, addl, dcc_file_name, dcc_file_size',
+    ),
+    "telnet": Shown("terminal, prompts, banner"),
+    "sip": Shown(
+        "method, uri, request_from, request_to, status, reason, user_agent",
+        "trans_depth, method, uri, date, request_from, request_to, response_from, response_to, reply_to, call_id, cseq AS seq, "
+        "call_subject AS subject, request_path, response_path, user_agent, status AS status_code, reason AS status_msg, warning, "
+        "request_bytes AS request_body_len, response_bytes AS response_body_len, content_type",
+    ),
     "logins": Shown('service, "user", method, cleartext, accepted'),
     "websocket": Shown(
         "dport, host, uri, opcodes_src, opcodes_dst, first_text_src, first_text_dst",

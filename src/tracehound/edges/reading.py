@@ -26,6 +26,7 @@ from tracehound.edges.store import Store
 from tracehound.errors import UsageError
 from tracehound.packets import quality
 from tracehound.pipeline import Conversations, Run, Wanted, build_tables
+from tracehound.protocols.identify import with_told_services
 from tracehound.protocols.session import Interest, Keep
 from tracehound.tables import ALL, QUALITY, TRANSACTIONS
 
@@ -162,7 +163,9 @@ def read(
             lambda: shards or _transactions(wanted, keep),
         )  # fmt: skip
         if shards is not None:
-            shards.collect(store.adopt)
+            told = shards.collect(store.adopt)
+            if told:
+                store.rewrite("flows", lambda flows: with_told_services(flows, told))
         if wait is not None:
             wait()
         return Reading(files, store, run)

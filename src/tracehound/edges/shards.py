@@ -3,7 +3,8 @@ at once. Never here: a protocol (protocols/transactions.py reads them, in the pr
 
 What flows say is read in Python, which uses one processor a process. So the packets that matter are cut out, with their
 payload, and sent to the process that answers for their pair of hosts: conversations between two hosts may refer to each other
-(a data connection, a transfer from another port), those of others do not. A process keeps its rows as Parquet files in the
+(a data connection, a transfer from another port). A connection that is announced between other hosts than those that announce it
+(FTP from server to server, DCC) is not tied to its announcement here. A process keeps its rows as Parquet files in the
 work folder and names them when all is over.
 
 The way there is a pipe with frames of numpy arrays; what travels is bytes and lengths, never code or pickles."""
@@ -33,10 +34,11 @@ from tracehound.packets.batch import PacketBatch
 from tracehound.packets.decode import no_packets
 from tracehound.protocols.identify import Spoken
 from tracehound.protocols.session import Interest
-from tracehound.protocols.transactions import Transactions, useful_rows
+from tracehound.protocols.transactions import ANNOUNCERS, Transactions, useful_rows
 from tracehound.streams.reassemble import gather
 
 _BATCH, _ENDED, _FINISH = 1, 2, 3
+_PAIRS: Final = 0xFFFF
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 _TYPES: Final = tuple(column.dtype for column in no_packets()[1:]) + tuple(
     np.dtype(t) for t in (np.int64, np.bool_, np.uint8, np.bool_)
@@ -44,12 +46,12 @@ _TYPES: Final = tuple(column.dtype for column in no_packets()[1:]) + tuple(
 """Columns of a parcel: those of PacketBatch after the buffer, then flow_id, from_originator, codes, undecided."""
 
 
-def shard_of(packets: PacketBatch, rows: NDArray[np.int64], shards: int) -> NDArray[np.int64]:
-    """Which process answers for each packet: the same for both directions of all flows between two hosts."""
+def pair_of(packets: PacketBatch) -> NDArray[np.int64]:
+    """A number for each packet's pair of hosts, the same in both directions."""
     with np.errstate(over="ignore"):
-        both = packets.src_lo[rows] + packets.dst_lo[rows] + packets.src_hi[rows] + packets.dst_hi[rows]
+        both = packets.src_lo + packets.dst_lo + packets.src_hi + packets.dst_hi
         mixed = (both ^ both >> np.uint64(29)) * _MIX
-    return (mixed >> np.uint64(40)).astype(np.int64) % shards
+    return (mixed >> np.uint64(40)).astype(np.int64)
 
 
 def parcel(packets: PacketBatch, assignment: Assignment, spoken: Spoken, rows: NDArray[np.int64]) -> list[NDArray[Any]]:
@@ -95,8 +97,10 @@ def _receive(source: IO[bytes]) -> tuple[int, list[bytearray]]:
 
 
 def worker(source: IO[bytes], out: IO[bytes], folder: Path, *, file_details: bool) -> None:
-    """A process's work, until it is told to finish: then it names the files of each table, as one line of JSON."""
+    """A process's work, until it is told to finish: then it names the files of each table, and the services that flows told of
+    others, as one line of JSON."""
     transactions = Transactions(Interest(details=file_details))
+    services: dict[int, int] = {}
     store = Store(memory_bytes=limits.STORE_MEMORY_BYTES // 4, folder=folder)
     while True:
         kind, blocks = _receive(source)
@@ -109,9 +113,11 @@ def worker(source: IO[bytes], out: IO[bytes], folder: Path, *, file_details: boo
             tables = transactions.add(*unpack(arrays))
         for name, table in tables.items():
             store.add(name, table)
+        services |= transactions.take_services()
     for name, table in transactions.finish().items():
         store.add(name, table)
-    out.write(json.dumps({name: [str(p) for p in paths] for name, paths in store.all_files().items()}).encode() + b"\n")
+    files = {name: [str(p) for p in paths] for name, paths in store.all_files().items()}
+    out.write(json.dumps({"files": files, "services": list(services.items())}).encode() + b"\n")
     out.flush()
 
 
@@ -140,7 +146,7 @@ class _Process:
                     if kind == _FINISH:
                         self._child.stdin.close()
                 except OSError as problem:
-                    # The process is gone; `files` says so. Until then nothing may block on a full queue.
+                    # The process is gone; `said` says so. Until then nothing may block on a full queue.
                     self._problem = problem
             if kind == _FINISH:
                 return
@@ -148,14 +154,15 @@ class _Process:
     def put(self, kind: int, arrays: list[NDArray[Any]]) -> None:
         self._waiting.put((kind, arrays))
 
-    def files(self) -> dict[str, list[Path]]:
-        """The files of each table, once the process has finished."""
+    def said(self) -> dict[str, Any]:
+        """What it says once it has finished: files, services."""
         assert self._child.stdout is not None
         self._thread.join()
         said = self._child.stdout.read()
         if self._child.wait() or not said:
             raise RuntimeError(f"a process that reads conversations ended with status {self._child.returncode}")
-        return {name: [Path(p) for p in paths] for name, paths in json.loads(said).items()}
+        answer: dict[str, Any] = json.loads(said)
+        return answer
 
     def stop(self) -> None:
         """Give up: end the process whatever it does."""
@@ -168,11 +175,14 @@ class Shards:
 
     def __init__(self, count: int, folder: Path, *, file_details: bool = True) -> None:
         self._processes = [_Process(folder / f"shard-{i}", file_details=file_details) for i in range(count)]
+        self._announcers = np.zeros(_PAIRS + 1, np.bool_)
 
     def add(self, packets: PacketBatch, assignment: Assignment, spoken: Spoken) -> dict[str, pa.Table]:
         """Send the packets that matter to where they are read."""
-        rows = useful_rows(packets, assignment, spoken)
-        shard = shard_of(packets, rows, len(self._processes))
+        pair = pair_of(packets)
+        self._announcers[pair[ANNOUNCERS[spoken.codes]] & _PAIRS] = True
+        rows = useful_rows(packets, assignment, spoken, self._announcers[pair & _PAIRS])
+        shard = pair[rows] % len(self._processes)
         for number, process in enumerate(self._processes):
             mine = rows[shard == number]
             if mine.size:
@@ -185,17 +195,26 @@ class Shards:
             process.put(_ENDED, [np.ascontiguousarray(flow_ids)])
         return {}
 
+    def take_services(self) -> dict[int, int]:
+        """The processes tell at the end (`collect`)."""
+        return {}
+
     def finish(self) -> dict[str, pa.Table]:
         """Tell all that the evidence is over; their rows come by `collect`."""
         for process in self._processes:
             process.put(_FINISH, [])
         return {}
 
-    def collect(self, take: Callable[[str, list[Path]], None]) -> None:
-        """After `finish`: wait until all have; hand the files of each table to `take`."""
+    def collect(self, take: Callable[[str, list[Path]], None]) -> dict[int, int]:
+        """After `finish`: wait until all have; hand the files of each table to `take`. Returns the services that flows told of
+        others: flow_id -> code."""
+        services: dict[int, int] = {}
         for process in self._processes:
-            for name, paths in process.files().items():
-                take(name, paths)
+            said = process.said()
+            for name, paths in said["files"].items():
+                take(name, [Path(p) for p in paths])
+            services |= {int(flow_id): int(code) for flow_id, code in said["services"]}
+        return services
 
     def stop(self) -> None:
         """Give up."""

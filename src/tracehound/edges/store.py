@@ -4,6 +4,7 @@ Parquet files in a work folder once they are not. Never here: SQL (duck.py) or w
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -66,6 +67,15 @@ class Store:
         if name in self._parts:
             self._spill(name)
         return self._files[name]
+
+    def rewrite(self, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
+        """Change rows that were added before; `change` gives back the same table where it has nothing to do."""
+        self._parts[name] = [change(part) for part in self._parts.get(name, [])]
+        for path in self._files.get(name, []):
+            before = pq.read_table(path, schema=ALL[name].schema)
+            after = change(before)
+            if after is not before:
+                pq.write_table(after, path, compression="zstd", compression_level=1)
 
     def adopt(self, name: str, files: list[Path]) -> None:
         """Files that another store spilled are a part of the table."""

@@ -9,7 +9,7 @@ Tests look at columns of many payloads at once; `service_of` asks the same tests
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -544,7 +544,10 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
         looks(rb"[\x08-\x0f].{8}Q0[0-9]{2}", bytes(range(8, 16))))),
 )  # fmt: skip
 
-SERVICES: Final[tuple[str, ...]] = ("", *dict.fromkeys(entry.service for entry in PROTOCOLS))
+ANNOUNCED: Final = ("ftp_data", "irc_dcc_data")
+"""Services that no payload tells: another flow has announced them (session.Expected)."""
+
+SERVICES: Final[tuple[str, ...]] = ("", *dict.fromkeys((*(entry.service for entry in PROTOCOLS), *ANNOUNCED)))
 """Names by code; 0 is unknown."""
 SERVICE_CODE: Final[dict[str, int]] = {name: code for code, name in enumerate(SERVICES)}
 
@@ -660,6 +663,21 @@ def with_service(flows: pa.Table, state: Heads) -> pa.Table:
     """Fill the column `service` of finished flows."""
     at = flows.schema.get_field_index("service")
     return flows.set_column(at, flows.schema.field(at), service_column(flows.column("flow_id").to_numpy(), state.codes))
+
+
+def with_told_services(flows: pa.Table, told: Mapping[int, int]) -> pa.Table:
+    """Finished flows with the services that other flows have told of them: flow_id -> code. The same table where it holds none
+    of them."""
+    ids = flows.column("flow_id").to_numpy()
+    rows = np.flatnonzero(np.isin(ids, np.fromiter(told, np.int64, len(told))))
+    if not rows.size:
+        return flows
+    at = flows.schema.get_field_index("service")
+    names = flows.column("service").to_pylist()
+    for row in rows.tolist():
+        names[row] = SERVICES[told[int(ids[row])]]
+    field_ = flows.schema.field(at)
+    return flows.set_column(at, field_, pa.array(names, pa.string()).dictionary_encode().cast(field_.type))
 
 
 @kernel

@@ -73,6 +73,23 @@ class Session(Protocol):
         """The flow is over. `note` says what reassembly met ("" = nothing); emit what is unfinished."""
 
 
+class Expected(NamedTuple):
+    """A TCP connection that a session was told of: whoever it is that opens it, one end is `address` and `port`.
+
+    opener opens its session; service is what its flow is then called."""
+
+    address: str
+    port: int
+    service: str
+    opener: Opener
+
+
+class Announcing(Session, Protocol):
+    """A session that knows of connections to come; they are taken from `expected` after each feed."""
+
+    expected: list[Expected]
+
+
 Opener = Callable[[FlowEnds, Chunk, Emit], Session]
 """Opens a session; the chunk is the first one that will be fed, to see who speaks first."""
 

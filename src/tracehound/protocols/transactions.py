@@ -18,26 +18,47 @@ from tracehound.flows.assignment import Assignment
 from tracehound.packets.addresses import address_text
 from tracehound.packets.batch import PacketBatch
 from tracehound.protocols.dns import DnsState, may_be_dns
-from tracehound.protocols.identify import SERVICE_CODE, Spoken
-from tracehound.protocols.session import Datagram, DatagramReader, FlowEnds, Interest, Opener, Row, Session, rows_table
+from tracehound.protocols.expectations import Expectations
+from tracehound.protocols.identify import ANNOUNCED, SERVICE_CODE, Spoken
+from tracehound.protocols.session import (
+    Datagram,
+    DatagramReader,
+    Expected,
+    FlowEnds,
+    Interest,
+    Opener,
+    Row,
+    Session,
+    rows_table,
+)
 from tracehound.streams.reassemble import Chunk, StreamState, end_flow, reassemble
 from tracehound.tables import ALL
 
 STREAMS: Final[dict[str, str]] = {
     "http": "tracehound.protocols.http:open_session",
     "ssl": "tracehound.protocols.tls:open_session",
+    "smtp": "tracehound.protocols.smtp:open_session",
+    "pop3": "tracehound.protocols.pop3:open_session",
+    "imap": "tracehound.protocols.imap:open_session",
+    "ftp": "tracehound.protocols.ftp:open_session",
+    "irc": "tracehound.protocols.irc:open_session",
+    "telnet": "tracehound.protocols.telnet:open_session",
+    "sip": "tracehound.protocols.sip:open_session",
 }
 """Service over TCP: where its opener is."""
 
-DATAGRAMS: Final[dict[str, str]] = {}
+DATAGRAMS: Final[dict[str, str]] = {
+    "sip": "tracehound.protocols.sip:SipDatagrams",
+}
 """Service over UDP: where its reader is."""
 
 _DNS = SERVICE_CODE["dns"]
 _SYN = 2
 _ROWS_AT_ONCE: Final = 2048
 """Rows that are collected before they become a table: making one costs as much as a few hundred rows."""
-_ENOUGH, _MET = 1, 2
-"""Bits by flow: its protocol needs no more of its bytes; packets of it were handed in."""
+_ENOUGH, _MET, _TIED = 1, 2, 4
+"""Bits by flow: its protocol needs no more of its bytes; packets of it were handed in; another flow has announced it."""
+_NONE_EXPECTED: Final[list[Expected]] = []
 _TCP, _UDP = 6, 17
 _CODES: Final = 256
 
@@ -54,15 +75,21 @@ def _lookup(services: Mapping[str, str]) -> NDArray[np.bool_]:
 
 
 _SERVICE_OF: Final = {code: name for name, code in SERVICE_CODE.items()}
-_STREAM_CODES: Final = _lookup({**STREAMS, "dns": ""})
+_STREAM_CODES: Final = _lookup({**STREAMS, "dns": "", **dict.fromkeys(ANNOUNCED, "")})
+ANNOUNCERS: Final = _lookup({"ftp": "", "irc": ""})
+"""Services that announce connections to come, by code."""
 _DATAGRAM_CODES: Final = _lookup(DATAGRAMS)
 
 
-def useful_rows(packets: PacketBatch, assignment: Assignment, spoken: Spoken) -> NDArray[np.int64]:
-    """Rows of a batch that `Transactions.add` has a use for: all others may be left out."""
+def useful_rows(
+    packets: PacketBatch, assignment: Assignment, spoken: Spoken, announced: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Rows of a batch that `Transactions.add` has a use for: all others may be left out.
+
+    announced   for each packet whether its flow may be one that another flow announces"""
     payload = (packets.payload_caplen > 0) | (packets.payload_len > 0)
     tcp, udp = packets.proto == _TCP, packets.proto == _UDP
-    stream = tcp & ((payload & (_STREAM_CODES[spoken.codes] | spoken.undecided)) | ((packets.tcp_flags & _SYN) > 0))
+    stream = tcp & ((payload & (_STREAM_CODES[spoken.codes] | spoken.undecided | announced)) | ((packets.tcp_flags & _SYN) > 0))
     datagram = udp & payload & (_DATAGRAM_CODES[spoken.codes] | may_be_dns(packets, spoken.codes))
     return np.flatnonzero((stream | datagram) & (assignment.flow_id >= 0))
 
@@ -107,6 +134,9 @@ class Transactions:
         self._sessions: dict[int, Session] = {}
         self._ends: dict[int, FlowEnds] = {}
         self._undecided: dict[int, list[Chunk]] = {}
+        self._expectations = Expectations()
+        self._announced: dict[int, Opener] = {}
+        self._told: dict[int, int] = {}
         self._rows: dict[str, list[Row]] = {}
 
     def _emit(self, table: str, row: Row) -> None:
@@ -117,14 +147,17 @@ class Transactions:
         flow_id = assignment.flow_id
         if flow_id.size:
             self._learn(flow_id, spoken.codes)
+        codes = np.where(flow_id >= 0, self._codes[flow_id], 0)
         enough = (np.where(flow_id >= 0, self._flags[flow_id], 0) & _ENOUGH) > 0
-        wanted = ((_STREAM_CODES[spoken.codes] | spoken.undecided) & ~enough) | ((packets.tcp_flags & _SYN) > 0)
+        wanted = ((_STREAM_CODES[codes] | spoken.undecided) & ~enough) | ((packets.tcp_flags & _SYN) > 0)
         for chunk in reassemble(packets, assignment, wanted, self.streams):
             if chunk.flow_id not in self._ends:
                 self._ends[chunk.flow_id] = _ends(packets, chunk, self.interest)
             self._feed(chunk)
+        if self._expectations.waiting:
+            self._read_announced(packets, assignment, wanted)
         if _DATAGRAM_CODES.any():
-            self._add_datagrams(packets, assignment, _DATAGRAM_CODES[spoken.codes] & ~enough)
+            self._add_datagrams(packets, assignment, _DATAGRAM_CODES[codes] & ~enough)
         return {"dns": self.dns.add_udp(packets, assignment, self._codes), **self._take_rows(_ROWS_AT_ONCE)}
 
     def _learn(self, flow_id: NDArray[np.int64], codes: NDArray[np.uint8]) -> None:
@@ -135,8 +168,40 @@ class Transactions:
             self._codes = np.concatenate((self._codes, np.zeros(more, np.uint8)))
             self._flags = np.concatenate((self._flags, np.zeros(more, np.uint8)))
         inside = flow_id >= 0
-        self._codes[flow_id[inside]] = codes[inside]
+        tied = np.where(inside, self._flags[flow_id], 0) & _TIED > 0
+        self._codes[flow_id[inside & ~tied]] = codes[inside & ~tied]
         self._flags[flow_id[inside]] |= _MET
+
+    # -- connections that another has announced ---------------------------------------------------------------------------
+    def _read_announced(self, packets: PacketBatch, assignment: Assignment, read: NDArray[np.bool_]) -> None:
+        """Tie flows of this batch to what was announced, and read those of their packets that were not read as something else."""
+        tied = self._expectations.met(packets, assignment, self._announced.keys())
+        if not tied:
+            return
+        for flow_id, expected in tied.items():
+            self._announced[flow_id] = expected.opener
+            self._codes[flow_id] = self._told[flow_id] = SERVICE_CODE[expected.service]
+            self._flags[flow_id] = _MET | _TIED
+            self._sessions.pop(flow_id, None)
+        mine = np.isin(assignment.flow_id, np.fromiter(tied, np.int64)) & ~(read & ((packets.tcp_flags & _SYN) == 0))
+        for chunk in reassemble(packets, assignment, mine, self.streams):
+            if chunk.flow_id not in self._ends:
+                self._ends[chunk.flow_id] = _ends(packets, chunk, self.interest)
+            self._feed(chunk)
+        for flow_id in tied:
+            earlier = self._undecided.pop(flow_id, [])
+            if earlier:
+                self._open_announced(flow_id, earlier)
+
+    def take_services(self) -> dict[int, int]:
+        """What flows speak because another flow has said so, as far as it was not taken yet: flow_id -> code."""
+        told, self._told = self._told, {}
+        return told
+
+    def _open_announced(self, flow_id: int, earlier: list[Chunk]) -> None:
+        session = self._sessions[flow_id] = self._announced[flow_id](self._ends[flow_id], earlier[0], self._emit)
+        for waiting in earlier:
+            session.feed(waiting)
 
     # -- streams ------------------------------------------------------------------------------------------------------
     def _feed(self, chunk: Chunk) -> None:
@@ -145,7 +210,7 @@ class Transactions:
         session = self._sessions.get(flow_id)
         if session is None:
             code = int(self._codes[flow_id])
-            if not _STREAM_CODES[code]:
+            if not _STREAM_CODES[code] and flow_id not in self._announced:
                 self._undecided.setdefault(flow_id, []).append(chunk)
                 return
             earlier = self._undecided.pop(flow_id, [])
@@ -154,11 +219,15 @@ class Transactions:
                 session.feed(waiting)
         if not session.finished:
             session.feed(chunk)
+        expected: list[Expected] = getattr(session, "expected", _NONE_EXPECTED)
+        if expected:
+            self._expectations.add(expected)
+            expected.clear()
         if session.finished:
             self._flags[flow_id] |= _ENOUGH
 
     def _open(self, code: int, flow_id: int, chunk: Chunk) -> Session:
-        opener = self._opener_of(_SERVICE_OF[code])
+        opener = self._announced.get(flow_id) or self._opener_of(_SERVICE_OF[code])
         assert opener is not None
         session = self._sessions[flow_id] = opener(self._ends[flow_id], chunk, self._emit)
         return session
@@ -223,6 +292,7 @@ class Transactions:
                 self._feed(chunk)
         self._ends.pop(flow_id, None)
         self._undecided.pop(flow_id, None)
+        self._announced.pop(flow_id, None)
         session = self._sessions.pop(flow_id, None)
         differs = flow_id in self.streams.differing
         self.streams.differing.discard(flow_id)
