@@ -32,18 +32,18 @@ class Place:
 
 
 PLACES: Final = (
-    Place("domains", "tls", ("sni", "server_name"), "TLS server name"),
+    Place("domains", "tls", ("server_name",), "TLS server name"),
     Place("certificates", "tls", ("subject", "issuer", "serial"), "certificate of the server", joined=True),
     Place("ja3", "tls", ("ja3",), "JA3"),
     Place("ja3s", "tls", ("ja3s",), "JA3S"),
     Place("ja4", "tls", ("ja4",), "JA4"),
-    Place("mail_subjects", "smtp", ("subject",), "mail subject"),
+    Place("mail_subjects", "smtp", ("mail_subject",), "mail subject"),
     Place("attachments", "smtp", ("attachments", "attachment_names"), "mail attachment", listed=True),
     Place("attachments", "files", ("name",), "mail attachment", only="service = 'smtp'"),
     Place("files", "files", ("name",), "file transferred", only="service <> 'smtp'"),
     Place("hashes", "files", ("sha256",), "file transferred"),
     Place("hashes", "files", ("md5",), "file transferred"),
-    Place("irc", "irc", ("line", "command", "params", "trailing", "text", "message", "nick", "channel"), "IRC", joined=True),
+    Place("irc", "irc", ("nick", "command", "value", "addl"), "IRC", joined=True),
 )
 BOTH_ENDS: Final = frozenset({"hashes", "files"})
 """Kinds that concern sender and receiver alike: a file that goes from one to the other."""
