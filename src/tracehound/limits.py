@@ -165,8 +165,10 @@ MAX_SIP_MESSAGE_BYTES: Final = 128 * KIB
 """Header section of one SIP message over TCP."""
 MAX_OPEN_SIP: Final = 1_000
 """SIP requests of one flow that wait for their final response."""
-MAX_TELNET_EVENTS: Final = 2_000
-"""Lines of the client and prompts of the server kept of one Telnet conversation to find its logins; no more of it is read then."""
+MAX_TELNET_EVENTS: Final = 4_000
+"""Lines of the client and stretches of the server kept of one Telnet conversation to find its logins; no more of it is read then."""
+MAX_TELNET_BYTES: Final = 128 * KIB
+"""Bytes of them kept."""
 MAX_TELNET_BANNER: Final = 1_000
 """Characters of a Telnet server's greeting kept."""
 MAX_LITERAL_BYTES: Final = 4 * KIB

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import importlib
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from tests.conftest import SHARED, needs_shared
 from tracehound.edges.reading import read
 from tracehound.protocols.mime import Base64, Message, header_text, parameter
-from tracehound.protocols.session import FlowEnds, rows_table
+from tracehound.protocols.session import Expected, FlowEnds, rows_table
 from tracehound.protocols.transactions import STREAMS
 from tracehound.streams.reassemble import Chunk
 from tracehound.streams.segment_map import SegmentMap
@@ -25,7 +26,8 @@ ENDS = FlowEnds(7, "10.0.0.1", 4000, "192.0.2.1", 25)
 def talk(service, turns, cuts=(), announced=None):
     """turns: (from client?, bytes or gap size). Returns rows by table."""
     module, _, name = STREAMS[service].partition(":")
-    rows, session = {}, None
+    rows: dict[str, list[Any]] = {}
+    session = None
     offset, gap = {True: 0, False: 0}, {True: 0, False: 0}
     for turn, (client, data) in enumerate(turns, 1):
         if isinstance(data, int):
@@ -73,7 +75,8 @@ MAIL = (
 )
 SMTP = [
     (False, b"220-a\r\n220 mail ESMTP\r\n"),
-    (True, b"EHLO me\r\nAUTH PLAIN " + base64.b64encode(b"\0joe\0secret") + b"\r\nMAIL FROM:<a@x> SIZE=1\r\nRCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\nDATA\r\n"),
+    (True, b"EHLO me\r\nAUTH PLAIN " + base64.b64encode(b"\0joe\0secret")
+     + b"\r\nMAIL FROM:<a@x> SIZE=1\r\nRCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\nDATA\r\n"),
     (False, b"250-hello\r\n250 HELP\r\n235 ok\r\n250 ok\r\n250 ok\r\n550 no\r\n354 go\r\n"),
     (True, MAIL + b".\r\nQUIT\r\n"),
     (False, b"250 queued\r\n221 bye\r\n"),
@@ -144,7 +147,8 @@ def test_sasl_in_three_protocols(method, lines, user, cleartext):
 POP3 = [(False, b"+OK hi <1@x>\r\n"), (True, b"USER joe\r\nPASS secret\r\nLIST\r\nRETR 1\r\nQUIT\r\n"),
         (False, b"+OK\r\n+OK in\r\n+OK\r\n1 5\r\n.\r\n+OK\r\n" + MAIL + b".\r\n+OK bye\r\n")]  # fmt: skip
 IMAP = [(False, b"* OK hi\r\n"), (True, b'a1 LOGIN {3}\r\njoe "secret"\r\na2 UID FETCH 1 BODY[]\r\na3 LOGOUT\r\n'),
-        (False, b"+ go\r\na1 OK in\r\n* 1 FETCH (UID 1 BODY[] {%d}\r\n" % len(MAIL) + MAIL + b")\r\na2 OK\r\n* BYE\r\na3 OK\r\n")]  # fmt: skip
+        (False, b"+ go\r\na1 OK in\r\n* 1 FETCH (UID 1 BODY[] {%d}\r\n" % len(MAIL) + MAIL + b")"
+        b"\r\na2 OK\r\n* BYE\r\na3 OK\r\n")]  # fmt: skip
 
 
 @pytest.mark.parametrize("service,turns", [("pop3", POP3), ("imap", IMAP)])
@@ -157,12 +161,14 @@ def test_mail_is_fetched(service, turns):
     assert {r["result"] for r in rows[service]} <= {"+OK", "OK"}
 
 
-FTP = [(False, b"220 FTP\r\n"), (True, b"USER joe\r\nPASS secret\r\nPASV\r\nRETR a.exe\r\nEPRT |2|2001:db8::1|5000|\r\nSTOR b\r\nQUIT\r\n"),
-       (False, b"331 ?\r\n230-hello\r\n 230 there\r\n230 in\r\n227 ok (10,0,0,9,4,1)\r\n150 x\r\n226 done\r\n200 ok\r\n150 x\r\n226 d\r\n221 b\r\n")]  # fmt: skip
+FTP = [(False, b"220 FTP\r\n"), (True, b"USER joe\r\nPASS secret\r\n"
+       b"PASV\r\nRETR a.exe\r\nEPRT |2|2001:db8::1|5000|\r\nSTOR b\r\nQUIT\r\n"),
+       (False, b"331 ?\r\n230-hello\r\n 230 there\r\n230 in\r\n"
+        b"227 ok (10,0,0,9,4,1)\r\n150 x\r\n226 done\r\n200 ok\r\n150 x\r\n226 d\r\n221 b\r\n")]  # fmt: skip
 
 
 def test_ftp_announces_its_data_connections():
-    announced = []
+    announced: list[Expected] = []
     rows = talk("ftp", FTP, announced=announced)
     assert [(e.address, e.port) for e in announced] == [("2001:db8::1", 5000), ("10.0.0.9", 1025), ("192.0.2.1", 1025)]
     replies = [(r["command"], r["reply_code"]) for r in sorted(rows["ftp"], key=lambda r: r["txn_id"])]
@@ -171,12 +177,13 @@ def test_ftp_announces_its_data_connections():
     assert login["accepted"] and "secret" not in str(rows)
 
 
-IRC = [(True, b"PASS secret\r\nNICK bot\r\nUSER u 0 * :real name\r\nJOIN #x\r\n"), (False, b":srv 001 bot :hi\r\n:srv 332 bot #x :.advscan dcom\r\n"
+IRC = [(True, b"PASS secret\r\nNICK bot\r\nUSER u 0 * :real name\r\nJOIN #x\r\n"),
+       (False, b":srv 001 bot :hi\r\n:srv 332 bot #x :.advscan dcom\r\n"
        b":own!o@h PRIVMSG #x :!ddos 10.0.0.1\r\n:own!o@h PRIVMSG bot :\x01DCC SEND a.exe 3221225985 4444 99\x01\r\n")]  # fmt: skip
 
 
 def test_irc():
-    announced = []
+    announced: list[Expected] = []
     rows = talk("irc", IRC, announced=announced)
     assert [(r["command"], r["value"], r["bot_command"]) for r in rows["irc"]][3:] == [
         ("TOPIC", "#x", ".advscan"), ("PRIVMSG", "#x", "!ddos"), ("PRIVMSG", "bot", None)]  # fmt: skip
@@ -185,7 +192,8 @@ def test_irc():
     assert rows["logins"][0]["accepted"] and "secret" not in str(rows)
 
 
-TELNET = [(False, b"\xff\xfd\x18Box 1\r\nlogin: "), (True, b"\xff\xfb\x18\xff\xfa\x18\x00xterm\xff\xf0rooz\x7ft\r\0"), (False, b"\r\nPassword: "),
+TELNET = [(False, b"\xff\xfd\x18Box 1\r\nlogin: "), (True, b"\xff\xfb\x18\xff\xfa\x18\x00xterm\xff\xf0rooz\x7ft\r\0"),
+          (False, b"\r\nPassword: "),
           (True, b"secret\r\n"), (False, b"\r\nLogin incorrect\r\nlogin: "), (True, b"root\r\n"), (False, b"Password: "),
           (True, b"better\r\n"), (False, b"\r\nLast login: today\r\n# ")]  # fmt: skip
 
@@ -196,6 +204,14 @@ def test_telnet():
     (row,) = rows["telnet"]
     assert (row["terminal"], row["options_server"], row["prompts"]) == ("xterm", ["terminal type"], 2)
     assert "secret" not in str(rows) and "better" not in str(rows)
+
+
+def test_telnet_with_echo():
+    echoed = [(False, b"\xff\xfb\x01Hi\r\nUsername: "), (True, b"adm"), (False, b"adm"), (True, b"in\r\n"), (False, b"in\r\nPassword: "),
+              (True, b"secret\r\n"), (False, b"\r\nrouter#sh run")]  # fmt: skip
+    rows = talk("telnet", [*echoed[:-1], (False, b"\r\nrouter# sh run"), (True, b"\r\n")])
+    assert [(r["user"], r["accepted"]) for r in rows["logins"]] == [("admin", True)]
+    assert rows["telnet"][0]["banner"] == "Hi\\x0d\\x0aUsername:" and "secret" not in str(rows)
 
 
 _SIP = b"v: SIP/2.0/TCP a\r\nFrom: <sip:a@b>\r\nTo: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 REGISTER\r\nContent-Length: 4\r\n"
@@ -223,7 +239,7 @@ def test_cut_anywhere(service, cuts):
 @given(st.data())
 def test_any_bytes(service, data):
     turns = TALKS[service]
-    damaged = []
+    damaged: list[tuple[bool, bytes | int]] = []
     for client, said in turns:
         how = data.draw(st.integers(0, 4))
         at = data.draw(st.integers(0, len(said)))

@@ -22,6 +22,7 @@ _EXTENDED: Final = re.compile(r"\((.)\1\1(\d{1,5})\1\)")
 _FILES: Final = frozenset({"RETR", "STOR", "APPE", "STOU"})
 _LISTINGS: Final = frozenset({"LIST", "NLST", "MLSD"})
 _SECRET: Final = frozenset({"PASS", "ACCT"})
+_ODD_REPLY: Final = re.compile(rb"(?:\d{1,2}|\d{4,9})[ -]")
 _VERB: Final = re.compile(rb"[A-Za-z]{3,12}")
 
 
@@ -116,6 +117,9 @@ class FtpSession(TextSession):
     # -- server ---------------------------------------------------------------------------------------------------------------
     def server_line(self, line: bytes, packet_id: int, ts_ns: int) -> None:
         reply = self._replies.line(line)
+        if reply is None and not self._replies.unfinished and _ODD_REPLY.match(line):
+            # zeek/ftp/ftp-invalid-reply-code.pcap: a reply whose code has not three digits still answers its command.
+            reply = (0, words_of(line))
         if reply is None:
             return
         greeting, self._first_reply = self._first_reply and reply[0] in (220, 120, 421), reply[0] == 120
@@ -166,7 +170,7 @@ class FtpSession(TextSession):
         self.emit(
             "ftp",
             (
-                *self.begin(command.number, command.ts_ns), command.user, command.name, command.arg, reply[0] if reply else None,
+                *self.begin(command.number, command.ts_ns), command.user, command.name, command.arg, (reply[0] or None) if reply else None,
                 reply[1] if reply else None, where[0] if where else None, where[1] if where else None,
                 command.name in ("PASV", "EPSV") if where else None, command.packet_id, self.said,
             ),

@@ -146,6 +146,11 @@ class Replies:
     def __init__(self) -> None:
         self._open = b""
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a reply of several lines is open."""
+        return self._open != b""
+
     def line(self, raw: bytes) -> tuple[int, str] | None:
         """Next line; gives the reply that it completes."""
         match = _REPLY.match(raw.rstrip(b"\r\n"))

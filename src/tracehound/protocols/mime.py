@@ -1,5 +1,5 @@
 """In: a mail message's bytes in order, in any pieces. Out: its header fields, and each of its parts, decoded, as a CarriedFile.
-Never here: how a protocol carries the message (dots, chunks, literals: smtp.py, pop3.py, imap.py).
+Never here: how a protocol carries the message (dots, chunks, literals: smtp.py, pop.py, imap.py).
 
 RFC 5322 (message), 2045 and 2046 (MIME), 2047 and 2231 (names in other scripts). Work is linear in the message, and what is held is
 bounded: a header section, or the beginning of what may be a boundary."""
@@ -11,7 +11,6 @@ import hashlib
 import re
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 from tracehound.limits import MAX_MAIL_HEADER_BYTES, MAX_MAIL_PARTS, MAX_MIME_DEPTH
 from tracehound.protocols.carried import CarriedFile
@@ -30,6 +29,7 @@ _CHARSET: Final = re.compile(
     r"utf-?(?:7|8|16|16le|16be)|us-ascii|ascii|iso-?8859-?\d{1,2}|iso-2022-(?:jp|kr)|windows-\d{3,4}|cp\d{3,4}|koi8-[rut]|"
     r"gb2312|gbk|gb18030|big5|shift[_-]jis|euc-(?:jp|kr)|ks_c_5601-1987|mac\w{0,12}", re.IGNORECASE)  # fmt: skip
 _BASE64: Final = bytes(c for c in range(256) if not (chr(c).isascii() and (chr(c).isalnum() or c in b"+/=")))
+_PERCENT: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 _MAX_DELIMITER: Final = 300
 _MAX_VALUE: Final = 8_192
 
@@ -84,7 +84,7 @@ def parameter(value: str, name: str) -> str | None:
         if coded_piece:
             if at == 0 and text.count("'") >= 2:
                 charset, _, text = text.split("'", 2)
-            out += unquote_to_bytes(text)
+            out += _PERCENT.sub(lambda m: bytes((int(m[1], 16),)), text.encode("utf-8"))
         else:
             out += text.encode("utf-8")
     return visible(_decoded(out, charset or "utf-8")) or None

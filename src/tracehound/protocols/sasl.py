@@ -1,5 +1,5 @@
 """In: what a client says in a SASL exchange, line by line. Out: who logs in and how. Never here: the secret, beyond telling where it
-is, or the protocol that carries the exchange (smtp.py, pop3.py, imap.py).
+is, or the protocol that carries the exchange (smtp.py, pop.py, imap.py).
 
 RFC 4422 (SASL), 4616 (PLAIN), 2195 (CRAM-MD5), 2831 (DIGEST-MD5), 5802 (SCRAM), MS-NLMP (NTLM), 7628 (OAUTHBEARER); LOGIN as
 draft-murchison-sasl-login describes it."""

@@ -135,7 +135,7 @@ class Dialogue:
             return response.get(name) if response else None
 
         cseq = first.get("cseq")
-        method = request.method if request else ((cseq or "").split() or [None])[-1]
+        method = request.method if request else (cseq or "").rpartition(" ")[2] or None
         self._emit(
             "sip",
             (
@@ -238,7 +238,8 @@ class SipDatagrams:
             ends = FlowEnds(d.flow_id, *near, *far) if d.from_originator else FlowEnds(d.flow_id, *far, *near)
             dialogue = self._flows[d.flow_id] = Dialogue(ends, self._emit)
         start = _START.search(d.data[:4096])
-        message = parse(d.data[start.end() :].split(b"\r\n\r\n", 1)[0] + b"\r\n", d.packet_id, d.ts_ns, d.from_originator) if start else None
+        head = d.data[start.end() :].split(b"\r\n\r\n", 1)[0] + b"\r\n" if start else b""
+        message = parse(head, d.packet_id, d.ts_ns, d.from_originator)
         if message is not None:
             dialogue.message(message)
         return False

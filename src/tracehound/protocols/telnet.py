@@ -10,8 +10,8 @@ import re
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from tracehound.limits import MAX_TELNET_BANNER, MAX_TELNET_EVENTS, MAX_TEXT_LINE_BYTES
-from tracehound.protocols.lines import visible, words_of
+from tracehound.limits import MAX_TELNET_BANNER, MAX_TELNET_BYTES, MAX_TELNET_EVENTS, MAX_TEXT_LINE_BYTES
+from tracehound.protocols.lines import words_of
 from tracehound.protocols.session import TXN_SHIFT, Emit, FlowEnds
 from tracehound.streams.reassemble import Chunk
 
@@ -24,22 +24,32 @@ _OPTIONS: Final = {
     37: "authentication", 38: "encryption", 39: "new environment", 40: "tn3270e", 42: "charset", 46: "tls", 86: "mccp2",
 }  # fmt: skip
 _ASKS: Final = (b"\xfb", b"\xfd")
-_USER_PROMPT: Final = re.compile(rb"(?:login|username|user name|user|account|log in)(?: name| id)?[^\S\n]*:[^\S\n]*\Z", re.IGNORECASE)
-_PASSWORD_PROMPT: Final = re.compile(rb"(?:password|passwd|passcode|pass)(?: for [^\n:]{1,80})?[^\S\n]*:[^\S\n]*\Z", re.IGNORECASE)
+_USER_PROMPT: Final = re.compile(
+    rb"(?<!last )\b(?:login|user ?name|user|account|log in)(?: name| id)?[^\S\n]*:[^\n]{0,80}\Z", re.IGNORECASE)
+_PASSWORD_PROMPT: Final = re.compile(
+    rb"\b(?:password|passwd|passcode|pass)(?: for [^\n:]{1,80})?[^\S\n]*:[^\n]{0,80}\Z", re.IGNORECASE)
+"""The server echoes what is typed behind a prompt, mostly before the line is sent."""
 _LAST: Final = re.compile(rb"last (?:successful )?login|welcome", re.IGNORECASE)
 _REFUSED: Final = re.compile(rb"incorrect|fail|invalid|denied|wrong|bad password|not permitted|refused|unknown user", re.IGNORECASE)
-_SHELL: Final = re.compile(rb"[$#%>][^\S\n]*(?:\x1b\[[0-9;]*[A-Za-z])*[^\S\n]*\Z")
+_SHELL: Final = re.compile(rb"[$#%>](?:\x1b\[[0-9;]{0,20}[A-Za-z])*(?:[^\S\n]|\Z)")
 _MAX_LINE: Final = 512
 
 
 class Event(NamedTuple):
-    """kind: line (of the client), user, password, refused, accepted (of the server)."""
+    """What one side says at a time: the server a stretch, the client a whole line."""
 
     ts_ns: int
     order: int
-    kind: str
-    text: str
+    by_client: bool
+    text: bytes
     packet_id: int
+
+
+class Login(NamedTuple):
+    user: str | None
+    attempt: Event
+    accepted: bool | None
+    answer: str | None
 
 
 class Side:
@@ -49,6 +59,7 @@ class Side:
         self.options: list[str] = []
         self.terminal: str | None = None
         self.text = b""
+        self.after_cr = False
         self._rest = b""
 
     def add(self, data: bytes) -> bytes:
@@ -89,8 +100,7 @@ class TelnetSession:
         self._packet_id, self._ts_ns = chunk.segments.packet_at(chunk.offset)
         self._client, self._server = Side(), Side()
         self._events: list[Event] = []
-        self._banner = b""
-        self._banner_open = True
+        self._bytes = 0
         self._missing = False
 
     def feed(self, chunk: Chunk) -> None:
@@ -105,82 +115,95 @@ class TelnetSession:
             if (packet_id & 0xFF_FFFF_FFFF) and ts_ns < self._ts_ns:
                 self._packet_id, self._ts_ns = packet_id, ts_ns
             take(side, side.add(chunk.data[begin:end]), packet_id, ts_ns)
-        self.finished = len(self._events) >= MAX_TELNET_EVENTS
+        self.finished = len(self._events) >= MAX_TELNET_EVENTS or self._bytes >= MAX_TELNET_BYTES
 
     def _typed(self, side: Side, text: bytes, packet_id: int, ts_ns: int) -> None:
         """What the client sends: lines end with CR LF or CR NUL (RFC 854), or LF."""
         side.text += text
-        *lines, side.text = re.split(rb"\r\n|\r\0|\r|\n", side.text)
-        side.text = side.text[-MAX_TEXT_LINE_BYTES:]
+        # A line also ends with a lone CR; the LF or NUL of one that was cut from its CR then begins the next line.
+        *lines, rest = re.split(rb"\r[\n\0]?|\n", side.text)
+        if side.after_cr and lines and not lines[0] and text[:1] == b"\n":
+            del lines[0]
+        rest = rest[1:] if side.after_cr and rest[:1] == b"\0" else rest
+        side.after_cr = side.text.endswith(b"\r") if text else side.after_cr
+        side.text = rest[-MAX_TEXT_LINE_BYTES:]
         for line in lines:
-            if line != b"\0":
-                self._event("line", _typed_line(line.strip(b"\0")), packet_id, ts_ns)
+            self._event(True, line, packet_id, ts_ns)
 
     def _shown(self, side: Side, text: bytes, packet_id: int, ts_ns: int) -> None:
-        if self._banner_open:
-            self._banner = (self._banner + text)[: 4 * MAX_TELNET_BANNER]
-        side.text = (side.text + text)[-_MAX_LINE:]
-        tail = side.text.rstrip(b"\0")
-        kind = "password" if _PASSWORD_PROMPT.search(tail) else "user" if _USER_PROMPT.search(tail) else ""
-        if _LAST.search(tail):
-            self._event("accepted", words_of(tail.strip().splitlines()[-1]), packet_id, ts_ns)
-            side.text = b""
-        elif _REFUSED.search(tail):
-            found = next((line for line in tail.splitlines() if _REFUSED.search(line)), b"")
-            self._event("refused", words_of(found.strip()), packet_id, ts_ns)
-            side.text = b""
-        elif not kind and _SHELL.search(tail):
-            self._event("accepted", "", packet_id, ts_ns)
-        if kind and tail:
-            self._event(kind, "", packet_id, ts_ns)
-            self._banner_open = False
-            side.text = b""
+        if text:
+            self._event(False, text, packet_id, ts_ns)
 
-    def _event(self, kind: str, text: str, packet_id: int, ts_ns: int) -> None:
-        if len(self._events) < MAX_TELNET_EVENTS:
-            self._events.append(Event(ts_ns, len(self._events), kind, text, packet_id))
+    def _event(self, by_client: bool, text: bytes, packet_id: int, ts_ns: int) -> None:
+        if len(self._events) < MAX_TELNET_EVENTS and self._bytes < MAX_TELNET_BYTES:
+            self._bytes += len(text)
+            self._events.append(Event(ts_ns, len(self._events), by_client, text, packet_id))
 
     def close(self, note: str) -> None:
         notes = "; ".join(filter(None, (note, "bytes are missing" if self._missing else ""))) or None
         e = self._ends
         ends = (e.originator, e.originator_port, e.responder, e.responder_port)
-        logins = self._logins()
-        for n, (user, asked, accepted, answer) in enumerate(logins):
-            self._emit("logins", (e.flow_id << TXN_SHIFT | n, e.flow_id, asked.ts_ns, *ends, "telnet", user, "password", True,
-                                  accepted, answer or None, asked.packet_id, notes))  # fmt: skip
-        banner = visible(words_of(self._banner.strip(b"\r\n \0"))[:MAX_TELNET_BANNER])
-        prompts = sum(event.kind == "user" for event in self._events)
+        banner, prompts, logins = read_logins(self._events)
+        for n, login in enumerate(logins):
+            self._emit("logins", (e.flow_id << TXN_SHIFT | n, e.flow_id, login.attempt.ts_ns, *ends, "telnet", login.user, "password",
+                                  True, login.accepted, login.answer, login.attempt.packet_id, notes))  # fmt: skip
         self._emit("telnet", (e.flow_id << TXN_SHIFT, e.flow_id, self._ts_ns, *ends, self._client.options, self._server.options,
-                              self._client.terminal, banner or None, prompts, self._packet_id, notes))  # fmt: skip
+                              self._client.terminal, banner, prompts, self._packet_id, notes))  # fmt: skip
 
-    def _logins(self) -> list[tuple[str | None, Event, bool | None, str]]:
-        """User, the line with the password, whether it was accepted, the server's words."""
-        logins: list[tuple[str | None, Event, bool | None, str]] = []
-        due = ""
-        user: str | None = None
-        attempt: Event | None = None
-        for event in sorted(self._events):
-            if event.kind == "line":
-                if due == "user":
-                    user = event.text or None
-                elif due == "password":
-                    attempt = event
-                due = ""
-                continue
-            if attempt is not None:
-                # A further prompt means that the attempt failed.
-                logins.append((user, attempt, event.kind == "accepted", event.text))
-                attempt = None
-            due = event.kind if event.kind in ("user", "password") else due
-        if attempt is not None:
-            logins.append((user, attempt, None, ""))
-        return logins
+
+def read_logins(events: list[Event]) -> tuple[str | None, int, list[Login]]:
+    """Banner, how often the server asked for a name, and the logins: what the client typed at the prompts."""
+    logins: list[Login] = []
+    banner: str | None = None
+    prompts = 0
+    user: str | None = None
+    attempt: Event | None = None
+    spoken: list[bytes] = []
+    first = True
+    for event in [*sorted(events), None]:
+        if event is not None and not event.by_client:
+            spoken.append(event.text)
+            continue
+        said = b"".join(spoken).replace(b"\0", b"")
+        spoken = []
+        tail = said[-_MAX_LINE:].rsplit(b"\n", 1)[-1]
+        for_password = _PASSWORD_PROMPT.search(tail) is not None
+        for_user = not for_password and _USER_PROMPT.search(tail) is not None
+        if first:
+            first = False
+            # Behind a prompt stands what was typed.
+            shown = said[: said.rfind(b":") + 1] if for_user or for_password else said
+            banner = words_of(shown[: 4 * MAX_TELNET_BANNER].strip(b"\r\n "))[:MAX_TELNET_BANNER] or None
+        if attempt is not None and (said.strip() or event is None):
+            logins.append(Login(user, attempt, *_outcome(said, tail, attempt.text.strip(b"\0"), asked_again=for_user or for_password)))
+            attempt = None
+        prompts += for_user
+        if event is None:
+            break
+        if for_user:
+            user = _typed_line(event.text) or None
+        elif for_password:
+            attempt = event
+    return banner, prompts, logins
+
+
+def _outcome(said: bytes, tail: bytes, secret: bytes, *, asked_again: bool) -> tuple[bool | None, str | None]:
+    """Whether the server's words let in, and which words say so; a server's echo of the secret is not repeated."""
+    lines = [line.strip() for line in said[: 8 * _MAX_LINE].splitlines() if line.strip()]
+    telling = [line for line in lines if _LAST.search(line) or _REFUSED.search(line)]
+    refused = [line for line in telling if not _LAST.search(line)]
+    words = next((words_of(line) for line in refused or telling if not secret or secret not in line), None)
+    if asked_again or refused:
+        return False, words
+    return (True, words) if telling or _SHELL.search(tail) else (None, None)
 
 
 def _typed_line(line: bytes) -> str:
     """A line as it was meant: what was rubbed out (BS, DEL) is gone."""
     out = bytearray()
     for octet in line[:_MAX_LINE]:
+        if octet == 0:
+            continue
         if octet in (8, 127):
             del out[-1:]
         else:

@@ -38,7 +38,7 @@ STREAMS: Final[dict[str, str]] = {
     "http": "tracehound.protocols.http:open_session",
     "ssl": "tracehound.protocols.tls:open_session",
     "smtp": "tracehound.protocols.smtp:open_session",
-    "pop3": "tracehound.protocols.pop3:open_session",
+    "pop3": "tracehound.protocols.pop:open_session",
     "imap": "tracehound.protocols.imap:open_session",
     "ftp": "tracehound.protocols.ftp:open_session",
     "irc": "tracehound.protocols.irc:open_session",
