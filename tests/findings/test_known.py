@@ -45,16 +45,15 @@ def known(v: Verdict) -> list[Finding]:
 
 CASES = {
     "certificate": (
-        {"tls": [ends(sni=None, subject="CN=AsyncRAT Server", issuer="CN=AsyncRAT Server", serial="01", ja3="a" * 32)]},
+        {"tls": [ends(server_name=None, subject="CN=AsyncRAT Server", issuer="CN=AsyncRAT Server", serial="01", ja3="a" * 32)]},
         "AsyncRAT",
     ),
     "serial": ({"tls": [ends(subject="CN=www.example.com", issuer="CN=x", serial="08BB00EE")]}, "Cobalt Strike"),
-    "server name": ({"tls": [ends(sni="irc.zief.pl", subject=None)]}, "Virut"),
-    "subject": ({"smtp": [ends(subject="PW_admin/USER-PC")]}, "Agent Tesla"),
+    "server name": ({"tls": [ends(server_name="irc.zief.pl", subject=None)]}, "Virut"),
+    "subject": ({"smtp": [ends(mail_subject="PW_admin/USER-PC")]}, "Agent Tesla"),
     "attachment": ({"files": [ends(service="smtp", name="movie0045.pif", sha256="0" * 64)]}, "W32/Sobig.F"),
-    "attachments": ({"smtp": [ends(subject="Re: That movie", attachments=["a.txt", "wicked_scr.scr"])]}, "W32/Sobig.F"),
     "file": ({"files": [ends(service="smb", name="share\\mssecsvc.exe")]}, "WannaCry"),
-    "irc": ({"irc": [ends(command="TOPIC", params="#x", trailing=".advscan lsass 200 5 0 -r -s")]}, "Rbot"),
+    "irc": ({"irc": [ends(command="TOPIC", value="#x", addl=".advscan lsass 200 5 0 -r -s")]}, "Rbot"),
 }
 
 

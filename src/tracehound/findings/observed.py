@@ -38,7 +38,6 @@ PLACES: Final = (
     Place("ja3s", "tls", ("ja3s",), "JA3S"),
     Place("ja4", "tls", ("ja4",), "JA4"),
     Place("mail_subjects", "smtp", ("mail_subject",), "mail subject"),
-    Place("attachments", "smtp", ("attachments", "attachment_names"), "mail attachment", listed=True),
     Place("attachments", "files", ("name",), "mail attachment", only="service = 'smtp'"),
     Place("files", "files", ("name",), "file transferred", only="service <> 'smtp'"),
     Place("hashes", "files", ("sha256",), "file transferred"),

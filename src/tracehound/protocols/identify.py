@@ -460,8 +460,8 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
     Protocol("iso_cotp", _TCP, looks(rb"\x03\x00..[\x06-\xff][\xe0\xd0].{5}[\xc0-\xc2]", b"\x03")),
     Protocol("h323", _TCP, both(port(1720), looks(rb"\x03\x00..\x08", b"\x03"))),
     Protocol("irc", _TCP, looks(
-        rb"NICK :?\S+\r?\n|USER \S+ \S+ \S+ :?|USER [^\r\n]{1,100}\r?\nNICK |PASS \S+\r?\n(?:NICK|USER) |CAP (?:LS|REQ|END)|NOTICE (?:AUTH|\*) |"
-        rb"JOIN [#&]|PRIVMSG \S+ :|PING :\S|"
+        rb"NICK :?\S+\r?\n|USER \S+ \S+ \S+ :?|USER [^\r\n]{1,100}\r?\nNICK |PASS \S+\r?\n(?:NICK|USER) |"
+        rb"CAP (?:LS|REQ|END)|NOTICE (?:AUTH|\*) |JOIN [#&]|PRIVMSG \S+ :|PING :\S|"
         rb":\S+ (?:NOTICE|00[1-4]|020|4[0-9]{2}) |ERROR :(?:Closing|Your|Trying)", b"NUPCJ:Enupcje", flags=_ANY_CASE)),
     Protocol("smtp", _TCP, either(
         looks(rb"(?:EHLO|HELO|LHLO) \S", b"EHLehl", sender=True, flags=_ANY_CASE),
