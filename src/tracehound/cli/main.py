@@ -41,6 +41,7 @@ VERBS: Final[dict[str, str]] = {
     "sql": "ask the tables with SQL",
     "who": "say whose an address is, offline",
     "case": "keep an incident: evidence in custody, notes, timeline, exports",
+    "recheck": "ask whether a site answers now: the one verb that sends",
     "detectors": "list the detectors, or print one detector's page",
 }
 

@@ -104,10 +104,12 @@ def latest_run(case: Case) -> tuple[int, Path] | None:
     return (int(found[0]["run_id"]), (case.folder / found[0]["name"]).parent) if found else None
 
 
-def tables_of(case: Case) -> dict[str, Path]:
-    """Table -> Parquet file: those of the newest run, and those made of host evidence."""
+def tables_of(case: Case) -> dict[str, list[Path]]:
+    """Table -> its Parquet files: those of the newest run, and those made of host evidence."""
     latest = latest_run(case)
-    return {} if latest is None else {p.stem: p for p in sorted((latest[1] / "tables").glob("*.parquet"))}
+    found = {} if latest is None else {p.stem: [p] for p in sorted((latest[1] / "tables").glob("*.parquet"))}
+    events = [case.folder / r["name"] for r in case.rows("SELECT name FROM host_sources ORDER BY seq")]
+    return {**found, "host_events": events} if events else found
 
 
 def duck_of(case: Case) -> Duck:
@@ -115,11 +117,10 @@ def duck_of(case: Case) -> Duck:
     duck = Duck()
     tables = tables_of(case)
     if tables:
-        duck.allow_files(list(tables.values()))
-    for name, path in tables.items():
-        duck.register(name, [path])
+        duck.allow_files([path for paths in tables.values() for path in paths])
+    for name, paths in tables.items():
+        duck.register(name, paths)
     for name in ("notes", "tasks", "evidence", "findings", "indicators", "hypotheses", "weighings", "messages"):
-        if name not in tables:
-            duck.register(name, pa.Table.from_pylist(case.rows(f"SELECT * FROM {name}") or [{"empty": None}]))
+        duck.register(f"case_{name}", pa.Table.from_pylist(case.rows(f"SELECT * FROM {name}") or [{"empty": None}]))
     duck.lock()
     return duck
