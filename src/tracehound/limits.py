@@ -202,3 +202,13 @@ MAX_CERTIFICATES: Final = 16
 """Certificates of one chain that are read."""
 MAX_CERTIFICATE_NAMES: Final = 1000
 """Names that one certificate may list; large providers come to some hundred."""
+
+# -- cases ------------------------------------------------------------------------------------------------------------
+MAX_ENTRY_CHARACTERS: Final = 200_000
+"""Characters of one note, task or statement; what is longer belongs into the evidence."""
+MAX_HOST_TEXT_CHARACTERS: Final = 8_000
+"""Characters of one cell of a host's own records."""
+MAX_HOST_LINE_BYTES: Final = 1 * MIB
+"""Longest line of a host's own records; the rest of a longer one is dropped and counted."""
+MAX_MAIL_BYTES: Final = 16 * MIB
+"""Bytes of one mail of the correspondence that are read."""
