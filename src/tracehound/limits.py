@@ -47,10 +47,16 @@ MAX_PEEK_BYTES: Final = 32 * MIB
 """Bytes read of a file in search of its first packet before files are put in order."""
 
 # -- packets ----------------------------------------------------------------------------------------------------------
-MAX_LINK_HEADERS: Final = 8
-"""VLAN tags and other link headers followed in one frame."""
+MAX_LINK_HEADERS: Final = 16
+"""Headers followed in one frame before its network layer: VLAN tags, MPLS labels, PPPoE, LLC."""
+MAX_TUNNEL_DEPTH: Final = 6
+"""Encapsulations followed in one packet. Zeek stops at 2; mirrored mobile traffic (ERSPAN, VXLAN, GTP, Teredo) comes to 4."""
+MAX_BUNDLED_FRAMES: Final = 128
+"""Frames taken out of one 802.11 A-MSDU: its 11,454 bytes hold no more TCP acknowledgments."""
 MAX_IPV6_EXTENSIONS: Final = 16
 """IPv6 extension headers followed in one packet."""
+MAX_QUALITY_KINDS: Final = 64
+"""Link types, EtherTypes and kinds of tunnels that the quality record counts each; the rest is counted as one."""
 MAX_FRAGMENT_BYTES: Final = 32 * MIB
 """Fragments kept waiting for the rest of their datagram."""
 MAX_FRAGMENTS_PER_DATAGRAM: Final = 8_192

@@ -84,7 +84,7 @@ def test_ethernet_padding_is_no_payload():
         (bytes(Ether() / IP(proto=6) / Raw(b"\0" * 12)), "transport header cut"),
         (bytes(Ether() / IP() / TCP(dataofs=3) / Raw(b"x")), "transport header malformed"),
         (bytes(Ether() / IP(proto=50) / Raw(b"x" * 20)), "transport not decoded"),
-        (bytes(Ether(type=0x88CC) / Raw(b"x" * 20)), "link-layer control (LLC, LLDP, STP, CDP)"),
+        (bytes(Ether(type=0x88CC) / Raw(b"x" * 20)), "link-layer control (LLC, LLDP, STP, CDP, LCP)"),
     ],
 )
 def test_what_cannot_be_decoded_is_a_row_with_a_note(frame, note):
