@@ -87,7 +87,7 @@ def test_what_is_missing_is_said():
     c = detectors()
     with e.duck("http") as duck:
         with pytest.raises(Unanswerable, match="needs the table http"):
-            c.run("host_requests", duck.ask, host="10.0.0.1")
+            c.run("host_requests", duck.ask, hosts="10.0.0.1")
         with pytest.raises(UsageError, match="no detector nothing"):
             c.run("nothing", duck.ask)
         with pytest.raises(UsageError, match="no parameter theta9"):

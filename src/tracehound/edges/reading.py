@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from tracehound import limits
+from tracehound.edges import machine_code
 from tracehound.edges.ahead import ahead
 from tracehound.edges.duck import Duck
 from tracehound.edges.evidence import (
@@ -151,6 +152,7 @@ def read(
     hashes   also take the SHA-256 of every file (in a background thread)
     keep     takes the content of the files that are met in the evidence
     Raises EvidenceError where a path gives nothing at all; damage inside a file is kept in its quality record."""
+    machine_code.install()
     wanted = wanted or Wanted()
     files = list_evidence([paths] if isinstance(paths, str) else list(paths))
     wait = hash_in_background(files) if hashes else None

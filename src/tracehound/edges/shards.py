@@ -27,6 +27,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tracehound import limits
+from tracehound.edges import machine_code
 from tracehound.edges.lean_imports import leave_pandas_out
 from tracehound.edges.store import Store
 from tracehound.flows.assignment import Assignment
@@ -226,6 +227,7 @@ if __name__ == "__main__":
     # An interrupt is for the process that was asked; this one ends with its pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     leave_pandas_out()
+    machine_code.install()
     try:
         worker(sys.stdin.buffer, sys.stdout.buffer, Path(sys.argv[1]), file_details=sys.argv[2] == "1")
     except EOFError:

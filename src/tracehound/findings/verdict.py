@@ -4,7 +4,7 @@ verdict. Never here: a statement's making (the other files of this folder); this
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ from tracehound.findings.model import (
 )
 from tracehound.findings.naming import finding as name_finding
 from tracehound.findings.naming import outside_sentence, told
-from tracehound.findings.observed import Columns, columns_of, of_host
+from tracehound.findings.observed import Columns, columns_of, of_hosts
 from tracehound.findings.order import first_rows, port_order, revisits, target_order
 from tracehound.findings.probes import Probes, from_table
 from tracehound.findings.samples import samples
@@ -57,6 +57,8 @@ MAX_KNOWN: Final = 50
 """Home hosts with a telling sign of known malware that are weighed in full, those with most signs first; others are counted."""
 MAX_KNOWN_OUTSIDE: Final = 16
 """The same for outside hosts; worms of the day come from hundreds, and a few tell what they are."""
+HOSTS_AT_ONCE: Final = 16
+"""Hosts whose signs are gathered with one question a table; each may show some thousand of each kind."""
 MAX_INNOCENTS: Final = 20
 MAX_LISTED: Final = 200
 """Hosts that a query is narrowed to by name."""
@@ -148,16 +150,19 @@ def judge(
         i for i in innocents if i.host not in accused and (not home or i.host in home) and host in (None, i.host)
     ]
     findings: list[Finding] = []
+    described = [s for s in (*inside[:MAX_PROBING], *outside[:MAX_EXTERNAL]) if profiles and s.shape != "vertical"]
+    shown = _signs(view, [s.host for s in described])
     for suspect in inside[:MAX_PROBING]:
-        probing, citer_findings = _describe(view, suspect, _probed(inside, suspect.host), profiles, targets_of)
+        probing, citer_findings = _describe(view, suspect, _probed(inside, suspect.host), profiles, targets_of, shown)
         findings += _findings(view, suspect, probing, citer_findings, "probing_host", len(findings))
     for suspect in outside[:MAX_EXTERNAL]:
-        probing, citer_findings = _describe(view, suspect, _probed(outside, suspect.host), profiles, None)
+        probing, citer_findings = _describe(view, suspect, _probed(outside, suspect.host), profiles, None, shown)
         findings += _findings(view, suspect, probing, citer_findings, "external_scan", len(findings))[:1]
     recognised, groups, not_weighed = _known(view, profiles, findings, home, host)
+    first = _first_flows(view, [hosts[0] for hosts, _, _ in groups])
     abroad = [
         name_finding(
-            hosts, one, span, len(recognised) + n, view.citer, more=not_weighed > 0, otherwise=_flows_of(view, hosts[0])
+            hosts, one, span, len(recognised) + n, view.citer, more=not_weighed > 0, otherwise=first[hosts[0]]
         )
         for n, (hosts, one, span) in enumerate(groups, 1)
     ]
@@ -229,7 +234,9 @@ def _describe(
     probed: frozenset[str],
     profiles: Sequence[Profile],
     targets_of: TargetsOf | None,
+    signs: Iterator[tuple[str, HostSigns]],
 ) -> tuple[Probing, Probes]:
+    """`signs` are those of the suspects that profiles are weighed for, in the order in which they are described."""
     parameters = suspect.parameters
     stride = max(1, math.ceil(suspect.attempts / MAX_PROBES))
     table: pa.Table = view.catalog.run("probe_attempts", view.ask, view.available, stride=stride, **parameters)
@@ -280,8 +287,9 @@ def _describe(
     if targets_of is not None:
         probing = replace(probing, target_summary=targets_of(probing, probes, view.ask))
     if profiles and suspect.shape != "vertical":
+        _, shown = next(signs)
         probing = replace(
-            probing, identities=identities(profiles, probing, probes, _signs(view, suspect.host, probed), view.citer)
+            probing, identities=identities(profiles, probing, probes, replace(shown, probed=probed), view.citer)
         )
     return probing, probes
 
@@ -296,22 +304,36 @@ def _probed(suspects: Sequence[Suspect], host: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def _signs(view: _View, host: str, probed: frozenset[str]) -> HostSigns:
+def _signs(view: _View, hosts: Sequence[str]) -> Iterator[tuple[str, HostSigns]]:
+    """(host, signs) of each host, in their order; some hosts are asked for at once, since each question goes through all of
+    the evidence."""
     packets = bool(view.health["from_packets"])
+    for at in range(0, len(hosts), HOSTS_AT_ONCE):
+        some = hosts[at : at + HOSTS_AT_ONCE]
+        listed = ",".join(dict.fromkeys(some))
 
-    def rows(name: str, table: str) -> list[dict[str, Any]] | None:
-        if table not in view.available or (not packets and not view.answer(name, host=host)):
-            return None
-        return view.answer(name, host=host)
+        def by_host(name: str, table: str, owner: str, listed: str = listed) -> dict[str, list[dict[str, Any]]] | None:
+            if table not in view.available:
+                return None
+            rows: dict[str, list[dict[str, Any]]] = {}
+            for row in view.answer(name, hosts=listed):
+                rows.setdefault(row[owner], []).append(row)
+            return rows
 
-    return HostSigns(
-        requests=rows("host_requests", "http"),
-        payloads=rows("host_payloads", "heads"),
-        names=rows("host_names", "dns"),
-        services=view.answer("host_services", host=host),
-        probed=probed,
-        more=of_host(view.ask, view.columns, host),
-    )
+        def of(rows: dict[str, list[dict[str, Any]]] | None, host: str) -> list[dict[str, Any]] | None:
+            # A flow log that shows nothing of a host could not have shown it.
+            return None if rows is None or (not packets and host not in rows) else rows.get(host, [])
+
+        requests = by_host("host_requests", "http", "src")
+        payloads = by_host("host_payloads", "heads", "host")
+        names = by_host("host_names", "dns", "src")
+        services = by_host("host_services", "contacts", "host") or {}
+        more = of_hosts(view.ask, view.columns, list(dict.fromkeys(some)))
+        for host in some:
+            yield host, HostSigns(
+                requests=of(requests, host), payloads=of(payloads, host), names=of(names, host),
+                services=services.get(host, []), probed=frozenset(), more=more[host],
+            )  # fmt: skip
 
 
 _Group = tuple[list[str], Identity, tuple[int, int]]
@@ -332,22 +354,17 @@ def _known(
     far = [h for h in ranked if home and h not in home]
     weighed = [*near[:MAX_KNOWN], *far[:MAX_KNOWN_OUTSIDE]]
     found: list[tuple[str, Identity, tuple[int, int]]] = []
-    for one in weighed:
-        span = view.ask(
-            "SELECT MIN(epoch_ns(start)) AS low, MAX(epoch_ns(start)) AS high FROM flows WHERE src = $host OR dst = $host",
-            {"host": one},
-        ).to_pylist()[0]
-        signs = _signs(view, one, frozenset())
-        figures = host_measures(signs, drops.get(one, ()), span["high"] - span["low"])
-        seen = observations(signs, figures, span["low"])
-        found += [
-            (one, identity, (span["low"], span["high"]))
-            for identity in told(named(profiles, seen, view.citer))
-        ]
+    spans = _spans(view, weighed)
+    for one, signs in _signs(view, weighed):
+        low, high = spans[one]
+        figures = host_measures(signs, drops.get(one, ()), high - low)
+        seen = observations(signs, figures, low)
+        found += [(one, identity, (low, high)) for identity in told(named(profiles, seen, view.citer))]
     found.sort(key=lambda f: (TIERS.index(f[1].tier), -f[1].score, f[0]))
     inside = [f for f in found if not home or f[0] in home]
+    first = _first_flows(view, sorted({one for one, _, _ in inside}))
     findings = [
-        name_finding([one], identity, span, n, view.citer, otherwise=_flows_of(view, one))
+        name_finding([one], identity, span, n, view.citer, otherwise=first[one])
         for n, (one, identity, span) in enumerate(inside, 1)
     ]
     groups: dict[str, _Group] = {}
@@ -358,19 +375,37 @@ def _known(
     return findings, list(groups.values()), len(ranked) - len(weighed)
 
 
-def _flows_of(view: _View, host: str) -> list[Citation]:
-    """The first flows that a host began."""
+_AMONG: Final = "IN (SELECT UNNEST(string_split($hosts, ',')))"
+
+
+def _spans(view: _View, hosts: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """When the first and the last flow of each host began."""
+    if not hosts:
+        return {}
+    ends = " UNION ALL ".join(f"SELECT {end} AS host, epoch_ns(start) AS ns FROM flows WHERE {end} {_AMONG}" for end in ("src", "dst"))
     rows = view.ask(
-        "SELECT flow_id, first_packet_id, evidence_id, epoch_ns(start) AS start_ns FROM flows WHERE src = $host "
-        "ORDER BY start_ns, flow_id LIMIT 6",
-        {"host": host},
+        f"SELECT host, MIN(ns) AS low, MAX(ns) AS high FROM ({ends}) AS t GROUP BY host", {"hosts": ",".join(hosts)}
     ).to_pylist()
-    return [
-        view.citer.packet(
-            r["first_packet_id"], flow_id=r["flow_id"], ts_ns=r["start_ns"], evidence_id=r["evidence_id"]
-        )
-        for r in rows
-    ]
+    return {r["host"]: (r["low"], r["high"]) for r in rows}
+
+
+def _first_flows(view: _View, hosts: Sequence[str]) -> dict[str, list[Citation]]:
+    """The first flows that each host began."""
+    found: dict[str, list[Citation]] = {host: [] for host in hosts}
+    if hosts:
+        rows = view.ask(
+            "SELECT * FROM (SELECT src, flow_id, first_packet_id, evidence_id, epoch_ns(start) AS start_ns, "
+            "ROW_NUMBER() OVER (PARTITION BY src ORDER BY start, flow_id) AS place FROM flows "
+            f"WHERE src {_AMONG}) AS t WHERE place <= 6 ORDER BY src, place",
+            {"hosts": ",".join(hosts)},
+        ).to_pylist()
+        for r in rows:
+            found[r["src"]].append(
+                view.citer.packet(
+                    r["first_packet_id"], flow_id=r["flow_id"], ts_ns=r["start_ns"], evidence_id=r["evidence_id"]
+                )
+            )
+    return found
 
 
 def _beacons(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from tracehound.limits import MAX_CERTIFICATE_NAMES
@@ -52,9 +53,14 @@ _SPECIAL: Final = frozenset(',+"\\<>;')
 _MAX_ELEMENTS: Final = 256
 
 
+_KEPT: Final = 1024
+_KEPT_BYTES: Final = 4096
+"""A server shows the same certificate on every connection: so many of at most so many bytes are not read again."""
+
+
 @dataclass(slots=True)
 class Certificate:
-    """What a certificate says; None where it could not be read, and `note` why."""
+    """What a certificate says; None where it could not be read, and `note` why. Shared by all who ask for the same one."""
 
     sha1: str
     sha256: str
@@ -76,12 +82,19 @@ class Certificate:
 
 def parse_certificate(data: bytes) -> Certificate:
     """Read one certificate. Never raises: what cannot be read is None, with a note."""
+    return _remembered(data) if len(data) <= _KEPT_BYTES else _parsed(data)
+
+
+def _parsed(data: bytes) -> Certificate:
     found = Certificate(hashlib.sha1(data, usedforsecurity=False).hexdigest(), hashlib.sha256(data).hexdigest())
     try:
         _read(data, found)
     except Broken as problem:
         found.note = f"certificate: {problem}"
     return found
+
+
+_remembered = lru_cache(maxsize=_KEPT)(_parsed)
 
 
 def _read(data: bytes, found: Certificate) -> None:
