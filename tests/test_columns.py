@@ -44,6 +44,9 @@ def reading(tmp_path_factory):
     socket.reply(b"HTTP/1.1 101 Switching Protocols\r\n" + upgrade + b"Accept: x\r\n\r\n\x81\x02hi").close()
     hello = b"\x16\x03\x01\x00\x2d\x01\x00\x00\x29\x03\x03" + bytes(32) + b"\0\0\x02\x13\x01\x01\0"
     client.connect(server, 443, 7.0).send(hello).close()
+    kex = bytes([20]) + bytes(16) + (b"\0\0\0\x01a" * 8) + bytes(13)
+    said = b"SSH-2.0-x\r\n" + (len(kex) + 5).to_bytes(4, "big") + b"\x04" + kex + bytes(4)
+    client.connect(server, 22, 7.1).send(said).reply(said).close()
     for i in range(1, 60):
         client.unanswered(wire.host(f"198.51.100.{i}"), 445, 10.0 + i * 10)
     v6, other = wire.host("2001:db8::5"), wire.host("2001:db8::80")
@@ -57,7 +60,7 @@ def reading(tmp_path_factory):
 
 BUILT = [name for name in tables.ALL if name != "findings"]
 PROMISED = {
-    "ssh", "dhcp", "dhcpv6", "smb", "ntlm", "dce_rpc", "kerberos", "ldap", "rdp", "quic", "ntp", "snmp", "tftp", "sunrpc",
+    "dhcp", "dhcpv6", "smb", "ntlm", "dce_rpc", "kerberos", "ldap", "rdp", "quic", "ntp", "snmp", "tftp", "sunrpc",
     "netbios", "radius", "syslog", "database", "ssdp",
 }  # fmt: skip
 """Tables whose columns stand and whose reader is being written."""

@@ -26,6 +26,7 @@ PROTOCOLS: Final[dict[str, str]] = {
     "irc": "print IRC commands and messages",
     "telnet": "print Telnet conversations",
     "sip": "print SIP requests and their responses",
+    "ssh": "print SSH connections, with banners and fingerprints",
     "logins": "print attempts to log in, whatever the protocol",
     "websocket": "print WebSocket connections",
 }

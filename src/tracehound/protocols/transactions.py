@@ -44,6 +44,7 @@ STREAMS: Final[dict[str, str]] = {
     "irc": "tracehound.protocols.irc:open_session",
     "telnet": "tracehound.protocols.telnet:open_session",
     "sip": "tracehound.protocols.sip:open_session",
+    "ssh": "tracehound.protocols.ssh:open_session",
 }
 """Service over TCP: where its opener is."""
 
