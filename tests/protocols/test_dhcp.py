@@ -14,7 +14,7 @@ def option(number: int, value: bytes) -> bytes:
     return bytes((number, len(value))) + value
 
 
-def message(op: int, options: bytes, *, yours=bytes(4), file=b"", name=b"") -> bytes:
+def message(op: int, options: bytes, *, yours: bytes = bytes(4), file: bytes = b"", name: bytes = b"") -> bytes:
     head = struct.pack(">BBBBIHH", op, 1, 6, 0, 0xABCD, 0, 0) + bytes(4) + yours + bytes(8)
     fixed = head + bytes.fromhex("020000000001") + bytes(10) + name.ljust(64, b"\0") + file.ljust(128, b"\0")
     return fixed + b"\x63\x82\x53\x63" + options + b"\xff"

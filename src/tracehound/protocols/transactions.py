@@ -51,7 +51,7 @@ STREAMS: Final[dict[str, str]] = {
 DATAGRAMS: Final[dict[str, str]] = {
     "sip": "tracehound.protocols.sip:SipDatagrams",
     "dhcp": "tracehound.protocols.dhcp:DhcpDatagrams",
-    "dhcpv6": "tracehound.protocols.dhcpv6:Dhcpv6Datagrams",
+    "dhcpv6": "tracehound.protocols.dhcp_six:Dhcpv6Datagrams",
 }
 """Service over UDP: where its reader is."""
 
