@@ -29,6 +29,9 @@ PROTOCOLS: Final[dict[str, str]] = {
     "ssh": "print SSH connections, with banners and fingerprints",
     "dhcp": "print DHCP messages: who was given which address",
     "dhcpv6": "print DHCPv6 messages",
+    "dce_rpc": "print DCE/RPC calls, over TCP, UDP or pipes of SMB",
+    "ntlm": "print NTLM exchanges: who, from which machine, to which machine",
+    "smb": "print what is done over SMB: sessions, shares, files",
     "logins": "print attempts to log in, whatever the protocol",
     "websocket": "print WebSocket connections",
 }

@@ -83,6 +83,21 @@ SHOWN: Final[dict[str, Shown]] = {
     "dhcpv6": Shown(
         "message_type, mac, array_to_string(addresses, ', ') AS addresses, lease_time_s, client_fqdn, vendor_class, result",
     ),
+    "dce_rpc": Shown(
+        "service, named_pipe, endpoint, operation, result",
+        "(epoch_ns(response_ts) - epoch_ns(ts)) / 1e9 AS rtt, named_pipe, endpoint, operation",
+    ),
+    "ntlm": Shown(
+        "service, \"user\", domain, host_name, ntlm_version, server_nb_computer_name, server_dns_domain_name, accepted",
+        "\"user\" AS username, host_name AS hostname, domain AS domainname, server_nb_computer_name, server_dns_computer_name, "
+        "server_tree_name, accepted AS success",
+    ),
+    "smb": Shown(
+        "version, action, \"user\", share, name, new_name, access, data_bytes, result",
+        "action, name, share AS path, file_size AS size, new_name, created_ts AS \"times.created\", accessed_ts AS \"times.accessed\", "
+        "modified_ts AS \"times.modified\", changed_ts AS \"times.changed\"",
+        "smb_files",
+    ),
     "logins": Shown('service, "user", method, cleartext, accepted'),
     "websocket": Shown(
         "dport, host, uri, opcodes_src, opcodes_dst, first_text_src, first_text_dst",

@@ -45,6 +45,9 @@ STREAMS: Final[dict[str, str]] = {
     "telnet": "tracehound.protocols.telnet:open_session",
     "sip": "tracehound.protocols.sip:open_session",
     "ssh": "tracehound.protocols.ssh:open_session",
+    "dce_rpc": "tracehound.protocols.dce_rpc:open_session",
+    "smb": "tracehound.protocols.smb:open_session",
+    "netbios_ssn": "tracehound.protocols.smb:open_session",
 }
 """Service over TCP: where its opener is."""
 
@@ -52,6 +55,7 @@ DATAGRAMS: Final[dict[str, str]] = {
     "sip": "tracehound.protocols.sip:SipDatagrams",
     "dhcp": "tracehound.protocols.dhcp:DhcpDatagrams",
     "dhcpv6": "tracehound.protocols.dhcp_six:Dhcpv6Datagrams",
+    "dce_rpc": "tracehound.protocols.dce_rpc:RpcDatagrams",
 }
 """Service over UDP: where its reader is."""
 
