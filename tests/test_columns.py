@@ -55,6 +55,7 @@ def reading(tmp_path_factory):
     setup = b"\xfeSMB\x40\0\0\0\0\0\0\0\1\0" + bytes(50) + b"\x19\0" + bytes(10) + b"\x58\0\x48\0" + bytes(8) + ntlm
     client.connect(server, 445, 7.5).send(b"\0\0\0" + bytes((len(setup),)) + setup).reply(
         b"\0\0\0\x48\xfeSMB\x40\0\0\0\0\0\0\0\1\0\1\0\1" + bytes(47) + bytes(8)).close()
+    client.connect(server, 3389, 7.6).send(b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0").close()
     for i in range(1, 60):
         client.unanswered(wire.host(f"198.51.100.{i}"), 445, 10.0 + i * 10)
     v6, other = wire.host("2001:db8::5"), wire.host("2001:db8::80")
@@ -68,7 +69,7 @@ def reading(tmp_path_factory):
 
 BUILT = [name for name in tables.ALL if name != "findings"]
 PROMISED = {
-    "kerberos", "ldap", "rdp", "quic", "ntp", "snmp", "tftp", "sunrpc",
+    "kerberos", "ldap", "quic", "ntp", "snmp", "tftp", "sunrpc",
     "netbios", "radius", "syslog", "database", "ssdp",
 }  # fmt: skip
 """Tables whose columns stand and whose reader is being written."""

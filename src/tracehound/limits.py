@@ -197,6 +197,8 @@ MAX_SMB_DISORDER_BYTES: Final = 4 * MIB
 """Data of one open file that waits for what lies before it."""
 MAX_SMB_OPEN: Final = 8_192
 """Files that one SMB connection holds open; more are taken as closed."""
+MAX_RDP_MESSAGE_BYTES: Final = 64 * KIB
+"""A TPKT has a length of two bytes."""
 HEAD_BYTES: Final = 256
 """First payload bytes kept per flow and direction (templates of protocols without a parser, service identification)."""
 

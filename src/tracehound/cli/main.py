@@ -32,6 +32,7 @@ PROTOCOLS: Final[dict[str, str]] = {
     "dce_rpc": "print DCE/RPC calls, over TCP, UDP or pipes of SMB",
     "ntlm": "print NTLM exchanges: who, from which machine, to which machine",
     "smb": "print what is done over SMB: sessions, shares, files",
+    "rdp": "print RDP connections: user, machine, keyboard, security",
     "logins": "print attempts to log in, whatever the protocol",
     "websocket": "print WebSocket connections",
 }

@@ -98,6 +98,11 @@ SHOWN: Final[dict[str, Shown]] = {
         "modified_ts AS \"times.modified\", changed_ts AS \"times.changed\"",
         "smb_files",
     ),
+    "rdp": Shown(
+        "dport, cookie, client_name, client_build, keyboard_layout, security_protocol, result",
+        "cookie, result, security_protocol, client_channels, keyboard_layout, client_build, client_name, client_dig_product_id, "
+        "desktop_width, desktop_height, requested_color_depth, cert_count, encryption_level, encryption_method",
+    ),
     "logins": Shown('service, "user", method, cleartext, accepted'),
     "websocket": Shown(
         "dport, host, uri, opcodes_src, opcodes_dst, first_text_src, first_text_dst",

@@ -48,6 +48,7 @@ STREAMS: Final[dict[str, str]] = {
     "dce_rpc": "tracehound.protocols.dce_rpc:open_session",
     "smb": "tracehound.protocols.smb:open_session",
     "netbios_ssn": "tracehound.protocols.smb:open_session",
+    "rdp": "tracehound.protocols.rdp:open_session",
 }
 """Service over TCP: where its opener is."""
 
