@@ -199,6 +199,10 @@ MAX_SMB_OPEN: Final = 8_192
 """Files that one SMB connection holds open; more are taken as closed."""
 MAX_RDP_MESSAGE_BYTES: Final = 64 * KIB
 """A TPKT has a length of two bytes."""
+MAX_QUIC_CRYPTO_BYTES: Final = 64 * KIB
+"""Handshake bytes of one side in QUIC Initial packets; a client hello has 300 to 2,000."""
+MAX_QUIC_DATAGRAMS: Final = 48
+"""Datagrams of one QUIC connection that are looked at: its hellos stand in the first few."""
 HEAD_BYTES: Final = 256
 """First payload bytes kept per flow and direction (templates of protocols without a parser, service identification)."""
 

@@ -33,6 +33,7 @@ PROTOCOLS: Final[dict[str, str]] = {
     "ntlm": "print NTLM exchanges: who, from which machine, to which machine",
     "smb": "print what is done over SMB: sessions, shares, files",
     "rdp": "print RDP connections: user, machine, keyboard, security",
+    "quic": "print QUIC connections, with names and fingerprints",
     "logins": "print attempts to log in, whatever the protocol",
     "websocket": "print WebSocket connections",
 }

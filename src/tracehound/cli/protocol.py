@@ -103,6 +103,11 @@ SHOWN: Final[dict[str, Shown]] = {
         "cookie, result, security_protocol, client_channels, keyboard_layout, client_build, client_name, client_dig_product_id, "
         "desktop_width, desktop_height, requested_color_depth, cert_count, encryption_level, encryption_method",
     ),
+    "quic": Shown(
+        "dport, version, server_name, array_to_string(client_protocols, ', ') AS alpn, user_agent, ja4, packet_history",
+        "CASE version WHEN '2' THEN 'quicv2' ELSE version END AS version, client_initial_dcid, client_scid, server_scid, server_name, "
+        "client_protocols[1] AS client_protocol, packet_history AS history",
+    ),
     "logins": Shown('service, "user", method, cleartext, accepted'),
     "websocket": Shown(
         "dport, host, uri, opcodes_src, opcodes_dst, first_text_src, first_text_dst",

@@ -57,6 +57,7 @@ DATAGRAMS: Final[dict[str, str]] = {
     "dhcp": "tracehound.protocols.dhcp:DhcpDatagrams",
     "dhcpv6": "tracehound.protocols.dhcp_six:Dhcpv6Datagrams",
     "dce_rpc": "tracehound.protocols.dce_rpc:RpcDatagrams",
+    "quic": "tracehound.protocols.quic:QuicDatagrams",
 }
 """Service over UDP: where its reader is."""
 
