@@ -57,6 +57,8 @@ def reading(tmp_path_factory):
         b"\0\0\0\x48\xfeSMB\x40\0\0\0\0\0\0\0\1\0\1\0\1" + bytes(47) + bytes(8)).close()
     client.connect(server, 3389, 7.6).send(b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0").close()
     client.exchange(server, 443, b"\xc3\0\0\0\1\x08" + bytes(8) + b"\0\0\x40\x40" + bytes(64), None, 7.7)
+    fetch = client.exchange(server, 69, b"\0\1a\0octet\0", None, 7.8)
+    server.exchange(client, fetch, b"\0\3\0\1hello", None, 7.9)
     for i in range(1, 60):
         client.unanswered(wire.host(f"198.51.100.{i}"), 445, 10.0 + i * 10)
     v6, other = wire.host("2001:db8::5"), wire.host("2001:db8::80")
@@ -70,7 +72,7 @@ def reading(tmp_path_factory):
 
 BUILT = [name for name in tables.ALL if name != "findings"]
 PROMISED = {
-    "kerberos", "ldap", "ntp", "snmp", "tftp", "sunrpc",
+    "kerberos", "ldap", "ntp", "snmp", "sunrpc",
     "netbios", "radius", "syslog", "database", "ssdp",
 }  # fmt: skip
 """Tables whose columns stand and whose reader is being written."""

@@ -34,6 +34,7 @@ PROTOCOLS: Final[dict[str, str]] = {
     "smb": "print what is done over SMB: sessions, shares, files",
     "rdp": "print RDP connections: user, machine, keyboard, security",
     "quic": "print QUIC connections, with names and fingerprints",
+    "tftp": "print TFTP requests",
     "logins": "print attempts to log in, whatever the protocol",
     "websocket": "print WebSocket connections",
 }

@@ -108,6 +108,11 @@ SHOWN: Final[dict[str, Shown]] = {
         "CASE version WHEN '2' THEN 'quicv2' ELSE version END AS version, client_initial_dcid, client_scid, server_scid, server_name, "
         "client_protocols[1] AS client_protocol, packet_history AS history",
     ),
+    "tftp": Shown(
+        "command, name, transfer_mode, data_port, data_bytes, result, answer",
+        "command = 'WRQ' AS wrq, name AS fname, transfer_mode AS mode, printf('C%017d', data_flow_id) AS uid_data, data_bytes AS size, "
+        "answer AS error_msg",
+    ),
     "logins": Shown('service, "user", method, cleartext, accepted'),
     "websocket": Shown(
         "dport, host, uri, opcodes_src, opcodes_dst, first_text_src, first_text_dst",

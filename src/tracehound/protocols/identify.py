@@ -545,7 +545,7 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
         looks(rb"[\x08-\x0f].{8}Q0[0-9]{2}", bytes(range(8, 16))))),
 )  # fmt: skip
 
-ANNOUNCED: Final = ("ftp_data", "irc_dcc_data")
+ANNOUNCED: Final = ("ftp_data", "irc_dcc_data", "tftp_data")
 """Services that no payload tells: another flow has announced them (session.Expected)."""
 
 SERVICES: Final[tuple[str, ...]] = ("", *dict.fromkeys((*(entry.service for entry in PROTOCOLS), *ANNOUNCED)))
