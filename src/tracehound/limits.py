@@ -203,6 +203,14 @@ MAX_QUIC_CRYPTO_BYTES: Final = 64 * KIB
 """Handshake bytes of one side in QUIC Initial packets; a client hello has 300 to 2,000."""
 MAX_QUIC_DATAGRAMS: Final = 48
 """Datagrams of one QUIC connection that are looked at: its hellos stand in the first few."""
+MAX_SNMP_OIDS: Final = 64
+"""Objects of one SNMP flow that are kept."""
+MAX_SNMP_READ: Final = 256
+"""Messages of one SNMP flow whose objects are read; later ones are counted."""
+MAX_SNMP_USERS: Final = 1_024
+"""Communities or users of one SNMP flow: who guesses them tries many."""
+MAX_NTP_KINDS: Final = 64
+"""Kinds of NTP messages told apart in one flow."""
 HEAD_BYTES: Final = 256
 """First payload bytes kept per flow and direction (templates of protocols without a parser, service identification)."""
 

@@ -35,6 +35,8 @@ PROTOCOLS: Final[dict[str, str]] = {
     "rdp": "print RDP connections: user, machine, keyboard, security",
     "quic": "print QUIC connections, with names and fingerprints",
     "tftp": "print TFTP requests",
+    "snmp": "print flows of SNMP",
+    "ntp": "print kinds of NTP messages",
     "logins": "print attempts to log in, whatever the protocol",
     "websocket": "print WebSocket connections",
 }

@@ -113,6 +113,15 @@ SHOWN: Final[dict[str, Shown]] = {
         "command = 'WRQ' AS wrq, name AS fname, transfer_mode AS mode, printf('C%017d', data_flow_id) AS uid_data, data_bytes AS size, "
         "answer AS error_msg",
     ),
+    "snmp": Shown(
+        "version, community, get_requests, get_bulk_requests, set_requests, get_responses, host_name, display_string",
+        "version, community, get_requests, get_bulk_requests, get_responses, set_requests, display_string, up_since",
+    ),
+    "ntp": Shown(
+        "version, mode, operation, messages, message_bytes, stratum, ref_id",
+        "version, mode, stratum, poll_s AS poll, precision_s AS precision, root_delay_s AS root_delay, root_dispersion_s AS root_disp, "
+        "ref_id, reference_ts AS ref_time, transmit_ts AS xmt_time, messages",
+    ),
     "logins": Shown('service, "user", method, cleartext, accepted'),
     "websocket": Shown(
         "dport, host, uri, opcodes_src, opcodes_dst, first_text_src, first_text_dst",

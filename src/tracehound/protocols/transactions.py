@@ -60,6 +60,8 @@ DATAGRAMS: Final[dict[str, str]] = {
     "quic": "tracehound.protocols.quic:QuicDatagrams",
     "tftp": "tracehound.protocols.tftp:TftpDatagrams",
     "tftp_data": "tracehound.protocols.tftp:TftpDatagrams",
+    "snmp": "tracehound.protocols.snmp:SnmpDatagrams",
+    "ntp": "tracehound.protocols.ntp:NtpDatagrams",
 }
 """Service over UDP: where its reader is."""
 
