@@ -211,6 +211,8 @@ MAX_SNMP_USERS: Final = 1_024
 """Communities or users of one SNMP flow: who guesses them tries many."""
 MAX_NTP_KINDS: Final = 64
 """Kinds of NTP messages told apart in one flow."""
+MAX_NETBIOS_KINDS: Final = 4_096
+"""Kinds of NetBIOS messages told apart in one flow: a scan of names asks for many."""
 HEAD_BYTES: Final = 256
 """First payload bytes kept per flow and direction (templates of protocols without a parser, service identification)."""
 

@@ -37,6 +37,7 @@ PROTOCOLS: Final[dict[str, str]] = {
     "tftp": "print TFTP requests",
     "snmp": "print flows of SNMP",
     "ntp": "print kinds of NTP messages",
+    "netbios": "print kinds of NetBIOS messages: names of hosts and domains",
     "logins": "print attempts to log in, whatever the protocol",
     "websocket": "print WebSocket connections",
 }

@@ -122,6 +122,9 @@ SHOWN: Final[dict[str, Shown]] = {
         "version, mode, stratum, poll_s AS poll, precision_s AS precision, root_delay_s AS root_delay, root_dispersion_s AS root_disp, "
         "ref_id, reference_ts AS ref_time, transmit_ts AS xmt_time, messages",
     ),
+    "netbios": Shown(
+        "operation, is_response, netbios_name, name_type, called_name, host_name, mac, rcode, messages",
+    ),
     "logins": Shown('service, "user", method, cleartext, accepted'),
     "websocket": Shown(
         "dport, host, uri, opcodes_src, opcodes_dst, first_text_src, first_text_dst",

@@ -10,6 +10,7 @@ from typing import Final
 
 from tracehound.limits import MAX_SMB_MESSAGE_BYTES
 from tracehound.protocols.framed import NOT_A_MESSAGE, Framer
+from tracehound.protocols.netbios import session_request
 from tracehound.protocols.reporter import swapped
 from tracehound.protocols.session import Emit, FlowEnds
 from tracehound.protocols.smb_actions import SmbActions
@@ -17,7 +18,7 @@ from tracehound.protocols.smb_classic import SmbClassic
 from tracehound.protocols.smb_modern import SmbModern
 from tracehound.streams.reassemble import Chunk
 
-_MESSAGE: Final = 0
+_MESSAGE, _SESSION_REQUEST = 0, 0x81
 _SESSION_TYPES: Final = frozenset({0x81, 0x82, 0x83, 0x84, 0x85})
 _RESYNC: Final = re.compile(rb"\x00[\x00\x01].{2}[\xff\xfe\xfd]SMB", re.DOTALL)
 _SMB1, _SMB2, _ENCRYPTED, _COMPRESSED = b"\xffSMB", b"\xfeSMB", b"\xfdSMB", b"\xfcSMB"
@@ -60,6 +61,9 @@ class SmbSession:
         if self._actions is None:
             forward = by_originator != _is_answer(message)
             self._actions = SmbActions(self._ends if forward else swapped(self._ends), self._emit)
+        if message[0] == _SESSION_REQUEST:
+            session_request(self._actions, message, packet_id, ts_ns)
+            return
         mark = message[4:8]
         if mark == _SMB2:
             if self._modern is None:

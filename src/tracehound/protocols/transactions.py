@@ -62,6 +62,8 @@ DATAGRAMS: Final[dict[str, str]] = {
     "tftp_data": "tracehound.protocols.tftp:TftpDatagrams",
     "snmp": "tracehound.protocols.snmp:SnmpDatagrams",
     "ntp": "tracehound.protocols.ntp:NtpDatagrams",
+    "netbios_ns": "tracehound.protocols.netbios:NetbiosDatagrams",
+    "netbios_dgm": "tracehound.protocols.netbios:NetbiosDatagrams",
 }
 """Service over UDP: where its reader is."""
 
