@@ -74,6 +74,21 @@ UDP_IDLE_NS: Final = 60 * 1_000_000_000
 ATTEMPT_MERGE_NS: Final = 75 * 1_000_000_000
 """Unanswered SYNs of one 5-tuple at most this far apart are one attempt (a Windows or Linux stack doubles 3 s or 1 s)."""
 
+# -- flow logs ----------------------------------------------------------------------------------------------------------
+LOG_HEAD_BYTES: Final = 16 * KIB
+"""First bytes of a file that tell which flow log it is: long header lines of CSV and JSON lines fit."""
+MAX_LOG_RECORD_BYTES: Final = 16 * MIB
+"""Longest record or line of a flow log; a longer one is damage. EVE lines with payload stay far below it."""
+LOG_ROWS_AT_ONCE: Final = 65_536
+"""Records of a flow log in one block."""
+PAIRING_WAIT_NS: Final = 300 * 1_000_000_000
+"""How long a record of one direction waits, beyond the idle time, for what belongs to it: exporters send a record when its flow is
+over, and the two directions seldom at once."""
+MAX_PAIRING_FLOWS: Final = 262_144
+"""Flows that wait so (256 bytes each, and as much again while they grow); those that ended longest ago are given up first, counted."""
+PAIRING_BATCH: Final = 65_536
+"""Records paired at once."""
+
 # -- streams and transactions -------------------------------------------------------------------------------------------
 MAX_PENDING_STREAM_BYTES: Final = 96 * MIB
 """Out-of-order bytes kept over all TCP streams."""
