@@ -6,9 +6,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from tracehound.flowlogs import argus
 from tracehound.flowlogs.reader import Format, Options, Reader
 
-FORMATS: Final[dict[str, Format]] = {}
+FORMATS: Final[dict[str, Format]] = {
+    "argus": argus.FORMAT,
+}
 
 
 def log_kind(head: bytes) -> str | None:
