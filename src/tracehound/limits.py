@@ -88,6 +88,16 @@ MAX_PAIRING_FLOWS: Final = 262_144
 """Flows that wait so (256 bytes each, and as much again while they grow); those that ended longest ago are given up first, counted."""
 PAIRING_BATCH: Final = 65_536
 """Records paired at once."""
+MAX_TEMPLATE_FIELDS: Final = 1_024
+"""Fields of one template of NetFlow v9 or IPFIX; real ones have some ten."""
+MAX_TEMPLATES: Final = 16_384
+"""Templates kept of all exporters."""
+MAX_TEMPLATE_WAIT_BYTES: Final = 8 * MIB
+"""Data sets kept until their template comes; exporters send it again every few minutes."""
+MAX_NFDUMP_BLOCK_BYTES: Final = 8 * MIB
+"""Largest block of an nfdump file, unpacked; nfdump's own buffer is 5 MiB, and it writes blocks of 1 MiB."""
+MAX_EXPORTERS: Final = 16_384
+"""Exporters (and engines or observation domains of them) whose sequence numbers and sampling are remembered."""
 
 # -- streams and transactions -------------------------------------------------------------------------------------------
 MAX_PENDING_STREAM_BYTES: Final = 96 * MIB

@@ -26,6 +26,11 @@ CAUSES: Final[dict[int, str]] = {
 
 
 @kernel
+def _byte(data: NDArray[np.uint8], at: Int) -> Int:
+    return np.int64(data[at])
+
+
+@kernel
 def decompress_into(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> Int:
     """Unpack `data` into `out`; returns the bytes written, or a negative number of CAUSES."""
     size, room = data.size, out.size
@@ -35,7 +40,7 @@ def decompress_into(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> Int:
     # "18..21: initial literal run of byte - 17"; longer runs leave the state of a long literal run behind.
     literals = 0
     if data[0] >= 17:
-        literals = int(data[0]) - 17
+        literals = _byte(data, 0) - 17
         state = literals if literals < 4 else 4
         at = 1
     while True:
@@ -50,7 +55,7 @@ def decompress_into(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> Int:
             written += literals
         if at >= size:
             return TRUNCATED
-        code = int(data[at])
+        code = _byte(data, at)
         at += 1
         length, distance, literals = 0, 0, 0
         if code < 16 and state == 0:
@@ -64,7 +69,7 @@ def decompress_into(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> Int:
                         return TOO_LONG
                 if at >= size:
                     return TRUNCATED
-                literals += 15 + int(data[at])
+                literals += 15 + _byte(data, at)
                 at += 1
             literals += 3
             state = 4
@@ -73,7 +78,7 @@ def decompress_into(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> Int:
             # states 1 to 3: two bytes from nearby; state 4: three bytes from 2049 and more away
             if at >= size:
                 return TRUNCATED
-            distance = (int(data[at]) << 2) + (code >> 2) + (2049 if state == 4 else 1)
+            distance = (_byte(data, at) << 2) + (code >> 2) + (2049 if state == 4 else 1)
             length = 3 if state == 4 else 2
             literals = code & 3
             at += 1
@@ -88,12 +93,12 @@ def decompress_into(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> Int:
                         return TOO_LONG
                 if at >= size:
                     return TRUNCATED
-                length += mask + int(data[at])
+                length += mask + _byte(data, at)
                 at += 1
             length += 2
             if at + 2 > size:
                 return TRUNCATED
-            word = int(data[at]) | int(data[at + 1]) << 8
+            word = _byte(data, at) | _byte(data, at + 1) << 8
             at += 2
             literals = word & 3
             if code >= 32:
@@ -107,7 +112,7 @@ def decompress_into(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> Int:
             if at >= size:
                 return TRUNCATED
             length = 3 + (code >> 5 & 1) if code < 128 else 5 + (code >> 5 & 3)
-            distance = (int(data[at]) << 3) + (code >> 2 & 7) + 1
+            distance = (_byte(data, at) << 3) + (code >> 2 & 7) + 1
             literals = code & 3
             at += 1
         state = literals

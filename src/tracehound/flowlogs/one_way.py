@@ -1,6 +1,6 @@
 """In: nothing. Out: the row that stands for one record of a flow exporter (NetFlow, IPFIX, nfdump, SiLK): what was sent in one
-direction, and the other direction where the exporter says it in the same record. Never here: a format, or what belongs together
-(pairing.py).
+direction, and the other direction where the exporter says it in the same record; and such records as a block of the contract
+(reader.py). Never here: a format, or what belongs together (pairing.py).
 
 Records are one array of shape (FIELDS, n), int64: one type in every kernel, whole columns for numpy."""
 
@@ -9,7 +9,12 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
+
+from tracehound.flowlogs.reader import MISSING, ONE_WAY, PART, Block, Ends
+from tracehound.flows.tcp_outcome import OUTCOME_NAMES
+from tracehound.packets.addresses import dictionary
 
 START: Final = 0  # first packet, ns since 1970 UTC
 END: Final = 1  # last packet, ns
@@ -48,3 +53,76 @@ def empty(n: int) -> Records:
         records[field] = UNKNOWN
     records[SAMPLING] = 1
     return records
+
+
+def icmp_ports(records: Records, told: NDArray[np.bool_] | None = None) -> None:
+    """Bring the ports of ICMP records into the form of table `flows`: type and code. Exporters put type * 256 + code into the
+    destination port (Cisco's NetFlow v5, and IPFIX element 32); `told`: those that already have type and code."""
+    icmp = (records[PROTO] == 1) | (records[PROTO] == 58)
+    if told is not None:
+        icmp &= ~told
+    if icmp.any():
+        both = records[DPORT][icmp]
+        records[SPORT][icmp] = both >> 8 & 0xFF
+        records[DPORT][icmp] = both & 0xFF
+
+
+def turn_round(records: Records) -> None:
+    """Exchange the two sides where the exporter says that `dst` began."""
+    turned = records[INITIATOR] == 1
+    if not turned.any():
+        return
+    for a, b in ((SRC_HI, DST_HI), (SRC_LO, DST_LO), (SPORT, DPORT), (PKTS, REPLY_PKTS), (BYTES, REPLY_BYTES), (FLAGS, REPLY_FLAGS)):
+        one, other = records[a][turned], records[b][turned]
+        records[a, turned], records[b, turned] = other, one
+    # A record of one direction only is now one of the other side.
+    for counter in (PKTS, BYTES):
+        records[counter, turned] = np.maximum(records[counter, turned], 0)
+    records[TTL, turned] = UNKNOWN
+    records[INITIATOR, turned] = 0
+
+
+_DENIED_STATE: Final = ("denied",)
+
+
+def block(records: Records, source: str, offset: NDArray[np.int64] | None = None) -> Block:
+    """Records as a block of the contract. Whoever reads them pairs them (`joins`), so no more is said than the record says."""
+    turn_round(records)
+    n = records.shape[1]
+    biflow = records[REPLY_PKTS] >= 0
+    sampled = records[SAMPLING] > 1
+    denied = records[DENIED] > 0
+    texts: dict[str, pa.Array] = {}
+    if sampled.any():
+        texts["sampled_one_in"] = pa.array(records[SAMPLING].astype(np.int32), mask=~sampled)
+    outcome = None
+    if denied.any():
+        texts["state"] = dictionary(np.zeros(n, dtype=np.int32), _DENIED_STATE, ~denied)
+        # What a firewall says it let not pass was not answered; whether it told the sender so is not in the record.
+        outcome = np.where(denied, OUTCOME_NAMES.index("unanswered"), MISSING).astype(np.int64)
+    version = records[VERSION].astype(np.uint8)
+    tcp = records[PROTO] == 6
+    return Block(
+        number=records[RECORD].copy(),
+        start=records[START].copy(),
+        end=np.maximum(records[END], records[START]),
+        src=Ends(records[SRC_HI].view(np.uint64).copy(), records[SRC_LO].view(np.uint64).copy(), version),
+        dst=Ends(records[DST_HI].view(np.uint64).copy(), records[DST_LO].view(np.uint64).copy(), version),
+        source=source,
+        proto=records[PROTO].copy(),
+        sport=records[SPORT].copy(),
+        dport=records[DPORT].copy(),
+        pkts_src=records[PKTS].copy(),
+        bytes_src=records[BYTES].copy(),
+        pkts_dst=records[REPLY_PKTS].copy() if biflow.any() else None,
+        bytes_dst=records[REPLY_BYTES].copy() if biflow.any() else None,
+        tcp_flags_src=np.where(tcp, records[FLAGS], MISSING),
+        tcp_flags_dst=np.where(tcp, records[REPLY_FLAGS], MISSING) if biflow.any() else None,
+        offset=offset,
+        joins=np.where(biflow, PART, ONE_WAY).astype(np.uint8) if biflow.any() else ONE_WAY,
+        outcome=outcome,
+        certain=records[INITIATOR] == 0 if (records[INITIATOR] == 0).any() else None,
+        ttl_src=np.where(records[PKTS] > 0, records[TTL], MISSING),
+        vlan=records[VLAN].copy(),
+        texts=texts,
+    )

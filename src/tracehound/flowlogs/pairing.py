@@ -275,7 +275,7 @@ def _sweep(state: PairState) -> Rows:
         state.evicted += excess
     if not over.any():
         return rows[:0].copy()
-    done = rows[over].copy()
+    done: Rows = rows[over].copy()
     _keep(state, ~over)
     return done
 
