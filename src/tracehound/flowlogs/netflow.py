@@ -524,4 +524,4 @@ def _open_file(head: bytes, options: Options) -> NetflowFile:
     return NetflowFile()
 
 
-NETFLOW: Final = Format(recognise, _open_file)
+FORMAT: Final = Format(recognise, _open_file)

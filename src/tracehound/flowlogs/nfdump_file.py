@@ -232,4 +232,4 @@ def _open_file(head: bytes, options: Options) -> NfdumpFile:
     return NfdumpFile()
 
 
-NFDUMP: Final = Format(recognise, _open_file)
+FORMAT: Final = Format(recognise, _open_file)

@@ -1,6 +1,6 @@
 """In: nothing. Out: the row that stands for one record of a flow exporter (NetFlow, IPFIX, nfdump, SiLK): what was sent in one
 direction, and the other direction where the exporter says it in the same record; and such records as a block of the contract
-(reader.py). Never here: a format, or what belongs together (pairing.py).
+(reader.py). Never here: a format, or what belongs together (joining.py).
 
 Records are one array of shape (FIELDS, n), int64: one type in every kernel, whole columns for numpy."""
 
@@ -83,6 +83,8 @@ def turn_round(records: Records) -> None:
 
 
 _DENIED_STATE: Final = ("denied",)
+_SYN: Final = 2
+_NOT_ALONE: Final = 1 | 4 | 8 | 16
 
 
 def block(records: Records, source: str, offset: NDArray[np.int64] | None = None) -> Block:
@@ -102,6 +104,10 @@ def block(records: Records, source: str, offset: NDArray[np.int64] | None = None
         outcome = np.where(denied, OUTCOME_NAMES.index("unanswered"), MISSING).astype(np.int64)
     version = records[VERSION].astype(np.uint8)
     tcp = records[PROTO] == 6
+    flags = np.where(tcp, records[FLAGS], MISSING)
+    syn = (flags > 0) & (flags & _SYN > 0)
+    # A record whose flags are SYN and nothing else is so many SYNs.
+    syns = np.where(syn & (flags & _NOT_ALONE == 0), records[PKTS], MISSING)
     return Block(
         number=records[RECORD].copy(),
         start=records[START].copy(),
@@ -116,11 +122,13 @@ def block(records: Records, source: str, offset: NDArray[np.int64] | None = None
         bytes_src=records[BYTES].copy(),
         pkts_dst=records[REPLY_PKTS].copy() if biflow.any() else None,
         bytes_dst=records[REPLY_BYTES].copy() if biflow.any() else None,
-        tcp_flags_src=np.where(tcp, records[FLAGS], MISSING),
+        tcp_flags_src=flags,
         tcp_flags_dst=np.where(tcp, records[REPLY_FLAGS], MISSING) if biflow.any() else None,
         offset=offset,
         joins=np.where(biflow, PART, ONE_WAY).astype(np.uint8) if biflow.any() else ONE_WAY,
+        syn_count=syns,
         outcome=outcome,
+        opens=syn,
         certain=records[INITIATOR] == 0 if (records[INITIATOR] == 0).any() else None,
         ttl_src=np.where(records[PKTS] > 0, records[TTL], MISSING),
         vlan=records[VLAN].copy(),

@@ -175,7 +175,7 @@ def flatten(templates: list[Template]) -> tuple[NDArray[np.int64], NDArray[np.in
 @kernel
 def _number(buffer: NDArray[np.uint8], at: Int, size: Int) -> Int:
     """A big-endian number: of more than 8 bytes the last 8, as 63 bits."""
-    value = 0
+    value: Int = 0
     for k in range(max(at, at + size - 8), at + size):
         value = (value & 0x7FFFFFFFFFFFFF) << 8 | np.int64(buffer[k])
     return value

@@ -1,0 +1,175 @@
+"""In: the bytes of a log of text. Out: whole lines with their numbers, and columns made of values as text: times, numbers, words.
+Never here: what a line means (the reader of each log).
+
+Values come as Arrow text columns, null where the log has none. What does not read as what it should be becomes null and is counted
+by the reader: a bad value is not a bad line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from tracehound import limits
+from tracehound.flowlogs.reader import MISSING
+
+DECIMAL_NS: Final = pa.decimal128(28, 9)
+"""Seconds with nine decimals: the number behind it is nanoseconds, exactly."""
+_NUMBER: Final = r"^[+-]?\d{1,18}(\.\d+)?$"
+_WHOLE: Final = r"^[+-]?\d{1,18}$"
+
+
+@dataclass(slots=True)
+class Cut:
+    """What `whole_lines` found.
+
+    text      whole lines, each with its end ("\\n"), but perhaps the last of the file
+    consumed  bytes of the buffer that they are
+    too_long  no line ends within limits.MAX_LOG_RECORD_BYTES
+    open_end  the last line has no end: the file was cut, or is still being written"""
+
+    text: bytes
+    consumed: int
+    too_long: bool
+    open_end: bool
+
+
+def whole_lines(buffer: NDArray[np.uint8], length: int, *, final: bool) -> Cut:
+    """The whole lines of buffer[:length]."""
+    text = buffer[:length].tobytes()
+    end = length if final else text.rfind(b"\n") + 1
+    if end == 0 and length >= limits.MAX_LOG_RECORD_BYTES:
+        return Cut(b"", 0, too_long=True, open_end=False)
+    text = text[:end]
+    return Cut(text, end, too_long=False, open_end=bool(text) and not text.endswith(b"\n"))
+
+
+def split(text: bytes) -> list[bytes]:
+    """The lines of `text` without their ends ("\\n" or "\\r\\n")."""
+    lines = text.split(b"\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    return [line[:-1] if line.endswith(b"\r") else line for line in lines]
+
+
+def decoded(line: bytes) -> str:
+    """A line as text; bytes that are no UTF-8 as \\xNN, as Zeek itself writes them."""
+    return line.decode("utf-8", "backslashreplace")
+
+
+def text_array(values: list[Any]) -> pa.Array:
+    """Values as a text column: text as it is, numbers in words, everything else null."""
+    return pa.array([v if isinstance(v, str) else _word(v) for v in values], pa.string())
+
+
+def _word(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else None
+
+
+def _only(values: pa.Array, pattern: str) -> pa.Array:
+    """Null instead of what does not match."""
+    return pc.if_else(pc.fill_null(pc.match_substring_regex(values, pattern), fill_value=False), values, pa.scalar(None, values.type))
+
+
+def _ns_of_decimal(values: pa.Array, missing: int) -> NDArray[np.int64]:
+    """The number behind a column of DECIMAL_NS; `missing` where it is null or too large for 64 bits."""
+    words = np.frombuffer(values.buffers()[1], dtype=np.int64)
+    start = values.offset * 2
+    low, high = words[start : start + 2 * len(values) : 2], words[start + 1 : start + 2 * len(values) : 2]
+    ns: NDArray[np.int64] = np.where(high == low >> 63, low, missing)
+    if values.null_count:
+        ns[values.is_null().to_numpy(zero_copy_only=False)] = missing
+    return ns
+
+
+def seconds_ns(values: pa.Array, missing: int = MISSING) -> NDArray[np.int64]:
+    """Seconds as text or as DECIMAL_NS ("1668586098.757001"), as nanoseconds; `missing` where there are none."""
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if values.type != DECIMAL_NS:
+        try:
+            values = values.cast(DECIMAL_NS)
+        except pa.ArrowInvalid:
+            values = pc.utf8_slice_codeunits(_only(values, _NUMBER), 0, 28)
+            # A number may have more decimals than nine, or more digits before them than a time has.
+            values = _only(values, r"^[+-]?\d{1,10}(\.\d*)?$")
+            values = pc.replace_substring_regex(values, r"(\.\d{9})\d+$", r"\1").cast(DECIMAL_NS)
+    return _ns_of_decimal(values, missing)
+
+
+def whole_numbers(values: pa.Array | None, count: int, missing: int = MISSING) -> NDArray[np.int64]:
+    """Whole numbers as text or int64; `missing` where there are none."""
+    if values is None:
+        return np.full(count, missing, dtype=np.int64)
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if values.type != pa.int64():
+        try:
+            values = values.cast(pa.int64())
+        except pa.ArrowInvalid:
+            values = _only(values, _WHOLE).cast(pa.int64())
+    if values.null_count:
+        values = pc.fill_null(values, missing)
+    numbers: NDArray[np.int64] = values.to_numpy(zero_copy_only=False)
+    return numbers.astype(np.int64, copy=False)
+
+
+def iso_times(values: pa.Array, utc_offset_s: int = 0, missing: int = MISSING) -> NDArray[np.int64]:
+    """ISO 8601 and its relatives ("2022-11-16T08:08:18.214Z", "2022/11/16 08:08:18,214 +0100") as ns since 1970; a time without a
+    zone is `utc_offset_s` ahead of UTC."""
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    parts = pc.extract_regex(
+        values,
+        r"^\s*(?P<date>\d{4}[-/]\d{1,2}[-/]\d{1,2})[T ]+(?P<time>\d{1,2}:\d{2}(?::\d{2})?)(?:[.,](?P<fraction>\d{1,9})\d*)?\s*"
+        r"(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})?\s*$",
+    )
+    found = ~parts.is_null().to_numpy(zero_copy_only=False)
+    out = np.full(len(values), missing, dtype=np.int64)
+    if not found.any():
+        return out
+    parts = parts.filter(pa.array(found))
+    date = pc.split_pattern_regex(parts.field("date"), r"[-/]")
+    y, m, d = (whole_numbers(pc.list_element(date, k), len(parts)) for k in range(3))
+    clock = pc.split_pattern(parts.field("time"), ":")
+    fields = pc.list_value_length(clock).to_numpy(zero_copy_only=False)
+    hour, minute = (whole_numbers(pc.list_element(clock, k), len(parts)) for k in range(2))
+    padded = pc.split_pattern(pc.binary_join_element_wise(parts.field("time"), ":0", ""), ":")
+    second = np.where(fields == 3, whole_numbers(pc.list_element(padded, 2), len(parts)), 0)
+    fraction = pc.utf8_rpad(pc.fill_null(parts.field("fraction"), ""), 9, "0")
+    nanos = whole_numbers(fraction, len(parts))
+    zone = parts.field("zone")
+    named = np.array([_offset_s(z, utc_offset_s) for z in zone.dictionary_encode().dictionary.to_pylist()] or [0], dtype=np.int64)
+    codes = zone.dictionary_encode().indices
+    offset = np.where(
+        codes.is_null().to_numpy(zero_copy_only=False), utc_offset_s, named[pc.fill_null(codes, 0).to_numpy(zero_copy_only=False)]
+    )
+    sound = (m >= 1) & (m <= 12) & (d >= 1) & (d <= 31) & (hour < 24) & (minute < 60) & (second <= 60) & (y >= 1678) & (y <= 2261)
+    ns = (days(y, m, d) * 86_400 + hour * 3600 + minute * 60 + second - offset) * 1_000_000_000 + nanos
+    out[np.flatnonzero(found)] = np.where(sound, ns, missing)
+    return out
+
+
+def _offset_s(zone: str | None, default: int) -> int:
+    if not zone:
+        return default
+    if zone[0] not in "+-":
+        return 0
+    digits = zone[1:].replace(":", "") + "00"
+    return (-1 if zone[0] == "-" else 1) * (int(digits[:2]) * 3600 + int(digits[2:4]) * 60)
+
+
+def days(year: NDArray[np.int64], month: NDArray[np.int64], day: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Days since 1970-01-01 of the proleptic Gregorian calendar (years are counted from March, so that leap days end one)."""
+    y = year - (month <= 2)
+    era = y // 400
+    of_era = y - era * 400
+    of_year = (153 * (month + np.where(month > 2, -3, 9)) + 2) // 5 + day - 1
+    since: NDArray[np.int64] = era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468
+    return since
