@@ -312,6 +312,29 @@ ARGUS: Final = Table(
     ),
 )
 
+LOG_ALERTS: Final = Table(
+    "log_alerts",
+    "One row an alert that a log of another engine tells of (Suricata EVE): what it said, not what tracehound's own rules say.",
+    (
+        Column("record_id", pa.int64(), "record", upstream="records.record_id"),
+        Column("flow_id", pa.int64(), "flow", nullable=True, upstream="flows.flow_id"),
+        Column("ts", TS, "the alert", "ns"),
+        Column("src", NAME, "source of the packet that it is about"),
+        Column("sport", pa.uint16(), "its port; ICMP: type"),
+        Column("dst", NAME, "destination of that packet"),
+        Column("dport", pa.uint16(), "its port; ICMP: code"),
+        Column("proto", pa.uint8(), "IP protocol number", nullable=True),
+        Column("action", NAME, "allowed or blocked", nullable=True),
+        Column("gid", pa.int64(), "generator of the signature", nullable=True),
+        Column("sid", pa.int64(), "number of the signature", nullable=True),
+        Column("rev", pa.int64(), "revision of the signature", nullable=True),
+        Column("message", TEXT, "text of the signature", nullable=True),
+        Column("category", NAME, "class of the signature", nullable=True),
+        Column("severity", pa.int32(), "severity, 1 = highest", nullable=True),
+        Column("metadata", TEXT, "metadata of the signature, a JSON object", nullable=True),
+    ),
+)
+
 HEADS: Final = Table(
     "heads",
     "The first payload bytes of each flow and direction, for protocols that have no table of their own. A first TCP payload "
@@ -789,7 +812,7 @@ TRANSACTIONS: Final[tuple[Table, ...]] = (
     HTTP, DNS, TLS, SMTP, POP3, IMAP, FTP, IRC, TELNET, SIP, LOGINS, FILES, WEBSOCKET,
 )  # fmt: skip
 """The tables of the protocols, one each."""
-LOGS: Final[tuple[Table, ...]] = (RECORDS, ARGUS)
+LOGS: Final[tuple[Table, ...]] = (RECORDS, ARGUS, LOG_ALERTS)
 """The tables that flow logs fill beside those that captures fill as well."""
 
 ALL: Final[dict[str, Table]] = {

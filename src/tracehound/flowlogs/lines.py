@@ -6,6 +6,8 @@ by the reader: a bad value is not a bad line."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -61,9 +63,53 @@ def decoded(line: bytes) -> str:
     return line.decode("utf-8", "backslashreplace")
 
 
+_DECODER: Final = json.JSONDecoder(parse_float=str)
+"""Fractions stay text: a float has not enough digits for nanoseconds."""
+
+
+def _loads(data: bytes) -> Any:
+    return _DECODER.decode(data.decode("utf-8", "backslashreplace"))
+
+
+def json_objects(lines: list[bytes], first: int, bad: Callable[[int], None]) -> list[tuple[int, dict[str, Any]]]:
+    """The objects of JSON lines with their line numbers (`first` is that of lines[0]); empty lines are passed over, `bad` hears the
+    numbers of the others that are no objects. Fractions are text."""
+    try:
+        # One call for all lines, which is faster; a line that is no JSON spoils it.
+        objects = _loads(b"[" + b",".join(lines) + b"]")
+        if len(objects) == len(lines) and all(type(o) is dict for o in objects):
+            return list(enumerate(objects, first))
+    except (ValueError, RecursionError):
+        pass
+    found = []
+    for number, line in enumerate(lines, first):
+        if not line.strip():
+            continue
+        try:
+            row = _loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if isinstance(row, dict):
+            found.append((number, row))
+        else:
+            bad(number)
+    return found
+
+
 def text_array(values: list[Any]) -> pa.Array:
     """Values as a text column: text as it is, numbers in words, everything else null."""
     return pa.array([v if isinstance(v, str) else _word(v) for v in values], pa.string())
+
+
+def number_array(values: list[Any], most: int = 2**62) -> NDArray[np.int64]:
+    """Values of JSON as whole numbers, text of digits included; MISSING for what is none, is negative or beyond `most`."""
+    found = np.full(len(values), MISSING, dtype=np.int64)
+    for place, value in enumerate(values):
+        if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 20:
+            value = int(value)  # noqa: PLW2901
+        if type(value) is int and 0 <= value <= most:
+            found[place] = value
+    return found
 
 
 def _word(value: Any) -> str | None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tracehound import limits
 from tracehound.flowlogs import zeek_fields as z
-from tracehound.flowlogs.lines import DECIMAL_NS, Cut, decoded, split, text_array, whole_lines
+from tracehound.flowlogs.lines import DECIMAL_NS, Cut, decoded, json_objects, split, text_array, whole_lines
 from tracehound.flowlogs.reader import Block, Format, Options, Took
 from tracehound.flowlogs.zeek_rows import BLOCKS, Columns
 
@@ -272,7 +272,7 @@ class ZeekFile:
             first = self._line + 1
             self._line += len(part)
             by_log: dict[str, tuple[list[int], list[dict[str, Any]]]] = {}
-            for number, row in self._objects(part, first):
+            for number, row in json_objects(part, first, self._bad):
                 path = row.get("_path")
                 log = path.split("_")[0] if isinstance(path, str) else None
                 log = log if log in z.LOGS else z.log_of(frozenset(row))
@@ -286,28 +286,6 @@ class ZeekFile:
                 columns = {n: _json_column([r.get(n) for r in rows], kind) for n, kind in z.LOGS[log].items() if _has(rows, n)}
                 blocks += self._made(log, Columns(np.array(numbers, dtype=np.int64), columns))
         return blocks
-
-    def _objects(self, lines: list[bytes], first: int) -> list[tuple[int, dict[str, Any]]]:
-        try:
-            # One call for all lines, which is faster; a line that is no JSON spoils it.
-            objects = _LOADS(b"[" + b",".join(lines) + b"]")
-            if len(objects) == len(lines) and all(type(o) is dict for o in objects):
-                return list(enumerate(objects, first))
-        except (ValueError, RecursionError):
-            pass
-        found = []
-        for number, line in enumerate(lines, first):
-            if not line.strip():
-                continue
-            try:
-                row = _LOADS(line)
-            except (ValueError, RecursionError):
-                row = None
-            if isinstance(row, dict):
-                found.append((number, row))
-            else:
-                self._bad(number)
-        return found
 
     def _made(self, log: str, columns: Columns) -> list[Block]:
         before = len(columns)
@@ -329,14 +307,6 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 
 def _has(rows: list[dict[str, Any]], name: str) -> bool:
     return any(name in row for row in rows)
-
-
-_DECODER: Final = json.JSONDecoder(parse_float=str)
-"""Fractions stay text: a float has not enough digits for nanoseconds."""
-
-
-def _LOADS(data: bytes) -> Any:  # noqa: N802
-    return _DECODER.decode(data.decode("utf-8", "backslashreplace"))
 
 
 def _json_column(values: list[Any], kind: str) -> pa.Array:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tracehound import tables
 from tracehound.flowlogs.lines import iso_times, seconds_ns, whole_numbers
 from tracehound.flowlogs.reader import MENTION, MISSING, WHOLE, Block
+from tracehound.flowlogs.table_rows import rows_of
 from tracehound.flows.tcp_outcome import CONN_STATES, OUTCOME_NAMES
 from tracehound.packets.addresses import dictionary
 
@@ -248,34 +249,6 @@ def _service(column: pa.Array) -> pa.Array:
 # -- transactions -------------------------------------------------------------------------------------------------------------
 
 
-def _table(table: tables.Table, n: int, columns: dict[str, Any]) -> pa.Table:
-    """Rows of `table`: what is not given is null (or, where that is not allowed, the given columns must have it)."""
-    arrays = []
-    for field in table.schema:
-        value = columns.get(field.name)
-        arrays.append(pa.nulls(n, field.type) if value is None else _fit(value, field.type))
-    return pa.table(arrays, schema=table.schema)
-
-
-def _fit(value: Any, kind: pa.DataType) -> pa.Array:
-    """A column as the type that its table wants; numbers MISSING become null."""
-    if isinstance(value, np.ndarray):
-        if value.dtype == np.bool_:
-            return pa.array(value, pa.bool_())
-        missing = value == MISSING
-        if pa.types.is_timestamp(kind):
-            return pa.array(value, mask=missing).cast(kind)
-        if pa.types.is_boolean(kind):
-            return pa.array(value == 1, mask=missing)
-        limit = 2 ** (kind.bit_width - (1 if pa.types.is_signed_integer(kind) else 0)) - 1
-        missing |= (value < 0) | (value > limit)
-        return pa.array(np.where(missing, 0, value).astype(kind.to_pandas_dtype()), mask=missing)
-    if pa.types.is_dictionary(kind):
-        encoded = value if pa.types.is_dictionary(value.type) else value.dictionary_encode()
-        return encoded.cast(kind)
-    return value if value.type == kind else value.cast(kind)
-
-
 def _common(c: Columns) -> dict[str, Any]:
     """The first columns of every table of transactions. What has no ports has port 0 there; the record says that it does not know."""
     ends = _ends(c)
@@ -359,7 +332,7 @@ def _http(c: Columns) -> Block:
     answered = status > 0
     response_bytes = np.where(answered, c.number_of("response_body_len"), MISSING)
     kind = _kind(_first_of(c.lists("resp_mime_types")))
-    rows = _table(tables.HTTP, len(c), {
+    rows = rows_of(tables.HTTP, len(c), {
         **_common(c),
         "trans_depth": np.maximum(c.number_of("trans_depth"), 1),
         "method": method, "uri": c.text("uri"), "version": c.text("version"), "host": _host(c.text("host")),
@@ -385,7 +358,7 @@ def _dns(c: Columns) -> Block:
     if qtype.null_count and (number >= 0).any():
         qtype = pc.coalesce(qtype, pa.array([f"TYPE{n}" if n >= 0 else None for n in number.tolist()], pa.string()))
     ttls = c.lists("TTLs")
-    rows = _table(tables.DNS, len(c), {
+    rows = rows_of(tables.DNS, len(c), {
         **_common(c),
         "response_ts": np.where(rtt >= 0, start + np.clip(rtt, 0, 2**60), MISSING),
         "proto": proto, "trans_id": np.clip(c.number_of("trans_id"), 0, 65535), "opcode": np.clip(c.number_of("opcode"), 0, 15),
@@ -416,7 +389,7 @@ def _seconds(value: str | None) -> int | None:
 def _ssl(c: Columns) -> Block:
     established = c.truth("established")
     alpn = c.text("next_protocol")
-    rows = _table(tables.TLS, len(c), {
+    rows = rows_of(tables.TLS, len(c), {
         **_common(c),
         "version": c.text("version"), "cipher": c.text("cipher"), "curve": c.text("curve"), "server_name": c.text("server_name"),
         "resumed": c.truth("resumed"), "next_protocol": alpn, "established": established == 1, "last_alert": c.text("last_alert"),
@@ -437,7 +410,7 @@ def _smtp(c: Columns) -> Block:
     none: pa.Array = pa.scalar([], pa.list_(pa.string()))
     received = [c.text("first_received"), c.text("second_received")]
     pairs = [[x for x in pair if x is not None] for pair in zip(*(r.to_pylist() for r in received), strict=True)]
-    rows = _table(tables.SMTP, len(c), {
+    rows = rows_of(tables.SMTP, len(c), {
         **_common(c),
         "trans_depth": np.maximum(c.number_of("trans_depth"), 1), "helo": c.text("helo"), "mailfrom": c.text("mailfrom"),
         "rcptto": pc.coalesce(c.lists("rcptto"), none), "date": c.text("date"), "mail_from": c.text("from"),
@@ -463,7 +436,7 @@ def _files(c: Columns) -> Block:
     whole = (c.number_of("missing_bytes") <= 0) & (c.number_of("overflow_bytes") <= 0) & (c.truth("timedout") != 1)
     has_ports = c.number_of("id.orig_p") >= 0
     source = c.text("source")
-    rows = _table(tables.FILES, len(c), {
+    rows = rows_of(tables.FILES, len(c), {
         **_common(c),
         "service": pc.fill_null(pc.replace_substring(pc.utf8_lower(source), "-", "_"), "unknown"), "sent_by_src": sent == 1,
         "name": c.text("filename"), "kind": _kind(c.text("mime_type")), "bytes": np.maximum(seen, 0), "sha256": c.text("sha256"),
