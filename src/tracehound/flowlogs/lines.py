@@ -7,6 +7,7 @@ by the reader: a bad value is not a bad line."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv
 from numpy.typing import NDArray
 
 from tracehound import limits
@@ -219,3 +221,114 @@ def days(year: NDArray[np.int64], month: NDArray[np.int64], day: NDArray[np.int6
     of_year = (153 * (month + np.where(month > 2, -3, 9)) + 2) // 5 + day - 1
     since: NDArray[np.int64] = era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468
     return since
+
+
+def epoch_times(values: pa.Array, missing: int = MISSING) -> NDArray[np.int64]:
+    """Times as numbers since 1970, in s (with a fraction), ms, us or ns, which their size tells."""
+    plain = pc.utf8_trim_whitespace(values)
+    digits = pc.fill_null(pc.match_substring_regex(plain, r"^\d{12,19}$"), fill_value=False)
+    out = seconds_ns(pc.if_else(digits, pa.scalar(None, pa.string()), plain), missing)
+    large = digits.to_numpy(zero_copy_only=False)
+    if large.any():
+        numbers = whole_numbers(plain.filter(digits), int(large.sum()))
+        scaled = np.where(numbers < 10**14, numbers * 1_000_000, np.where(numbers < 10**17, numbers * 1_000, numbers))
+        out[large] = np.where(numbers == MISSING, missing, scaled)
+    return out
+
+
+def any_times(values: pa.Array, utc_offset_s: int = 0, *, month_first: bool = False) -> NDArray[np.int64]:
+    """Times as whoever wrote the log writes them: since 1970, ISO 8601, or day and month with slashes or dots; MISSING for what is
+    none."""
+    if not len(values):
+        return np.zeros(0, dtype=np.int64)
+    out = epoch_times(values)
+    rest = (out == MISSING) & values.is_valid().to_numpy(zero_copy_only=False)
+    if rest.any():
+        out[rest] = iso_times(values.filter(pa.array(rest)), utc_offset_s)
+        rest &= out == MISSING
+    if rest.any():
+        out[rest] = day_times(values.filter(pa.array(rest)), utc_offset_s, month_first=month_first)
+    return out
+
+
+def day_order(values: list[str]) -> bool | None:
+    """Whether the month comes first in dates with slashes or dots: a number above 12 is a day. None = they do not tell."""
+    pairs = [m for v in values if (m := re.match(r"\s*\"?(\d{1,2})[/.](\d{1,2})[/.]\d{4}\b", v)) is not None]
+    day_first, month_first = any(int(m[1]) > 12 for m in pairs), any(int(m[2]) > 12 for m in pairs)
+    return None if day_first == month_first else month_first
+
+
+def day_times(values: pa.Array, utc_offset_s: int = 0, *, month_first: bool = False) -> NDArray[np.int64]:
+    """Times that begin with day and month or month and day ("03/07/2017 08:55:58", "7/3/2017 8:55 AM")."""
+    parts = pc.extract_regex(
+        values,
+        r"^\s*(?P<a>\d{1,2})[/.](?P<b>\d{1,2})[/.](?P<y>\d{4})[T ,]+(?P<h>\d{1,2}):(?P<m>\d{2})(?::(?P<s>\d{2}))?"
+        r"(?:\.(?P<f>\d{1,9}))?\s*(?P<p>[AaPp][Mm])?\s*$",
+    )
+    found = parts.is_valid().to_numpy(zero_copy_only=False)
+    out = np.full(len(values), MISSING, dtype=np.int64)
+    if not found.any():
+        return out
+    parts = parts.filter(pa.array(found))
+    n = len(parts)
+
+    def number(name: str) -> NDArray[np.int64]:
+        column = parts.field(name)
+        return np.maximum(whole_numbers(pc.if_else(pc.equal(column, ""), "0", column), n), 0)
+
+    a, b = number("a"), number("b")
+    month, day = (a, b) if month_first else (b, a)
+    half = pc.utf8_lower(parts.field("p"))
+    hour = number("h")
+    morning, evening = (pc.fill_null(pc.equal(half, w), fill_value=False).to_numpy(zero_copy_only=False) for w in ("am", "pm"))
+    hour = np.where(morning & (hour == 12), 0, np.where(evening & (hour < 12), hour + 12, hour))
+    nanos = whole_numbers(pc.utf8_rpad(pc.fill_null(parts.field("f"), ""), 9, "0"), n)
+    sound = (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31) & (hour < 24) & (number("y") >= 1678) & (number("y") <= 2261)
+    seconds = days(number("y"), month, day) * 86_400 + hour * 3600 + number("m") * 60 + number("s") - utc_offset_s
+    out[found] = np.where(sound, seconds * 1_000_000_000 + nanos, MISSING)
+    return out
+
+
+def csv_columns(
+    text: bytes, first: int, lines: int, delimiter: str, width: int, wanted: list[int]
+) -> tuple[dict[int, pa.Array], NDArray[np.int64], list[int]]:
+    """Columns of delimited text, trimmed; "" and "-" are null. Returns (place -> column, numbers of the lines, numbers of the lines
+    that have another number of columns). `first` is the number of the first of the `lines` lines."""
+    if delimiter == " ":
+        # Runs of spaces are one delimiter.
+        text = b"\n".join(b" ".join(line.split()) for line in split(text)) + b"\n"
+    bad: list[int] = []
+
+    def skip(row: Any) -> str:
+        bad.append(first + (row.number or 1) - 1)
+        return "skip"
+
+    names = [str(place) for place in range(width)]
+    try:
+        table = _read_csv(text, names, [str(w) for w in wanted], delimiter, skip)
+    except pa.ArrowInvalid:
+        bad.clear()
+        clean = text.decode("utf-8", "backslashreplace").replace("\0", "").encode()
+        try:
+            table = _read_csv(clean, names, [str(w) for w in wanted], delimiter, skip)
+        except pa.ArrowInvalid:
+            return {w: pa.nulls(0, pa.string()) for w in wanted}, np.zeros(0, dtype=np.int64), list(range(first, first + lines))
+    numbers = np.arange(first, first + lines, dtype=np.int64)
+    if bad:
+        numbers = numbers[~np.isin(numbers, bad)]
+    # A quote that is never closed takes lines together.
+    numbers = numbers[: table.num_rows]
+    columns = {w: pc.utf8_trim_whitespace(table.column(str(w)).combine_chunks()) for w in wanted}
+    columns = {w: pc.if_else(pc.is_in(c, pa.array(["", "-"])), pa.scalar(None, pa.string()), c) for w, c in columns.items()}
+    return columns, numbers, bad
+
+
+def _read_csv(text: bytes, names: list[str], wanted: list[str], delimiter: str, skip: Callable[[Any], str]) -> pa.Table:
+    return pa.csv.read_csv(
+        pa.BufferReader(text),
+        read_options=pa.csv.ReadOptions(use_threads=False, column_names=names, block_size=len(text) + 1),
+        parse_options=pa.csv.ParseOptions(delimiter=delimiter, ignore_empty_lines=False, invalid_row_handler=skip),
+        convert_options=pa.csv.ConvertOptions(
+            include_columns=wanted, column_types={w: pa.string() for w in wanted}, strings_can_be_null=False
+        ),
+    )
