@@ -111,7 +111,7 @@ def test_every_pointer_leads_to_a_column():
 def test_pointers_of_the_small_capture_lead_somewhere(reading):
     for table in tables.ALL.values():
         for column in table.columns:
-            if not column.upstream or table.name not in BUILT:
+            if not column.upstream or table.name not in BUILT or column.upstream.split(".")[0] not in BUILT:
                 continue
             target, _, key = column.upstream.partition(".")
             lost = reading.ask(

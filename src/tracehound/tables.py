@@ -62,6 +62,7 @@ EVIDENCE: Final = Table(
             "sha256", TEXT, "SHA-256 of the file as it lies on disk (null when it was not asked for)", nullable=True
         ),
         Column("packets", pa.int64(), "packet records read"),
+        Column("records", pa.int64(), "records of a flow log read"),
         Column("start", TS, "time of the earliest packet", "ns", nullable=True),
         Column("end", TS, "time of the latest packet", "ns", nullable=True),
         Column("link_types", TEXT, "LINKTYPE numbers with their names, in order of appearance", nullable=True),
@@ -85,7 +86,7 @@ NOTES: Final = Table(
     "Comments, name-resolution records and other words that a pcapng file carries beside its packets.",
     (
         Column("evidence_id", pa.int32(), "file", upstream="evidence.evidence_id"),
-        Column("kind", TEXT, "comment_packet, comment_section, comment_interface, name, application, hardware, os"),
+        Column("kind", TEXT, "comment_packet, comment_section, comment_interface, name, application, hardware, os, log"),
         Column("frame", pa.int64(), "frame that a packet comment belongs to", nullable=True),
         Column("subject", TEXT, "address that a name belongs to", nullable=True),
         Column("text", TEXT, "the words"),
@@ -149,10 +150,22 @@ FLOWS: Final = Table(
             "dport", pa.uint16(), "responder's port; ICMP: the type that answers (echo), otherwise the code, as in Zeek"
         ),
         Column("service", NAME, "application protocol, recognised from content", nullable=True),
-        Column("pkts_src", pa.int64(), "packets from the originator", "packets"),
-        Column("pkts_dst", pa.int64(), "packets from the responder", "packets"),
-        Column("bytes_src", pa.int64(), "IP bytes from the originator, headers included", "bytes"),
-        Column("bytes_dst", pa.int64(), "IP bytes from the responder, headers included", "bytes"),
+        Column("pkts_src", pa.int64(), "packets from the originator; null = a log that does not say", "packets", nullable=True),
+        Column("pkts_dst", pa.int64(), "packets from the responder; null = a log that does not say", "packets", nullable=True),
+        Column(
+            "bytes_src",
+            pa.int64(),
+            "IP bytes from the originator, headers included (Argus logs: whole frames); null = a log does not say",
+            "bytes",
+            nullable=True,
+        ),
+        Column(
+            "bytes_dst",
+            pa.int64(),
+            "IP bytes from the responder, headers included (Argus logs: whole frames); null = a log does not say",
+            "bytes",
+            nullable=True,
+        ),
         Column(
             "payload_src",
             pa.int64(),
@@ -210,8 +223,12 @@ FLOWS: Final = Table(
         Column("tunnel", NAME, "tunnels of the first packet from the outside in", nullable=True),
         Column("first_packet_id", pa.int64(), "first packet", nullable=True, upstream="packets.packet_id"),
         Column("last_packet_id", pa.int64(), "last packet", nullable=True, upstream="packets.packet_id"),
+        Column(
+            "first_record_id", pa.int64(), "first record, where the flow comes from a flow log", nullable=True,
+            upstream="records.record_id",
+        ),
     ),
-)
+)  # fmt: skip
 
 RECORDS: Final = Table(
     "records",

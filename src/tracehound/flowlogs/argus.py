@@ -223,8 +223,8 @@ def payload(rows: Rows, end: int) -> NDArray[np.int64]:
     ).astype(np.int64)
 
 
-def columns(rows: Rows, buffer: Bytes) -> Block:
-    """Rows with their rules applied (no management records) as a block."""
+def columns(rows: Rows, buffer: Bytes, *, details: bool) -> Block:
+    """Rows with their rules applied (no management records) as a block; `details`: with words and table `argus`."""
     key, proto = rows[:, KEY], rows[:, PROTO]
     ip = (key == KEY_IPV4) | (key == KEY_IPV6)
     tcp = ip & (proto == 6)
@@ -236,6 +236,8 @@ def columns(rows: Rows, buffer: Bytes) -> Block:
     begin, finish = times(rows)
     mapped = rows[:, ICMP] >= 0
     ported = np.isin(proto, (1, 6, 17, 58, 132)) & ip
+
+    not_wanted: dict[str, pa.Array] = {}
 
     def told_or_missing(place: int, when: NDArray[np.bool_]) -> NDArray[np.int64]:
         return np.where(when, rows[:, place], MISSING)
@@ -272,7 +274,7 @@ def columns(rows: Rows, buffer: Bytes) -> Block:
         ),
         ttl_src=np.ascontiguousarray(rows[:, TTL]),
         vlan=np.where(rows[:, VLAN] >= 0, rows[:, VLAN] & 0xFFF, MISSING),
-        texts={
+        texts=not_wanted if not details else {
             "sensor": sensors(rows, buffer),
             "proto_name": protocols(rows),
             "state": states(rows),
@@ -281,8 +283,8 @@ def columns(rows: Rows, buffer: Bytes) -> Block:
             "cause": causes(rows),
             "label": labels(rows, buffer),
         },
-        tables={"argus": argus_table(rows, buffer)},
-    )
+        tables={"argus": argus_table(rows, buffer)} if details else {},
+    )  # fmt: skip
 
 
 def times(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -374,16 +376,19 @@ def _swapped(values: NDArray[np.int64]) -> NDArray[np.int64]:
 class ArgusReader:
     """reader.Reader for Argus files."""
 
-    def __init__(self, *, correct: bool = True) -> None:
-        """correct   decide anew who the originator is, as argus' clients do"""
+    def __init__(self, *, correct: bool = True, details: bool = True) -> None:
+        """correct   decide anew who the originator is, as argus' clients do
+        details   with words and table `argus`"""
         self.counts: dict[str, tuple[int, str | None]] = {}
         self.words: list[str] = []
         self._correct = correct
+        self._details = details
         self._base = 0
         self._number = 0
         self._rows = records.room(ROWS_AT_ONCE)
         self._dropped = 0
         self._strange = 0
+        self._timeless = 0
 
     def feed(self, buffer: Bytes, length: int, *, final: bool) -> Took:
         took = Took(0)
@@ -418,15 +423,15 @@ class ArgusReader:
         if dropped:
             self._dropped += dropped
             self.counts["packets dropped by the probe's machine"] = (self._dropped, "as the probe says; its flows lack them")
-        # Records without a key or without a time say nothing of a flow.
-        begin, _ = times(rows)
-        useful = ~management & (kind != EVENT) & (rows[:, KEY] != KEY_NONE) & (begin != 0)
-        strange = int((~management & ~useful).sum())
-        if strange:
-            self._strange += strange
-            self.counts["records that tell of no flow"] = (self._strange, "events, and records without key or time")
+        useful = ~management & (kind != EVENT) & (rows[:, KEY] != KEY_NONE)
+        self._strange += int((~management & ~useful).sum())
+        self._timeless += int((times(rows)[0][useful] == 0).sum())
+        if self._strange:
+            self.counts["records that tell of no flow"] = (self._strange, "events, and records without key")
+        if self._timeless:
+            self.counts["records without a time"] = (self._timeless, "the probe saw none; they stand at 1970")
         if useful.any():
-            took.blocks.append(columns(rows if useful.all() else np.ascontiguousarray(rows[useful]), buffer))
+            took.blocks.append(columns(rows if useful.all() else np.ascontiguousarray(rows[useful]), buffer, details=self._details))
 
 
 def recognise(head: bytes) -> bool:
@@ -436,7 +441,7 @@ def recognise(head: bytes) -> bool:
 
 def open_reader(head: bytes, options: Options) -> ArgusReader:
     """A reader; what the user says of logs does not matter to a format that says it all."""
-    return ArgusReader()
+    return ArgusReader(details=options.details)
 
 
 FORMAT: Final = Format(recognise, open_reader)

@@ -217,7 +217,8 @@ def read_key(b: Bytes, at: Int, size: Int, row: Rows) -> None:
             row[PORT] = np.int64(b[at + 40])
             row[PORT + 1] = np.int64(b[at + 41])
             row[KEY_EXTRA] = u16(b, at + 42)
-        elif (proto == 6 or proto == 17 or proto == 132) and not qualifier & FRAGMENT:
+        elif proto == 6 or proto == 17 or proto == 132:
+            # Of a fragment these are its identification: kept, as ra does, for it tells the datagrams apart.
             row[PORT] = u16(b, at + 40)
             row[PORT + 1] = u16(b, at + 42)
         if reverse:

@@ -163,7 +163,10 @@ def unsure(row: Rows) -> Bool:
 
 @kernel
 def _ports_say_turn(row: Rows, known: NDArray[np.bool_]) -> Bool:
-    """Section 7.5 with "services,wellknown": whether the source is the one that serves."""
+    """Section 7.5 with "services,wellknown": whether the source is the one that serves. ra looks at the wrong bytes of an IPv6 key,
+    and in effect leaves it as it is: so does this; who is the originator of such a flow is decided when flows are made."""
+    if row[KEY] != KEY_IPV4:
+        return False
     sport, dport = row[PORT], row[PORT + 1]
     if sport < 0 or dport < 0:
         return False
