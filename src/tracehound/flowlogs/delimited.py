@@ -28,7 +28,7 @@ from tracehound.flowlogs.lines import (
     whole_lines,
     whole_numbers,
 )
-from tracehound.flowlogs.reader import MISSING, ONE_WAY, PART, WHOLE, Block, Format, Options, Took
+from tracehound.flowlogs.reader import MENTION, MISSING, ONE_WAY, PART, WHOLE, Block, Format, Options, Took
 from tracehound.flows.tcp_outcome import CONN_STATES, OUTCOME_NAMES
 
 DELIMITERS: Final = (",", "\t", ";", "|", " ")
@@ -245,7 +245,9 @@ def block(
         kinds: NDArray[np.uint8] | int = np.where(answered, PART, ONE_WAY).astype(np.uint8)
     else:
         answered = np.zeros(len(start), dtype=np.bool_)
-        kinds = joins if joins is not None else (WHOLE if told_back or not any(f is not None for f in forth) else ONE_WAY)
+        # A list of connections without any counter is no more than a mention of them.
+        forward = any(f is not None for f in forth)
+        kinds = joins if joins is not None else (WHOLE if told_back else ONE_WAY if forward else MENTION)
     flags = rows.bits("flags")
     first, later = rows.bits("initial_flags"), rows.bits("session_flags")
     if first is not None and later is not None:

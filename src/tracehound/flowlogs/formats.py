@@ -6,11 +6,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from tracehound.flowlogs import argus
+from tracehound.flowlogs import argus, delimited, eve, firewall_log, netflow, nfdump_file, nfdump_text, zeek_log
 from tracehound.flowlogs.reader import Format, Options, Reader
 
 FORMATS: Final[dict[str, Format]] = {
     "argus": argus.FORMAT,
+    "nfdump": nfdump_file.FORMAT,
+    "netflow": netflow.FORMAT,
+    "zeek": zeek_log.FORMAT,
+    "eve": eve.FORMAT,
+    "nfdump json": nfdump_text.JSON_FORMAT,
+    "nfdump text": nfdump_text.LINES_FORMAT,
+    "firewall log": firewall_log.FORMAT,
+    "csv": delimited.FORMAT,
 }
 
 

@@ -213,6 +213,7 @@ def _conn(c: Columns) -> Block:
     payload_dst = np.where((payload_dst == MISSING) & (pkts_dst == 0), 0, payload_dst)
     attempts = (proto == 6) & (_codes(history, {"S": 1}) == 1)
     vlan = c.number_of("vlan")
+    outcome = outcomes(proto, state, history, (pkts_src, pkts_dst), payload_dst)
     return Block(
         **ends,
         end=ends["start"] + np.clip(duration, 0, 2**60),
@@ -224,10 +225,11 @@ def _conn(c: Columns) -> Block:
         bytes_dst=_counter(c.number_of("resp_ip_bytes")),
         payload_src=payload_src,
         payload_dst=payload_dst,
-        joins=WHOLE,
+        # Without state, history and packets (columns may be cut out) the line says that the connection was there, not how it went.
+        joins=np.where((pkts_dst == MISSING) & (outcome == MISSING), MENTION, WHOLE).astype(np.uint8),
         # A retransmitted SYN leaves no second letter: where the history is "S", every packet was one.
         syn_count=np.where(attempts, pkts_src, MISSING),
-        outcome=outcomes(proto, state, history, (pkts_src, pkts_dst), payload_dst),
+        outcome=outcome,
         conn_state=_codes(state, _STATE),
         certain=np.ones(len(c), dtype=np.bool_),
         vlan=np.where((vlan > 0) & (vlan < 4096), vlan, MISSING),
