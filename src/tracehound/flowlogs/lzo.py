@@ -37,9 +37,10 @@ def decompress_into(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> Int:
     at, written, state = 0, 0, 0
     if size == 0:
         return TRUNCATED
-    # "18..21: initial literal run of byte - 17"; longer runs leave the state of a long literal run behind.
+    # A first byte above 17 is a run of byte - 17 literals; 17 and below is an instruction like any other (an empty block is the
+    # end mark alone). Runs of four and more leave the state of a long literal run behind.
     literals = 0
-    if data[0] >= 17:
+    if data[0] > 17:
         literals = _byte(data, 0) - 17
         state = literals if literals < 4 else 4
         at = 1

@@ -21,6 +21,7 @@ from tracehound.flowlogs.netflow_fixed import (
     H_SEQUENCE,
     HEADER_FIELDS,
     LAYOUTS,
+    MAX_RECORDS,
     read_fixed,
 )
 from tracehound.flowlogs.one_way import FIELDS, RECORD, SAMPLING, Records, block, empty
@@ -76,7 +77,7 @@ class Collector:
         self.records = 0
         self._templates: dict[tuple[Key, int], t.Template] = {}
         self._sampling: dict[Key, dict[int, int]] = {}
-        self._expected: dict[Key, int] = {}
+        self._expected: dict[Key, tuple[int, int]] = {}
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._open = _Open()
@@ -155,23 +156,32 @@ class Collector:
             key = (exporter, version, engine)
             sequence, count = mine[H_SEQUENCE], mine[H_COUNT]
             following = (sequence + count) & 0xFFFFFFFF
-            expected = np.concatenate([[self._expected.get(key, int(sequence[0]))], following[:-1]])
-            self._lost["flows"] += self._gaps(sequence, expected)
-            self._remember(key, int(following[-1]))
+            known = self._expected.get(key)
+            if (known is None or known[0] == sequence[0]) and np.array_equal(sequence[1:], following[:-1]):
+                # Nothing is missing: the rule.
+                if known is not None or len(self._expected) < limits.MAX_EXPORTERS:
+                    self._expected[key] = (int(following[-1]), int(following[-1]))
+                continue
+            for number, n in zip(sequence.tolist(), count.tolist(), strict=True):
+                self._sequence("flows", key, number, n)
 
-    @staticmethod
-    def _gaps(sequence: NDArray[np.int64], expected: NDArray[np.int64]) -> int:
-        """How much is missing between numbers that count modulo 2^32; a number that goes back is late or of a new start."""
-        ahead = (sequence - expected) & 0xFFFFFFFF
-        lost = (ahead > 0) & (ahead < 0x80000000)
-        return int(ahead[lost].sum())
-
-    def _remember(self, key: Key, following: int) -> None:
-        if key in self._expected or len(self._expected) < limits.MAX_EXPORTERS:
-            before = self._expected.get(key)
-            if before is not None and 0 < (before - following) & 0xFFFFFFFF < _REORDERED:
-                return
-            self._expected[key] = following
+    def _sequence(self, kind: str, key: Key, number: int, count: int) -> None:
+        """A datagram that bears `number` and counts `count`: what lies between it and what was expected is lost, until it comes late.
+        Numbers that go back and go on from there are an exporter that began anew. All modulo 2^32."""
+        following = (number + count) & 0xFFFFFFFF
+        if key not in self._expected:
+            if len(self._expected) < limits.MAX_EXPORTERS:
+                self._expected[key] = (following, following)
+            return
+        expected, last = self._expected[key]
+        ahead = (number - expected) & 0xFFFFFFFF
+        if ahead < 0x80000000:
+            self._lost[kind] += ahead
+        elif 0x100000000 - ahead < _REORDERED and number != last:
+            self._lost[kind] = max(self._lost[kind] - count, 0)
+            self._expected[key] = (expected, following)
+            return
+        self._expected[key] = (following, following)
 
     def datagram(self, at: int, end: int, exporter: str = "") -> str | None:
         """Read one datagram that fills buffer[at:end]; returns what is wrong with it, if anything is."""
@@ -201,10 +211,7 @@ class Collector:
         export_ns = _u32(b, at + 8) * 1_000_000_000
         boot_ns = export_ns - _u32(b, at + 4) * 1_000_000
         key = (exporter, 9, _u32(b, at + 16))
-        sequence = _u32(b, at + 12)
-        expected = self._expected.get(key, sequence)
-        self._lost["datagrams"] += self._gaps(np.array([sequence]), np.array([expected]))
-        self._remember(key, (sequence + 1) & 0xFFFFFFFF)
+        self._sequence("datagrams", key, _u32(b, at + 12), 1)
         return self._sets(at + V9_HEADER, end, key, export_ns, boot_ns)[0]
 
     def _ipfix(self, at: int, end: int, exporter: str) -> str | None:
@@ -218,13 +225,9 @@ class Collector:
         sequence = _u32(b, at + 8)
         cause, records = self._sets(at + IPFIX_HEADER, end, key, export_ns, -1)
         # RFC 7011 3.1: the sequence number counts data records; a set that cannot be read hides how many it holds.
-        expected = self._expected.get(key)
-        if expected is not None:
-            self._lost["records"] += self._gaps(np.array([sequence]), np.array([expected]))
+        self._sequence("records", key, sequence, records or 0)
         if records is None:
             self._expected.pop(key, None)
-        else:
-            self._remember(key, (sequence + records) & 0xFFFFFFFF)
         return cause
 
     def _sets(self, at: int, end: int, key: Key, export_ns: int, boot_ns: int) -> tuple[str | None, int | None]:
@@ -512,7 +515,9 @@ def recognise(head: bytes) -> bool:
         return b.size < size + 2 or _u16(b, size) in _SOURCES
     if version == 9 and b.size >= V9_HEADER + 4:
         number, size = _u16(b, V9_HEADER), _u16(b, V9_HEADER + 2)
-        return _YEARS_S[0] < _u32(b, 8) < _YEARS_S[1] and (number in (0, 1) or number >= 256) and size >= 4
+        sound = 1 <= count <= MAX_RECORDS and _YEARS_S[0] < _u32(b, 8) < _YEARS_S[1] and size >= 4
+        following = _u16(b, V9_HEADER + size) if V9_HEADER + size + 2 <= b.size else 0
+        return sound and all(n in (0, 1, 9) or n >= 256 for n in (number, following)) and number != 9
     if version == 10 and b.size >= IPFIX_HEADER + 4:
         number, size = _u16(b, IPFIX_HEADER), _u16(b, IPFIX_HEADER + 2)
         sound = number in (2, 3) or number >= 256
