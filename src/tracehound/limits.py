@@ -80,6 +80,43 @@ UDP_IDLE_NS: Final = 60 * 1_000_000_000
 ATTEMPT_MERGE_NS: Final = 75 * 1_000_000_000
 """Unanswered SYNs of one 5-tuple at most this far apart are one attempt (a Windows or Linux stack doubles 3 s or 1 s)."""
 
+# -- flow logs ----------------------------------------------------------------------------------------------------------
+LOG_HEAD_BYTES: Final = 16 * KIB
+"""First bytes of a file that tell which flow log it is: long header lines of CSV and JSON lines fit."""
+LOG_CHUNK_BYTES: Final = 4 * MIB
+"""Bytes of a flow log read at once."""
+LOG_OVERLAP_NS: Final = 3600 * 1_000_000_000
+"""How far a rotated log may begin before the last record of the file before it ends: a log of an hour holds what ended in that hour."""
+MAX_LOG_RECORD_BYTES: Final = 16 * MIB
+"""Longest record or line of a flow log; a longer one is damage. EVE lines with payload stay far below it."""
+LOG_ROWS_AT_ONCE: Final = 65_536
+"""Records of a flow log in one block."""
+MAX_LOG_COUNTER: Final = 1 << 48
+"""Largest count of packets or bytes believed of one record: sums of many stay far below what 64 bits hold."""
+MAX_LOG_WORDS: Final = 100_000
+"""Distinct texts (services, histories, tunnels) that the flows of one chain of logs may carry; further ones are left out."""
+PAIRING_WAIT_NS: Final = 300 * 1_000_000_000
+"""How long a record of one direction waits, beyond the idle time, for what belongs to it: exporters send a record when its flow is
+over, and the two directions seldom at once."""
+MAX_PAIRING_FLOWS: Final = 262_144
+"""Flows that wait so (256 bytes each, and as much again while they grow); those that ended longest ago are given up first, counted."""
+PAIRING_BATCH: Final = 65_536
+"""Records paired at once."""
+MAX_TEMPLATE_FIELDS: Final = 1_024
+"""Fields of one template of NetFlow v9 or IPFIX; real ones have some ten."""
+MAX_TEMPLATES: Final = 16_384
+"""Templates kept of all exporters."""
+MAX_TEMPLATE_WAIT_BYTES: Final = 8 * MIB
+"""Data sets kept until their template comes; exporters send it again every few minutes."""
+MAX_NFDUMP_BLOCK_BYTES: Final = 8 * MIB
+"""Largest block of an nfdump file, unpacked; nfdump's own buffer is 5 MiB, and it writes blocks of 1 MiB."""
+MAX_SYSLOG_CHARACTERS: Final = 2_000
+"""Characters of a firewall's line that are read; RFC 3164 allows 1,024 bytes."""
+MAX_BUILT_CONNECTIONS: Final = 262_144
+"""Connections of a firewall log whose end has not been told yet; the oldest are given up first, as connections without an end."""
+MAX_EXPORTERS: Final = 16_384
+"""Exporters (and engines or observation domains of them) whose sequence numbers and sampling are remembered."""
+
 # -- streams and transactions -------------------------------------------------------------------------------------------
 MAX_PENDING_STREAM_BYTES: Final = 96 * MIB
 """Out-of-order bytes kept over all TCP streams."""

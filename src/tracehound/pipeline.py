@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tracehound.enrich.access import ProviderKinds
     from tracehound.enrich.networks import AddressTable
     from tracehound.findings.model import EvidenceItem, QualityItem, Verdict
+    from tracehound.flowlogs.flow_rows import LogState
+    from tracehound.flowlogs.reader import Block
     from tracehound.flows.assignment import Assignment
     from tracehound.profiles.profile import Profile
     from tracehound.protocols.identify import Heads, Spoken
@@ -60,10 +62,22 @@ def _here() -> Conversations:
 
 
 @dataclass(frozen=True, slots=True)
+class LogBatch:
+    """A block of records of a flow log, as the evidence edge hands it on; `chain` and `finished_chains` as in RawBatch."""
+
+    block: Block
+    evidence_id: int
+    chain: int
+    finished_chains: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """Which tables to build. Flows are always built; payload is looked at only if a table needs it."""
 
     packets: bool = False
+    records: bool = True
+    """Records of flow logs, one row each, and what their source knows beyond them."""
     transactions: bool = True
     verify_checksums: bool = False
     community_id: bool = True
@@ -80,6 +94,7 @@ class Run:
     decode: DecodeState = field(default_factory=DecodeState)
     quality: quality.QualityState = field(default_factory=quality.QualityState)
     chains: dict[int, FlowState] = field(default_factory=dict)
+    log_chains: dict[int, LogState] = field(default_factory=dict)
     next_flow_id: int = 1
     closed: list[Closed] = field(default_factory=list)
     closed_rows: int = 0
@@ -180,6 +195,29 @@ def build_tables(
             add(name, table)
     return run
 
+
+def add_logs(batches: Iterable[LogBatch], run: Run) -> None:
+    """Flow logs become rows of the same tables as captures."""
+    from tracehound.flowlogs import flow_rows
+
+    def finish(number: int) -> None:
+        state = run.log_chains.pop(number)
+        run.evicted += state.joins.evicted
+        run.add("flows", flow_rows.finish(state, with_community_id=run.wanted.community_id))
+
+    for batch in batches:
+        for number in batch.finished_chains:
+            finish(number)
+        state = run.log_chains.setdefault(batch.chain, flow_rows.LogState())
+        made = flow_rows.take(
+            batch.block, state, run.next_flow_id, batch.evidence_id,
+            with_records=run.wanted.records, with_community_id=run.wanted.community_id,
+        )  # fmt: skip
+        run.next_flow_id = made.next_flow_id
+        for name, rows in made.tables.items():
+            run.add(name, rows)
+    for number in sorted(run.log_chains):
+        finish(number)
 
 
 @dataclass(frozen=True, slots=True)

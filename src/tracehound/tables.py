@@ -62,6 +62,7 @@ EVIDENCE: Final = Table(
             "sha256", TEXT, "SHA-256 of the file as it lies on disk (null when it was not asked for)", nullable=True
         ),
         Column("packets", pa.int64(), "packet records read"),
+        Column("records", pa.int64(), "records of a flow log read"),
         Column("start", TS, "time of the earliest packet", "ns", nullable=True),
         Column("end", TS, "time of the latest packet", "ns", nullable=True),
         Column("link_types", TEXT, "LINKTYPE numbers with their names, in order of appearance", nullable=True),
@@ -85,7 +86,7 @@ NOTES: Final = Table(
     "Comments, name-resolution records and other words that a pcapng file carries beside its packets.",
     (
         Column("evidence_id", pa.int32(), "file", upstream="evidence.evidence_id"),
-        Column("kind", TEXT, "comment_packet, comment_section, comment_interface, name, application, hardware, os"),
+        Column("kind", TEXT, "comment_packet, comment_section, comment_interface, name, application, hardware, os, log"),
         Column("frame", pa.int64(), "frame that a packet comment belongs to", nullable=True),
         Column("subject", TEXT, "address that a name belongs to", nullable=True),
         Column("text", TEXT, "the words"),
@@ -149,10 +150,22 @@ FLOWS: Final = Table(
             "dport", pa.uint16(), "responder's port; ICMP: the type that answers (echo), otherwise the code, as in Zeek"
         ),
         Column("service", NAME, "application protocol, recognised from content", nullable=True),
-        Column("pkts_src", pa.int64(), "packets from the originator", "packets"),
-        Column("pkts_dst", pa.int64(), "packets from the responder", "packets"),
-        Column("bytes_src", pa.int64(), "IP bytes from the originator, headers included", "bytes"),
-        Column("bytes_dst", pa.int64(), "IP bytes from the responder, headers included", "bytes"),
+        Column("pkts_src", pa.int64(), "packets from the originator; null = a log that does not say", "packets", nullable=True),
+        Column("pkts_dst", pa.int64(), "packets from the responder; null = a log that does not say", "packets", nullable=True),
+        Column(
+            "bytes_src",
+            pa.int64(),
+            "IP bytes from the originator, headers included (Argus logs: whole frames); null = a log does not say",
+            "bytes",
+            nullable=True,
+        ),
+        Column(
+            "bytes_dst",
+            pa.int64(),
+            "IP bytes from the responder, headers included (Argus logs: whole frames); null = a log does not say",
+            "bytes",
+            nullable=True,
+        ),
         Column(
             "payload_src",
             pa.int64(),
@@ -210,6 +223,132 @@ FLOWS: Final = Table(
         Column("tunnel", NAME, "tunnels of the first packet from the outside in", nullable=True),
         Column("first_packet_id", pa.int64(), "first packet", nullable=True, upstream="packets.packet_id"),
         Column("last_packet_id", pa.int64(), "last packet", nullable=True, upstream="packets.packet_id"),
+        Column(
+            "first_record_id", pa.int64(), "first record, where the flow comes from a flow log", nullable=True,
+            upstream="records.record_id",
+        ),
+    ),
+)  # fmt: skip
+
+RECORDS: Final = Table(
+    "records",
+    "One row a record of a flow log, as its source has it: what `packets` is to a capture. Several records may be one flow: an "
+    "Argus status record every few seconds, one NetFlow record a direction, one line of each log that saw the connection.",
+    (
+        Column("record_id", pa.int64(), "evidence_id << 40 | record"),
+        Column("evidence_id", pa.int32(), "file", upstream="evidence.evidence_id"),
+        Column("record", pa.int64(), "number of the record in its file, from 1; logs of text: number of the line"),
+        Column(
+            "file_offset", pa.int64(), "where the record begins in the (decompressed) file", "bytes", nullable=True
+        ),
+        Column("flow_id", pa.int64(), "flow that the record belongs to", nullable=True, upstream="flows.flow_id"),
+        Column("source", NAME, "kind of log: argus, netflow5, zeek conn, eve flow, ..."),
+        Column("sensor", NAME, "probe, exporter or host that wrote it, as the log names it", nullable=True),
+        Column("uid", TEXT, "the log's own name of the connection (Zeek's uid, EVE's flow_id)", nullable=True),
+        Column("start", TS, "first packet, by the source's clock", "ns"),
+        Column("end", TS, "last packet, by the source's clock", "ns"),
+        Column("proto_name", NAME, "protocol by the source's own name (tcp, rtp, arp, llc)", nullable=True),
+        Column("proto", pa.uint8(), "IP protocol number; null where the record is not of IP", nullable=True),
+        Column("src", NAME, "originator as the source decided; other than IP: hardware address", nullable=True),
+        Column("sport", pa.uint16(), "originator's port; ICMP: type", nullable=True),
+        Column("dst", NAME, "responder; other than IP: hardware address", nullable=True),
+        Column("dport", pa.uint16(), "responder's port; ICMP: code", nullable=True),
+        Column("pkts_src", pa.int64(), "packets from the originator", "packets", nullable=True),
+        Column("pkts_dst", pa.int64(), "packets from the responder", "packets", nullable=True),
+        Column(
+            "bytes_src", pa.int64(), "bytes from the originator as the source counts them (Argus: whole frames)",
+            "bytes", nullable=True,
+        ),
+        Column(
+            "bytes_dst", pa.int64(), "bytes from the responder as the source counts them", "bytes", nullable=True
+        ),
+        Column("payload_src", pa.int64(), "payload from the originator", "bytes", nullable=True),
+        Column("payload_dst", pa.int64(), "payload from the responder", "bytes", nullable=True),
+        Column("tcp_flags_src", pa.uint8(), "TCP flags of the originator, or-ed", nullable=True),
+        Column("tcp_flags_dst", pa.uint8(), "TCP flags of the responder, or-ed", nullable=True),
+        Column("state", NAME, "state in the source's own word (Argus: REQ, CON, ...; Zeek: conn_state)", nullable=True),
+        Column("state_flags", NAME, "the source's own flags (Argus: flgs)", nullable=True),
+        Column("direction", NAME, "the source's own sign for the direction (Argus: dir)", nullable=True),
+        Column("cause", NAME, "why the source wrote the record (Argus: cause; EVE: flow.reason)", nullable=True),
+        Column("label", TEXT, "label that somebody gave the record (CTU-13, ralabel)", nullable=True),
+        Column("sampled_one_in", pa.int32(), "one packet in so many was looked at; null = every one", nullable=True),
+        Column("details", TEXT, "further fields of the source, a JSON object by its own names", nullable=True),
+    ),
+)  # fmt: skip
+
+ARGUS: Final = Table(
+    "argus",
+    "One row an Argus record: what Argus knows beyond the columns of `records`, by the names of ra.",
+    (
+        Column("record_id", pa.int64(), "record", upstream="records.record_id"),
+        Column("seq_number", pa.int64(), "number that the probe gave the record; gaps are lost records", nullable=True),
+        Column("transactions", pa.int64(), "flows that were merged into the record", "flows"),
+        Column("status_bits", pa.uint32(), "TCP status bits", nullable=True),
+        Column("src_start", TS, "originator's first packet", "ns", nullable=True),
+        Column("src_end", TS, "originator's last packet", "ns", nullable=True),
+        Column("dst_start", TS, "responder's first packet", "ns", nullable=True),
+        Column("dst_end", TS, "responder's last packet", "ns", nullable=True),
+        Column("tos_src", pa.uint8(), "type of service of the originator's last packet", nullable=True),
+        Column("tos_dst", pa.uint8(), "type of service of the responder's last packet", nullable=True),
+        Column("ttl_src", pa.uint8(), "TTL of the originator", nullable=True),
+        Column("ttl_dst", pa.uint8(), "TTL of the responder", nullable=True),
+        Column("ip_id_src", pa.uint32(), "IP identification of the originator's last packet", nullable=True),
+        Column("ip_id_dst", pa.uint32(), "IP identification of the responder's last packet", nullable=True),
+        Column("mac_src", NAME, "originator's hardware address", nullable=True),
+        Column("mac_dst", NAME, "responder's hardware address", nullable=True),
+        Column("vlan_src", pa.uint16(), "802.1Q tag of the originator's packets (12 bits of it: VLAN)", nullable=True),
+        Column("vlan_dst", pa.uint16(), "802.1Q tag of the responder's packets", nullable=True),
+        Column("mpls_src", pa.uint32(), "MPLS label of the originator's packets", nullable=True),
+        Column("mpls_dst", pa.uint32(), "MPLS label of the responder's packets", nullable=True),
+        Column("tcp_base_src", pa.uint32(), "originator's initial sequence number", nullable=True),
+        Column("tcp_base_dst", pa.uint32(), "responder's initial sequence number", nullable=True),
+        Column("window_src", pa.int64(), "originator's window, scaled", "bytes", nullable=True),
+        Column("window_dst", pa.int64(), "responder's window, scaled", "bytes", nullable=True),
+        Column("syn_ack_us", pa.uint32(), "from SYN to SYN-ACK", "us", nullable=True),
+        Column("ack_data_us", pa.uint32(), "from SYN-ACK to ACK", "us", nullable=True),
+        Column("lost_src", pa.int64(), "originator's retransmitted packets", "packets", nullable=True),
+        Column("lost_dst", pa.int64(), "responder's retransmitted packets", "packets", nullable=True),
+        Column("gap_src", pa.int64(), "originator's bytes that the probe did not see", "bytes", nullable=True),
+        Column("gap_dst", pa.int64(), "responder's bytes that the probe did not see", "bytes", nullable=True),
+        Column("tcp_options", pa.uint32(), "TCP option bits", nullable=True),
+        Column("min_size_src", pa.uint16(), "originator's smallest packet", "bytes", nullable=True),
+        Column("max_size_src", pa.uint16(), "originator's largest packet", "bytes", nullable=True),
+        Column("min_size_dst", pa.uint16(), "responder's smallest packet", "bytes", nullable=True),
+        Column("max_size_dst", pa.uint16(), "responder's largest packet", "bytes", nullable=True),
+        Column("interval_src_us", pa.float32(), "mean time between the originator's packets while active", "us", nullable=True),
+        Column("jitter_src_us", pa.float32(), "its standard deviation", "us", nullable=True),
+        Column("interval_dst_us", pa.float32(), "mean time between the responder's packets while active", "us", nullable=True),
+        Column("jitter_dst_us", pa.float32(), "its standard deviation", "us", nullable=True),
+        Column("icmp_node", NAME, "who sent the ICMP error that belongs to the flow", nullable=True),
+        Column("asn_src", pa.uint32(), "originator's autonomous system, as the record says", nullable=True),
+        Column("asn_dst", pa.uint32(), "responder's autonomous system, as the record says", nullable=True),
+        Column("country_src", NAME, "originator's country, as the record says", nullable=True),
+        Column("country_dst", NAME, "responder's country, as the record says", nullable=True),
+        Column("user_src", pa.binary(), "first payload of the originator", nullable=True),
+        Column("user_dst", pa.binary(), "first payload of the responder", nullable=True),
+    ),
+)
+
+LOG_ALERTS: Final = Table(
+    "log_alerts",
+    "One row an alert that a log of another engine tells of (Suricata EVE): what it said, not what tracehound's own rules say.",
+    (
+        Column("record_id", pa.int64(), "record", upstream="records.record_id"),
+        Column("flow_id", pa.int64(), "flow", nullable=True, upstream="flows.flow_id"),
+        Column("ts", TS, "the alert", "ns"),
+        Column("src", NAME, "source of the packet that it is about"),
+        Column("sport", pa.uint16(), "its port; ICMP: type"),
+        Column("dst", NAME, "destination of that packet"),
+        Column("dport", pa.uint16(), "its port; ICMP: code"),
+        Column("proto", pa.uint8(), "IP protocol number", nullable=True),
+        Column("action", NAME, "allowed or blocked", nullable=True),
+        Column("gid", pa.int64(), "generator of the signature", nullable=True),
+        Column("sid", pa.int64(), "number of the signature", nullable=True),
+        Column("rev", pa.int64(), "revision of the signature", nullable=True),
+        Column("message", TEXT, "text of the signature", nullable=True),
+        Column("category", NAME, "class of the signature", nullable=True),
+        Column("severity", pa.int32(), "severity, 1 = highest", nullable=True),
+        Column("metadata", TEXT, "metadata of the signature, a JSON object", nullable=True),
     ),
 )
 
@@ -1166,9 +1305,12 @@ TRANSACTIONS: Final[tuple[Table, ...]] = (
     KERBEROS, LDAP, RDP, QUIC, NTP, SNMP, TFTP, SUNRPC, NETBIOS, RADIUS, SYSLOG, DATABASE, SSDP,
 )  # fmt: skip
 """The tables of the protocols, one each."""
+LOGS: Final[tuple[Table, ...]] = (RECORDS, ARGUS, LOG_ALERTS)
+"""The tables that flow logs fill beside those that captures fill as well."""
 
 ALL: Final[dict[str, Table]] = {
-    t.name: t for t in (EVIDENCE, QUALITY, NOTES, PACKETS, FLOWS, HEADS, *TRANSACTIONS, HOST_EVENTS, ADDRESSES, FINDINGS)
+    t.name: t
+    for t in (EVIDENCE, QUALITY, NOTES, PACKETS, FLOWS, *LOGS, HEADS, *TRANSACTIONS, HOST_EVENTS, ADDRESSES, FINDINGS)
 }
 
 

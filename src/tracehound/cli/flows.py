@@ -6,7 +6,7 @@ from typing import Final
 
 from tracehound.cli import options
 
-SUMMARY: Final = "Print the flows of captures: who talked to whom, how it began and ended, how it fared."
+SUMMARY: Final = "Print the flows of captures and flow logs: who talked to whom, how it began and ended, how it fared."
 _SQL: Final = "SELECT f.*, e.path AS file FROM flows f JOIN evidence e USING (evidence_id)"
 _TERMINAL: Final = (
     "strftime(start::TIMESTAMP_NS, '%Y-%m-%d %H:%M:%S.%g') AS start, proto, src, sport, dst, dport, service, "
