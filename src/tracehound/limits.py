@@ -173,6 +173,12 @@ MAX_TELNET_BANNER: Final = 1_000
 """Characters of a Telnet server's greeting kept."""
 MAX_LITERAL_BYTES: Final = 4 * KIB
 """Bytes of an IMAP client's literal kept (a user's name, a password that is not)."""
+MAX_SSH_PACKET_BYTES: Final = 64 * KIB
+"""RFC 4253 6.1: 35,000 bytes must be understood; key exchanges with long certificates stay below this."""
+MAX_SSH_SEGMENTS: Final = 256
+"""Segments of an SSH server behind its key exchange whose lengths are looked at to tell how logins fared."""
+MAX_DHCP_OPTIONS: Final = 1_024
+"""Options of one DHCP message: 254 numbers of 255 bytes do not fill a datagram."""
 HEAD_BYTES: Final = 256
 """First payload bytes kept per flow and direction (templates of protocols without a parser, service identification)."""
 

@@ -26,6 +26,9 @@ PROTOCOLS: Final[dict[str, str]] = {
     "irc": "print IRC commands and messages",
     "telnet": "print Telnet conversations",
     "sip": "print SIP requests and their responses",
+    "ssh": "print SSH connections, with banners and fingerprints",
+    "dhcp": "print DHCP messages: who was given which address",
+    "dhcpv6": "print DHCPv6 messages",
     "logins": "print attempts to log in, whatever the protocol",
     "websocket": "print WebSocket connections",
 }

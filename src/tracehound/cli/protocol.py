@@ -68,6 +68,21 @@ SHOWN: Final[dict[str, Shown]] = {
         "call_subject AS subject, request_path, response_path, user_agent, status AS status_code, reason AS status_msg, warning, "
         "request_bytes AS request_body_len, response_bytes AS response_body_len, content_type",
     ),
+    "ssh": Shown(
+        "dport, client_banner, server_banner, hassh, hassh_server, auth_attempts, auth_success",
+        "version, auth_success, auth_attempts, client_banner AS client, server_banner AS server, cipher_alg, mac_alg, "
+        "compression_alg, kex_alg, host_key_alg, host_key, hassh, hassh_algorithms AS hasshAlgorithms, "
+        "hassh_server AS hasshServer, hassh_server_algorithms AS hasshServerAlgorithms",
+    ),
+    "dhcp": Shown(
+        "message_type, mac, client_addr, requested_addr, assigned_addr, lease_time_s, host_name, vendor_class",
+        "mac, host_name, client_fqdn, dns_domain AS \"domain\", requested_addr, assigned_addr, server_addr, "
+        "lease_time_s AS lease_time, [message_type] AS msg_types, client_addr, client_id, vendor_class, agent_circuit AS circuit_id, "
+        "agent_remote AS agent_remote_id, subscriber_id",
+    ),
+    "dhcpv6": Shown(
+        "message_type, mac, array_to_string(addresses, ', ') AS addresses, lease_time_s, client_fqdn, vendor_class, result",
+    ),
     "logins": Shown('service, "user", method, cleartext, accepted'),
     "websocket": Shown(
         "dport, host, uri, opcodes_src, opcodes_dst, first_text_src, first_text_dst",

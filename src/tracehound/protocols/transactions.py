@@ -44,11 +44,14 @@ STREAMS: Final[dict[str, str]] = {
     "irc": "tracehound.protocols.irc:open_session",
     "telnet": "tracehound.protocols.telnet:open_session",
     "sip": "tracehound.protocols.sip:open_session",
+    "ssh": "tracehound.protocols.ssh:open_session",
 }
 """Service over TCP: where its opener is."""
 
 DATAGRAMS: Final[dict[str, str]] = {
     "sip": "tracehound.protocols.sip:SipDatagrams",
+    "dhcp": "tracehound.protocols.dhcp:DhcpDatagrams",
+    "dhcpv6": "tracehound.protocols.dhcp_six:Dhcpv6Datagrams",
 }
 """Service over UDP: where its reader is."""
 
