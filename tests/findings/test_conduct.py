@@ -302,3 +302,51 @@ def test_servers_that_pass_on_are_no_worm():
     v = verdict(e)
     quiet(v, "internal_spread")
     assert any("passes on" in i.reason for i in v.innocents)
+
+
+# -- administrative shares --------------------------------------------------------------------------------------------------
+
+
+def smb(e: Evidence, at: int, src: str, dst: str, action: str, share: str = "ADMIN$", **more: Any) -> None:
+    flow = e.answered(at, src, dst, 445, sent=4000, got=2000, service="smb")
+    row = {"of": flow, "version": "SMB2", "action": action, "share": f"\\\\{dst}\\{share}", "result": "SUCCESS", "user": "admin"}
+    e.more.setdefault("smb", []).append(row | more)
+
+
+def call(e: Evidence, at: int, src: str, dst: str, operation: str, opnum: int) -> None:
+    flow = e.answered(at, src, dst, 445, sent=4000, got=2000, service="smb")
+    e.more.setdefault("dce_rpc", []).append(
+        {"of": flow, "service": "smb", "endpoint": "svcctl", "operation": operation, "opnum": opnum, "named_pipe": "svcctl"}
+    )
+
+
+def test_administrators_and_backups_are_let_go():
+    e = Evidence()
+    for n in range(6):
+        smb(e, T0 + n * MINUTE, "10.0.0.90", f"10.0.3.{n + 1}", "tree_connect", "C$")
+        smb(e, T0 + n * MINUTE, "10.0.0.90", f"10.0.3.{n + 1}", "read", "C$", name="Users\\ann\\report.doc", data_bytes=900_000)
+    smb(e, T0, "10.0.0.91", "10.0.0.10", "tree_connect", "SYSVOL")
+    v = verdict(e)
+    quiet(v, "lateral_movement")
+    assert any("no program was written" in i.reason for i in v.innocents)
+
+
+def test_a_program_that_is_written_and_started():
+    e = Evidence()
+    for n in range(3):
+        at, dst = T0 + n * MINUTE, f"10.0.3.{n + 1}"
+        smb(e, at, HOST, dst, "tree_connect")
+        smb(e, at + S, HOST, dst, "write", name="PSEXESVC.exe", data_bytes=150_000)
+        call(e, at + 2 * S, HOST, dst, "CreateServiceW", 12)
+        call(e, at + 3 * S, HOST, dst, "StartServiceW", 19)
+    v = verdict(e)
+    (found,) = of_kind(v, "lateral_movement")
+    assert found.host == HOST and "ADMIN$" in found.statement and "psexesvc.exe" in found.statement
+    assert "creates a service there" in found.statement and found.confidence.value >= 0.8
+
+
+def test_shares_need_the_table_of_smb():
+    e = Evidence()
+    e.answered(T0, HOST, SERVER)
+    asked = "Does a host go from machine to machine by administrative shares and remote services?"
+    assert (asked, "the table smb") in verdict(e, "dns").unanswerable

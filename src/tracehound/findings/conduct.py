@@ -9,7 +9,16 @@ from typing import Any, Final
 
 from tracehound.detectors.catalog import Catalog
 from tracehound.errors import Unanswerable
-from tracehound.findings import beacons, credentials, dns_tunnels, generated_names, login_guessing, outward, spread
+from tracehound.findings import (
+    admin_shares,
+    beacons,
+    credentials,
+    dns_tunnels,
+    generated_names,
+    login_guessing,
+    outward,
+    spread,
+)
 from tracehound.findings.model import Finding, Innocent
 from tracehound.findings.setting import Judged, Row, Setting
 
@@ -22,6 +31,7 @@ JUDGES: Final[dict[str, Judge]] = {
     "generated_names": generated_names.judge,
     "outward_transfers": outward.judge,
     "internal_spread": spread.judge,
+    "admin_shares": admin_shares.judge,
     "cleartext_logins": credentials.judge,
 }
 EXPOSURES: Final = frozenset({credentials.KIND})
