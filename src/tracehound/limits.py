@@ -179,6 +179,10 @@ MAX_SSH_SEGMENTS: Final = 256
 """Segments of an SSH server behind its key exchange whose lengths are looked at to tell how logins fared."""
 MAX_DHCP_OPTIONS: Final = 1_024
 """Options of one DHCP message: 254 numbers of 255 bytes do not fill a datagram."""
+MAX_ARP_KINDS: Final = 100_000
+"""Kinds of ARP message kept (sender, target, operation): a sweep of a /16 has 65,536."""
+MAX_LINK_SENDERS: Final = 500_000
+"""Pairs of hardware and network address kept; behind a router all the world has one hardware address."""
 HEAD_BYTES: Final = 256
 """First payload bytes kept per flow and direction (templates of protocols without a parser, service identification)."""
 

@@ -350,3 +350,47 @@ def test_shares_need_the_table_of_smb():
     e.answered(T0, HOST, SERVER)
     asked = "Does a host go from machine to machine by administrative shares and remote services?"
     assert (asked, "the table smb") in verdict(e, "dns").unanswerable
+
+
+# -- ARP --------------------------------------------------------------------------------------------------------------------
+
+
+def claim(e: Evidence, at: int, operation: str, sender: tuple[str, str], target: str, messages: int = 1) -> None:
+    mac, address = sender
+    rows = e.more.setdefault("arp", [])
+    rows.append(
+        {"evidence_id": 0, "ts": at, "last_ts": at, "operation": operation, "sender_mac": mac, "sender_addr": address, "frame_mac": mac,
+         "target_mac": "00:00:00:00:00:00", "target_addr": target, "messages": messages, "packet_id": len(rows) + 1}
+    )  # fmt: skip
+
+
+ROUTER, MINE = "00:00:0c:00:00:01", "00:1b:21:00:00:05"
+
+
+def test_routers_leases_and_spares_are_no_spoofing():
+    e = Evidence()
+    for n in range(20):
+        claim(e, T0 + n * S, "request", (MINE, "10.0.0.5"), f"10.9.0.{n}")
+        claim(e, T0 + n * S, "reply", (ROUTER, f"10.9.0.{n}"), "10.0.0.5")  # proxy ARP
+    claim(e, T0, "announcement", ("00:1b:21:00:00:08", "10.0.0.8"), "10.0.0.8")
+    claim(e, T0 + HOUR, "announcement", ("00:1b:21:00:00:09", "10.0.0.8"), "10.0.0.8")  # a spare takes over
+    e.answered(T0, HOST, SERVER)
+    v = verdict(e)
+    quiet(v, "arp_spoofing")
+    assert any("proxy ARP" in i.reason for i in v.innocents)
+
+
+@pytest.mark.parametrize("flows", [True, False])
+def test_a_host_that_poses_as_the_router(flows):
+    e = Evidence()
+    claim(e, T0, "request", ("00:1b:21:00:00:08", "10.0.0.8"), "10.0.0.1")
+    claim(e, T0, "reply", (ROUTER, "10.0.0.1"), "10.0.0.8")
+    claim(e, T0 + S, "reply", (MINE, "10.0.0.1"), "10.0.0.8", messages=30)
+    claim(e, T0 + 2 * S, "request", (MINE, "10.0.0.5"), "10.0.0.7")
+    if flows:
+        e.answered(T0, HOST, SERVER)
+    v = verdict(e)
+    found = {f.host: f for f in of_kind(v, "arp_spoofing")}
+    assert "10.0.0.5 (00:1b:21:00:00:05) poses as 10.0.0.1" in found["10.0.0.5"].statement
+    assert found["10.0.0.5"].confidence.value >= 0.7 and "poses as 10.0.0.1" in v.summary
+    assert set(found) == {"10.0.0.5"}, "the true router is not accused"

@@ -41,6 +41,7 @@ VERBS: Final[dict[str, str]] = {
     "packets": "print packets",
     **PROTOCOLS,
     "files": "print files that were transferred; extract them, try YARA rules",
+    "hosts": "say who is on the network: names, hardware, system, services",
     "sql": "ask the tables with SQL",
     "who": "say whose an address is, offline",
     "detectors": "list the detectors, or print one detector's page",

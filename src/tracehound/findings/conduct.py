@@ -11,6 +11,7 @@ from tracehound.detectors.catalog import Catalog
 from tracehound.errors import Unanswerable
 from tracehound.findings import (
     admin_shares,
+    arp_spoofing,
     beacons,
     credentials,
     dns_tunnels,
@@ -32,16 +33,22 @@ JUDGES: Final[dict[str, Judge]] = {
     "outward_transfers": outward.judge,
     "internal_spread": spread.judge,
     "admin_shares": admin_shares.judge,
+    "arp_claims": arp_spoofing.judge,
     "cleartext_logins": credentials.judge,
 }
 EXPOSURES: Final = frozenset({credentials.KIND})
 """Kinds of finding that tell of a weakness, not of a host that behaves strangely."""
+ON_LINK: Final = frozenset({arp_spoofing.KIND})
+"""Kinds of finding about hosts on the very network of the capture: at home, whatever their addresses."""
+WITHOUT_FLOWS: Final = ("arp_claims",)
+"""Detectors that need no flow."""
 
 
 def judged(
     catalog: Catalog,
     answer: Callable[..., list[dict[str, Any]]],
     setting: Callable[[str, str | None], Setting],
+    only: Sequence[str] = tuple(JUDGES),
 ) -> tuple[list[Finding], list[Innocent], list[tuple[str, str]]]:
     """All findings of `JUDGES`, surest first; look-alikes; questions with what would answer them.
 
@@ -50,8 +57,8 @@ def judged(
     findings: list[Finding] = []
     innocents: list[Innocent] = []
     unanswerable: list[tuple[str, str]] = []
-    for name, judge in JUDGES.items():
-        page = catalog[name]
+    for name in only:
+        judge, page = JUDGES[name], catalog[name]
         try:
             rows: list[Mapping[str, Any]] = [*answer(name)]
         except Unanswerable as why:

@@ -102,7 +102,7 @@ def judge(
     given = overrides or {}
     health = catalog.run("capture_health", ask, available).to_pylist()[0]
     if not health["flows"]:
-        return _nothing(run)
+        return _without_flows(ask, catalog, run, available, host)
     for name in ("attempts", "contacts"):
         catalog = catalog.materialise(name, ask, available, **given.get(name, {}))
     available = available | {"attempts", "contacts"}
@@ -166,7 +166,8 @@ def judge(
     behaving, regular, needs = _conduct(view, home, host, suspects, roles)
     unanswerable += needs
     exposures = [f for f in behaving if f.kind in conduct.EXPOSURES]
-    far = [f for f in behaving if f not in exposures and home and f.host is not None and f.host not in home]
+    near = conduct.EXPOSURES | conduct.ON_LINK
+    far = [f for f in behaving if f.kind not in near and home and f.host is not None and f.host not in home]
     recognised += [f for f in behaving if f not in exposures and f not in far]
     innocents = [i for i in [*innocents, *regular] if i.host not in {f.host for f in recognised}]
     verdict_findings = (*findings, *recognised, *abroad, *far, *exposures)
@@ -759,18 +760,27 @@ def _looked_for(catalog: Catalog, profiles: Sequence[Profile]) -> tuple[str, ...
     return tuple(asked)
 
 
-def _nothing(run: Run) -> Verdict:
+def _without_flows(ask: Ask, catalog: Catalog, run: Run, available: frozenset[str], host: str | None) -> Verdict:
+    """What can be judged where nothing but the link layer was seen."""
+
+    def setting(detector: str, technique: str | None) -> Setting:
+        return Setting(0, 0, frozenset(), 0, _citer(ask, available, run), detector, technique, host=host)
+
+    findings, innocents, _needs = conduct.judged(
+        catalog, lambda name: catalog.run(name, ask, available).to_pylist(), setting, conduct.WITHOUT_FLOWS
+    )
+    told = " ".join(f.statement for f in findings)
     return Verdict(
-        summary="No flows in this evidence, so there is nothing to judge.",
-        findings=(),
-        innocents=(),
+        summary=f"{told}{' ' if told else ''}No flows in this evidence, so there is nothing {'else ' if told else ''}to judge.",
+        findings=tuple(findings),
+        innocents=tuple(innocents),
         unanswerable=(("Which hosts behave strangely?", "at least one IP packet or flow"),),
         quality=run.quality,
         evidence=run.evidence,
         home_networks=run.home_networks,
         home_reason=run.home_reason,
         counts=(("flows", 0),),
-        method=(),
+        method=tuple(f"{catalog[n].label}: {catalog[n].question}" for n in conduct.WITHOUT_FLOWS),
         version=run.version,
         synthetic=run.synthetic,
     )
