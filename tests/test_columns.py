@@ -8,7 +8,7 @@ import pytest
 
 from tests.wire import Wire, dns_query, dns_response
 from tracehound import tables
-from tracehound.edges.investigation import verdict_of
+from tracehound.edges.investigation import host_tables_of, verdict_of
 from tracehound.edges.reading import read
 from tracehound.pipeline import Wanted
 
@@ -25,6 +25,7 @@ def reading(tmp_path_factory):
     talk.reply(b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi").close()
     chat = client.connect(server, 81, 2.5).send(b"GET /chat HTTP/1.1\r\nUpgrade: websocket\r\n\r\n")
     chat.reply(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x02hi").close()
+    client.arp(resolver, 0.5)
     client.connect(server, 25, 3.0).reply(b"220 ready\r\n").close()
     mail = client.connect(server, 110, 3.1).reply(b"+OK ready\r\n").send(b"USER a\r\n").reply(b"+OK\r\n")
     mail.send(b"PASS b\r\n").reply(b"+OK\r\n").send(b"RETR 1\r\n").reply(b"+OK\r\nSubject: x\r\n\r\nhello\r\n.\r\n").close()
@@ -68,8 +69,10 @@ def reading(tmp_path_factory):
     v6.connect(other, 80, 700.0).send(b"GET /6 HTTP/1.0\r\n\r\n").reply(b"HTTP/1.0 404 Not Found\r\n\r\n").close()
     path = tmp_path_factory.mktemp("columns") / "small.pcap"
     path.write_bytes(wire.pcap())
-    with read([str(path)], wanted=Wanted(packets=True), hashes=True) as reading:
+    with read([str(path)], wanted=Wanted(packets=True, link_addresses=True), hashes=True) as reading:
         verdict_of(reading)
+        for made, table in host_tables_of(reading).items():
+            reading.register(made, table)
         yield reading
 
 

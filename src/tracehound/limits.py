@@ -256,6 +256,10 @@ MAX_NTP_KINDS: Final = 64
 """Kinds of NTP messages told apart in one flow."""
 MAX_NETBIOS_KINDS: Final = 4_096
 """Kinds of NetBIOS messages told apart in one flow: a scan of names asks for many."""
+MAX_ARP_KINDS: Final = 100_000
+"""Kinds of ARP message kept (sender, target, operation): a sweep of a /16 has 65,536."""
+MAX_LINK_SENDERS: Final = 500_000
+"""Pairs of hardware and network address kept; behind a router all the world has one hardware address."""
 HEAD_BYTES: Final = 256
 """First payload bytes kept per flow and direction (templates of protocols without a parser, service identification)."""
 

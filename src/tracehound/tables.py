@@ -352,6 +352,38 @@ LOG_ALERTS: Final = Table(
     ),
 )
 
+ARP: Final = Table(
+    "arp",
+    "One row a kind of ARP message in a file: who asks for an address, and who claims it; the first of it, and how many there were.",
+    (
+        Column("evidence_id", pa.int32(), "file", upstream="evidence.evidence_id"),
+        Column("ts", TS, "the first message", "ns"),
+        Column("last_ts", TS, "the last message", "ns"),
+        Column("operation", NAME, "request, reply, announcement (of one's own address), probe (is it free?)"),
+        Column("sender_mac", TEXT, "hardware address that the sender gives"),
+        Column("sender_addr", TEXT, "address that the sender claims"),
+        Column("target_mac", TEXT, "hardware address of the target, as far as the sender knows it"),
+        Column("target_addr", TEXT, "address asked for, or answered"),
+        Column("frame_mac", TEXT, "hardware address that really sent the frame"),
+        Column("messages", pa.int64(), "messages of this kind", "messages"),
+        Column("packet_id", pa.int64(), "packet of its first byte", upstream="packets.packet_id"),
+    ),
+)
+
+LINK_ADDRESSES: Final = Table(
+    "link_addresses",
+    "One row a hardware address and an address whose packets it sends, by Ethernet frames. A router sends those of many.",
+    (
+        Column("evidence_id", pa.int32(), "file", upstream="evidence.evidence_id"),
+        Column("mac", TEXT, "hardware address of the sender", nullable=True),
+        Column("address", TEXT, "canonical text"),
+        Column("ts", TS, "first frame", "ns"),
+        Column("last_ts", TS, "last frame", "ns"),
+        Column("pkts", pa.int64(), "frames", "packets"),
+        Column("packet_id", pa.int64(), "packet of its first byte", upstream="packets.packet_id"),
+    ),
+)
+
 HEADS: Final = Table(
     "heads",
     "The first payload bytes of each flow and direction, for protocols that have no table of their own. A first TCP payload "
@@ -1282,6 +1314,48 @@ ADDRESSES: Final = Table(
     ),
 )
 
+HOST_FACTS: Final = Table(
+    "host_facts",
+    "One row a thing that the evidence tells of one host, with what told it and where.",
+    (
+        Column("address", TEXT, "canonical text"),
+        Column("fact", NAME, "name, mac, maker, system, software, service, uses, user, domain, role, also (further addresses)"),
+        Column("told", TEXT, "the fact itself"),
+        Column("told_by", NAME, "table and column, or the reasoning, that tells it"),
+        Column("times", pa.int64(), "how often it was told", "times"),
+        Column("ts", TS, "first time", "ns", nullable=True),
+        Column("packet_id", pa.int64(), "packet of the first time; null = flow log, or a figure over many", nullable=True,
+               upstream="packets.packet_id"),
+    ),
+)  # fmt: skip
+
+HOSTS: Final = Table(
+    "hosts",
+    "One row a host that sent something, with what the evidence tells of it; table host_facts says what told each and where.",
+    (
+        Column("address", TEXT, "canonical text"),
+        Column("is_home", pa.bool_(), "inside the home networks of this run"),
+        Column("also", pa.list_(TEXT), "further addresses of the same machine, by hardware address or name"),
+        Column("mac", TEXT, "hardware address", nullable=True),
+        Column("maker", TEXT, "who made the network hardware, by its address", nullable=True),
+        Column("host_names", pa.list_(TEXT), "names, the most telling first"),
+        Column("system", TEXT, "operating system", nullable=True),
+        Column("system_reason", TEXT, "what tells the operating system", nullable=True),
+        Column("roles", pa.list_(TEXT), "what the host is for: web server, name server, router, client, ..."),
+        Column("services", pa.list_(TEXT), "services that it answered, with software and number of clients"),
+        Column("uses", pa.list_(TEXT), "services that it used, with number of servers"),
+        Column("users", pa.list_(TEXT), "accounts used on it"),
+        Column("software", pa.list_(TEXT), "programs that name themselves"),
+        Column("start", TS, "first packet", "ns"),
+        Column("end", TS, "last packet", "ns"),
+        Column("pkts_sent", pa.int64(), "packets that it sent", "packets"),
+        Column("pkts_received", pa.int64(), "packets sent to it", "packets"),
+        Column("bytes_sent", pa.int64(), "IP bytes that it sent", "bytes"),
+        Column("bytes_received", pa.int64(), "IP bytes sent to it", "bytes"),
+        Column("peers", pa.int64(), "hosts that it exchanged something with", "hosts"),
+    ),
+)
+
 FINDINGS: Final = Table(
     "findings",
     "One row a statement of the verdict.",
@@ -1310,7 +1384,10 @@ LOGS: Final[tuple[Table, ...]] = (RECORDS, ARGUS, LOG_ALERTS)
 
 ALL: Final[dict[str, Table]] = {
     t.name: t
-    for t in (EVIDENCE, QUALITY, NOTES, PACKETS, FLOWS, *LOGS, HEADS, *TRANSACTIONS, HOST_EVENTS, ADDRESSES, FINDINGS)
+    for t in (
+        EVIDENCE, QUALITY, NOTES, PACKETS, ARP, LINK_ADDRESSES, FLOWS, *LOGS, HEADS, *TRANSACTIONS, HOST_EVENTS, ADDRESSES, HOST_FACTS,
+        HOSTS, FINDINGS,
+    )  # fmt: skip
 }
 
 

@@ -50,6 +50,7 @@ VERBS: Final[dict[str, str]] = {
     "packets": "print packets",
     **PROTOCOLS,
     "files": "print files that were transferred; extract them, try YARA rules",
+    "hosts": "say who is on the network: names, hardware, system, services",
     "sql": "ask the tables with SQL",
     "who": "say whose an address is, offline",
     "case": "keep an incident: evidence in custody, notes, timeline, exports",

@@ -58,11 +58,13 @@ def reading_of(
     transactions: bool = False,
     hashes: bool = False,
     file_details: bool = False,
+    link_addresses: bool = False,
     keep: Keep | None = None,
 ) -> Reading:
     """Read the evidence that the command line names, with progress on a terminal."""
     wanted = Wanted(
-        packets=packets, transactions=transactions, verify_checksums=args.checksums == "all", file_details=file_details
+        packets=packets, transactions=transactions, verify_checksums=args.checksums == "all", file_details=file_details,
+        link_addresses=link_addresses,
     )
     with progress_line(quiet=args.quiet) as progress:
         return read(args.evidence, wanted=wanted, hashes=hashes, progress=progress, keep=keep)

@@ -27,7 +27,7 @@ from tracehound.edges.evidence import (
 from tracehound.edges.first_use import after_helper
 from tracehound.edges.store import Store
 from tracehound.errors import UsageError
-from tracehound.packets import quality
+from tracehound.packets import link_addresses, quality
 from tracehound.pipeline import Conversations, Run, Wanted, add_logs, build_tables
 from tracehound.protocols.identify import with_told_services
 from tracehound.protocols.session import Interest, Keep
@@ -55,7 +55,10 @@ class Reading:
             "evidence": evidence_table(files),
             "capture_notes": notes_table(files),
             "quality": self._quality(),
+            "arp": link_addresses.arp_table(run.link),
         }
+        if run.wanted.link_addresses:
+            self._extra["link_addresses"] = link_addresses.senders_table(run.link)
 
     def _quality(self) -> pa.Table:
         rows = quality.items(self._run.quality, self._run.decode.fragments)
