@@ -26,15 +26,18 @@ class EvidenceError(TracehoundError):
 
 
 class RuleError(TracehoundError):
-    """A detector, profile or rule is wrong: names the file, line and the cause."""
+    """A detector, profile or rule is wrong: names the file, line (and column and keyword, where known) and the cause."""
 
     exit_status = 3
 
-    def __init__(self, source: str, line: int, cause: str) -> None:
+    def __init__(self, source: str, line: int, cause: str, *, column: int | None = None, keyword: str = "") -> None:
         self.source = source
         self.line = line
         self.cause = cause
-        super().__init__(f"{source}:{line}: {cause}")
+        self.column = column
+        self.keyword = keyword
+        place = f"{source}:{line}" + ("" if column is None else f":{column}")
+        super().__init__(f"{place}: {keyword}: {cause}" if keyword else f"{place}: {cause}")
 
 
 class UsageError(TracehoundError):

@@ -129,8 +129,8 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Holds for x when `x & mask` (x itself where mask is None) lies in one of the inclusive spans; `!=` and negation are
-    written as spans as well."""
+    """Holds for x when `x & mask` (x itself where mask is None) lies in one of the inclusive spans (never, where there
+    are none); `!=` and negation are written as spans as well."""
 
     spans: tuple[tuple[int, int], ...]
     mask: int | None = None
@@ -190,8 +190,8 @@ class Pcre:
 
 
 Endian = Literal["big", "little", "dce"]
-Digits = Literal["", "dec", "hex", "oct"]
-"""How text is read as a number; "" reads bytes."""
+Digits = Literal["", "dec", "hex", "oct", "auto"]
+"""How text is read as a number: "" reads bytes; auto goes by the prefix 0x or 0, as strtoul does with base 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +322,7 @@ class Datarep:
 @dataclass(frozen=True, slots=True)
 class Entropy:
     """`entropy` (Suricata 8): Shannon entropy in bits per byte of `count` bytes (0: all) from `offset`, compared. operator:
-    < <= > >= = !=, or a range `low` to `high`, both ends excluded."""
+    < <= > >= = !=, or `between` and `outside` of `low` to `high` (between excludes both ends)."""
 
     operator: str
     low: float
