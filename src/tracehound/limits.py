@@ -204,6 +204,8 @@ MAX_RULE_SET_ITEMS: Final = 200_000
 """Words in one address or port set with its variables resolved: lists of hostile addresses have tens of thousands."""
 MAX_RULE_BYTES: Final = 256 * KIB
 """One rule with its continued lines; the longest known have some thousand bytes."""
+MAX_RULE_SOURCE_BYTES: Final = 512 * MIB
+"""One file of rules or settings; all rules of a large provider have some 40 MiB."""
 MAX_RULE_PATTERN_BYTES: Final = 16 * KIB
 """One regular expression of a rule; the longest known has some thousand bytes."""
 MAX_RULE_INCLUDES: Final = 64
@@ -228,3 +230,5 @@ MAX_RULE_TRANSACTIONS: Final = 4_096
 """Transactions of one flow that are open at once; the oldest are let go first."""
 MAX_RULE_COUNTERS: Final = 1_048_576
 """Counters of thresholds, and bits of hosts and pairs, kept at once; the oldest are forgotten first."""
+MAX_TUNNEL_NESTING_RULES: Final = 4
+"""Tunnels inside each other that rules look into (Suricata's max-tunnel-layers would allow more; none are seen in practice)."""

@@ -59,6 +59,7 @@ class Include:
 
     path: str
     line: int
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ def _item(pieces: list[str], line: int, source: str) -> Item:
         return Setting(_KINDS[setting[1]], setting[2], setting[3], line)
     include = _INCLUDE.match(text)
     if include is not None:
-        return Include(include[1].strip('"'), line)
+        return Include(include[1].strip('"'), line, source)
     if len(text) > MAX_RULE_BYTES:
         return RuleError(source, line, f"a rule of more than {MAX_RULE_BYTES} bytes", column=1)
     return written_rule(text, source, line, starts if len(pieces) > 1 else None)
