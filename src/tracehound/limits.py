@@ -232,3 +232,5 @@ MAX_RULE_COUNTERS: Final = 1_048_576
 """Counters of thresholds, and bits of hosts and pairs, kept at once; the oldest are forgotten first."""
 MAX_TUNNEL_NESTING_RULES: Final = 4
 """Tunnels inside each other that rules look into (Suricata's max-tunnel-layers would allow more; none are seen in practice)."""
+MAX_RULE_HISTORY_BYTES: Final = 256 * MIB
+"""Packets kept of open TCP flows in which no rule may match so far; beyond it the flows begun first are inspected from the middle."""

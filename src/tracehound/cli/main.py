@@ -37,6 +37,7 @@ VERBS: Final[dict[str, str]] = {
     "flows": "print flows",
     "packets": "print packets",
     **PROTOCOLS,
+    "alerts": "match Snort and Suricata rules; print alerts",
     "files": "print files that were transferred; extract them, try YARA rules",
     "sql": "ask the tables with SQL",
     "who": "say whose an address is, offline",
