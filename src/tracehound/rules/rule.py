@@ -169,6 +169,8 @@ class Content:
     startswith: bool = False
     endswith: bool = False
     fast_pattern: FastPattern | None = None
+    replace: bytes | None = None
+    """What an inline engine would write instead; no influence on alerts."""
 
     @property
     def relative(self) -> bool:

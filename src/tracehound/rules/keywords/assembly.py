@@ -66,6 +66,7 @@ class ContentDraft:
         "option",
         "pattern",
         "rawbytes",
+        "replace",
         "startswith",
         "within",
     )  # fmt: skip
@@ -84,11 +85,12 @@ class ContentDraft:
         self.startswith = False
         self.endswith = False
         self.fast_pattern: FastPattern | None = None
+        self.replace: bytes | None = None
 
     def settled(self) -> Content:
         return Content(
             self.pattern, self.negated, self.nocase, self.offset, self.depth, self.distance, self.within,
-            self.startswith, self.endswith, self.fast_pattern,
+            self.startswith, self.endswith, self.fast_pattern, self.replace,
         )  # fmt: skip
 
 
@@ -352,7 +354,7 @@ class Assembly:
                         shortest = max(shortest, _end_of(step))
             for step in group.steps:
                 if isinstance(step, Bsize) and step.variable is None and not step.relative:
-                    longest = step.length.spans[-1][1] if step.length.spans else -1
+                    longest = step.length.spans[-1][1] if step.length.spans else shortest
                     if shortest > longest:
                         self.option = group.option
                         raise KeywordError(f"bsize allows {longest} bytes at most, the contents need {shortest}")

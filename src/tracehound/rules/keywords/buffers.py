@@ -259,6 +259,14 @@ PCRE_LETTERS: Final[dict[str, str]] = {
 }  # fmt: skip
 """Letters after a pcre -> the buffer it looks at."""
 
+HEADER_FIELDS: Final[dict[str, str]] = {
+    "user-agent": "http.user_agent", "host": "http.host.raw", "referer": "http.referer", "accept": "http.accept",
+    "accept-language": "http.accept_lang", "accept-encoding": "http.accept_enc", "connection": "http.connection",
+    "content-type": "http.content_type", "content-length": "http.content_len", "server": "http.server", "location": "http.location",
+}  # fmt: skip
+"""Snort 3's `http_header: field NAME` -> the buffer that is the same."""
+_FIELD_OF: Final = {buffer: name for name, buffer in HEADER_FIELDS.items()}
+
 Spelling = Literal["suricata", "snort2", "snort3"]
 
 
@@ -269,6 +277,8 @@ def spelled(buffer: Buffer, dialect: Spelling) -> str:
             return "pkt_data"
         snort_only = buffer.name in _SNORT_ONLY
         return "" if snort_only else buffer.name
+    if dialect == "snort3" and buffer.name in _FIELD_OF:
+        return f"http_header:field {_FIELD_OF[buffer.name]}"
     return buffer.snort2 if dialect == "snort2" else buffer.snort3
 
 

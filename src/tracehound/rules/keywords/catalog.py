@@ -7,7 +7,7 @@ from typing import Final
 
 from tracehound.rules.keywords import events, file_facts, meta, packet, payload, services, state, transforms
 from tracehound.rules.keywords.assembly import Assembly
-from tracehound.rules.keywords.buffers import BASE64_DATA, BUFFERS, PAYLOAD
+from tracehound.rules.keywords.buffers import BASE64_DATA, BUFFERS, HEADER_FIELDS, PAYLOAD
 from tracehound.rules.keywords.keyword import Keyword, KeywordError
 from tracehound.rules.keywords.payload import no_value, required
 from tracehound.rules.rule import Buffer
@@ -46,6 +46,10 @@ def _snort3_sticky(buffer: Buffer) -> Callable[[Assembly, str | None], None]:
     """Snort 3's buffers may take a part of the message: `http_header: field host, request;`, `http_param: "id", nocase;`."""
 
     def read(a: Assembly, value: str | None) -> None:
+        words = value.lower().split() if value else []
+        if buffer.name == "http.header" and len(words) == 2 and words[0] == "field" and words[1] in HEADER_FIELDS:
+            a.open(BUFFERS[HEADER_FIELDS[words[1]]])
+            return
         a.open(buffer, " ".join(value.split()) if value else "")
         if value:
             a.need("buffer:" + buffer.name + ":part")

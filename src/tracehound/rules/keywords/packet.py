@@ -30,10 +30,18 @@ IP_PROTOCOLS: Final[dict[str, int]] = {
 """Names of /etc/protocols -> IP protocol numbers."""
 
 
+HIGHEST: Final[dict[str, int]] = {
+    "dsize": U16, "seq": U32, "ack": U32, "ip_proto": U8, "fragoffset": U16, "stream_size": U32, "flow.pkts": U32,
+    "flow.bytes": LARGEST, "vlan.id": 4095, "filesize": LARGEST, "urilen": U16, "iprep": 127, "dcerpc.opnum": U16,
+}  # fmt: skip
+"""Keyword -> the largest number it can have: where an open end is, when a rule is printed."""
+
+
 def number_test(
     keyword: str, high: int, names: Mapping[str, int] | None = None, low: int = 0
 ) -> Callable[[Assembly, str | None], None]:
     """A reader for a number that is compared."""
+    HIGHEST[keyword] = high
 
     def read(a: Assembly, value: str | None) -> None:
         a.tests.append(NumberTest(keyword, numbers(unquoted(value), low, high, names)))
@@ -153,10 +161,18 @@ def _flow(a: Assembly, value: str | None) -> None:
 
 
 _STREAM_SIZE: Final = re.compile(r"(server|client|both|either)\s*,\s*(<=|>=|!=|[<>=])\s*,?\s*(\d{1,10})")
+_STREAM_SIZE_3: Final = re.compile(r"([<>=!\d][<>=\d]*)\s*(?:,\s*(to_server|to_client|both|either))?")
 
 
 def _stream_size(a: Assembly, value: str | None) -> None:
     m = _STREAM_SIZE.fullmatch(required(value))
+    other = _STREAM_SIZE_3.fullmatch(required(value))
+    if other is not None:
+        # Snort 3: comparison, then direction.
+        side = {"to_server": "server", "to_client": "client"}.get(other[2] or "either", other[2] or "either")
+        a.tests.append(NumberTest("stream_size", numbers(other[1], 0, U32), side))
+        a.need("test:stream_size")
+        return
     if m is None:
         raise KeywordError("needs server, client, both or either, a comparison, a number")
     a.tests.append(NumberTest("stream_size", numbers(m[2] + m[3], 0, U32), m[1]))

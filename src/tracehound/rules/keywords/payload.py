@@ -248,7 +248,7 @@ def _replace(a: Assembly, value: str | None) -> None:
     text = pattern_bytes(unquoted(value))
     if len(text) != len(draft.pattern):
         raise KeywordError(f"has {len(text)} bytes, the content that it replaces {len(draft.pattern)}")
-    a.extra.append(("replace", required(value)))
+    draft.replace = text
 
 
 # -- pcre -------------------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Final
 from tracehound.rules.keywords.assembly import Assembly
 from tracehound.rules.keywords.keyword import Keyword, KeywordError
 from tracehound.rules.keywords.numbers import numbers
-from tracehound.rules.keywords.packet import U8, U16, U32
+from tracehound.rules.keywords.packet import HIGHEST, U8, U16, U32
 from tracehound.rules.keywords.payload import no_value, pattern_bytes, quoted, required, unquoted
 from tracehound.rules.rule import LARGEST, Numbers, NumberTest, WordTest
 
@@ -53,6 +53,7 @@ LDAP_OPERATIONS: Final[dict[str, int]] = {
 
 def _number(keyword: str, protocols: str, high: int, names: Mapping[str, int] | None = None) -> Callable[[Assembly, str | None], None]:
     """A number, with what multi-integers say after a comma (`all`, an index, `nb>3`) as detail, or `count` of them."""
+    HIGHEST[keyword] = high
 
     def read(a: Assembly, value: str | None) -> None:
         if protocols:
@@ -78,7 +79,8 @@ def _word(keyword: str, protocols: str, known: str = "", *, separator: str = ","
             a.speaks(tuple(protocols.split()))
         text = unquoted(value).strip()
         negated = text.startswith("!")
-        words = tuple(w.strip() for w in text.lstrip("! ").split(separator))
+        # Snort separates the states of ssl_state by commas, Suricata by bars.
+        words = tuple(w.strip() for w in text.lstrip("! ").replace(",", separator).split(separator))
         for word in words:
             if not word or (names and word.lower().lstrip("!") not in names):
                 raise KeywordError(f"{word[:40]!r} is not one of {', '.join(sorted(names))}")

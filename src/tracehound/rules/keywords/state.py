@@ -181,6 +181,11 @@ def _detection_filter(a: Assembly, value: str | None) -> None:
 def _tag(a: Assembly, value: str | None) -> None:
     words = [w.strip() for w in required(value).split(",")]
     scope = words[0]
+    if scope in ("host_src", "host_dst") or (len(words) == 2 and " " in words[1]):
+        # Snort 3: `tag:host_src, packets 10`.
+        metric, _, number = words[1].partition(" ") if len(words) > 1 else ("packets", "", "256")
+        words = [scope.partition("_")[0], number.strip(), metric, *([scope.partition("_")[2]] if "_" in scope else [])]
+        scope = words[0]
     if scope not in ("session", "host"):
         raise KeywordError(f"{scope[:40]!r} is neither session nor host")
     direction = ""
