@@ -26,11 +26,16 @@ class EvidenceError(TracehoundError):
 
 
 class RuleError(TracehoundError):
-    """A detector, profile or rule is wrong: names the file, line (and column and keyword, where known) and the cause."""
+    """A detector, profile or rule is wrong: names the file, line (and column and keyword, where known) and the cause. `kind`
+    says of a rule what is wrong in one word: syntax, unknown-keyword, invalid-option, contradiction, undefined-variable,
+    duplicate-sid, unsupported."""
 
     exit_status = 3
 
-    def __init__(self, source: str, line: int, cause: str, *, column: int | None = None, keyword: str = "") -> None:
+    def __init__(
+        self, source: str, line: int, cause: str, *, column: int | None = None, keyword: str = "", kind: str = "syntax"
+    ) -> None:
+        self.kind = kind
         self.source = source
         self.line = line
         self.cause = cause

@@ -15,7 +15,7 @@ from tracehound.errors import RuleError
 from tracehound.rules.grammar import Disabled, Include, Setting, items, written_rule
 from tracehound.rules.keywords.assembly import Assembly
 from tracehound.rules.keywords.catalog import COMMON, SNORT3
-from tracehound.rules.keywords.keyword import KeywordError
+from tracehound.rules.keywords.keyword import KeywordError, NeverError
 from tracehound.rules.rule import ANY_ADDRESS, ANY_PORT, AddressSet, Header, PortSet, Protocol, Rule, Written
 from tracehound.rules.variables import Variables
 
@@ -91,7 +91,7 @@ def _protocol(word: str) -> Protocol:
     found = PROTOCOLS.get(name)
     if found is None:
         if ":" in name and name.partition(":")[0] in PROTOCOLS:
-            raise KeywordError(f"{word[:40]!r} hooks into a stage of the engine; firewall rules are not read")
+            raise NeverError(f"{word[:40]!r} hooks into a stage of the engine; firewall rules are not read")
         raise KeywordError(f"{word[:40]!r} is no protocol that is known")
     return found
 
@@ -103,7 +103,7 @@ def _protocol_of(word: str) -> Protocol:
 
 def _header(written: Written, variables: Variables) -> Header:
     if written.action in _NO_ACTION:
-        raise KeywordError(_NO_ACTION[written.action])
+        raise NeverError(_NO_ACTION[written.action])
     protocol = _protocol_of(written.protocol or "ip")
     src: AddressSet = variables.address_set(written.src) if written.src else ANY_ADDRESS
     dst: AddressSet = variables.address_set(written.dst) if written.dst else ANY_ADDRESS
@@ -134,20 +134,23 @@ def meaning(written: Written, variables: Variables) -> Rule:
             keyword = table.get(option.name)
             if keyword is None:
                 raise RuleError(
-                    written.source, option.line, "is no keyword that is known", column=option.column, keyword=option.name
-                )
+                    written.source, option.line, "is no keyword that is known",
+                    column=option.column, keyword=option.name, kind="unknown-keyword",
+                )  # fmt: skip
             assembly.option = index
             if keyword.never:
-                raise KeywordError(keyword.never)
+                raise NeverError(keyword.never)
             for need in keyword.needs:
                 assembly.need(need)
             keyword.read(assembly, option.value)
         return assembly.finish(written)
     except KeywordError as wrong:
         if assembly is None or assembly.option < 0:
-            raise RuleError(written.source, written.line, str(wrong), column=written.column) from None
+            raise RuleError(written.source, written.line, str(wrong), column=written.column, kind=wrong.kind) from None
         option = written.options[assembly.option]
-        raise RuleError(written.source, option.line, str(wrong), column=option.column, keyword=option.name) from None
+        raise RuleError(
+            written.source, option.line, str(wrong), column=option.column, keyword=option.name, kind=wrong.kind
+        ) from None
 
 
 def _skip_if_required_is_missing(written: Written, assembly: Assembly) -> None:
@@ -213,7 +216,8 @@ def _twice(rule: Rule, earlier: Rule) -> RuleError:
     w = rule.written
     at = next((o for o in w.options if o.name == "sid"), w.options[0])
     where = f"{earlier.written.source}:{earlier.written.line}"
-    return RuleError(w.source, at.line, f"{rule.gid}:{rule.sid} stands in {where} already", column=at.column, keyword="sid")
+    cause = f"{rule.gid}:{rule.sid} stands in {where} already"
+    return RuleError(w.source, at.line, cause, column=at.column, keyword="sid", kind="duplicate-sid")
 
 
 def _with_setting(variables: Variables, setting: Setting) -> Variables:

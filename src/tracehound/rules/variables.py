@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tracehound.limits import MAX_RULE_SET_ITEMS, MAX_RULE_SET_NESTING
-from tracehound.rules.keywords.keyword import KeywordError
+from tracehound.rules.keywords.keyword import ContradictionError, KeywordError, UndefinedVariableError
 from tracehound.rules.rule import ANY_ADDRESS, ANY_PORT, AddressSet, PortSet
 
 Ranges = tuple[tuple[int, int], ...]
@@ -183,7 +183,7 @@ class _Reader:
             wanted = union([*v4, *v6])
         left = difference(wanted, unwanted) if unwanted else wanted
         if not left:
-            raise KeywordError("the negations leave nothing of the set")
+            raise ContradictionError("the negations leave nothing of the set")
         return left
 
     def _item(self, token: str, depth: int, inside: tuple[str, ...]) -> Ranges:
@@ -206,7 +206,7 @@ class _Reader:
             first, second = second, first
         text = first.get(name, second.get(name, default))
         if text is None:
-            raise KeywordError(f"no {'port' if self.ports else 'address'} variable ${name}")
+            raise UndefinedVariableError(f"no {'port' if self.ports else 'address'} variable ${name}")
         tokens = self._tokens(str(text))
         value, at = self._list(tokens, 0, "", depth + 1, (*inside, name))
         if at != len(tokens):

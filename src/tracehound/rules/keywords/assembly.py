@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from tracehound.rules.keywords.buffers import BASE64_DATA, BUFFERS, PAYLOAD
-from tracehound.rules.keywords.keyword import KeywordError
+from tracehound.rules.keywords.keyword import ContradictionError, KeywordError, UndefinedVariableError
 from tracehound.rules.rule import (
     Bsize,
     Buffer,
@@ -175,7 +175,7 @@ class Assembly:
         both = covered if self.services is None else self.services & covered
         if not both:
             assert self.services is not None
-            raise KeywordError(f"asks for {' or '.join(protocols)}, the rest of the rule for {' or '.join(sorted(self.services))}")
+            raise ContradictionError(f"asks for {' or '.join(protocols)}, the rest of the rule for {' or '.join(sorted(self.services))}")
         self.services = both
 
     def open(self, buffer: Buffer, detail: str = "") -> GroupDraft:
@@ -284,7 +284,7 @@ class Assembly:
         number = as_int(text)
         if number is None:
             if text not in self.variables:
-                raise KeywordError(f"{text!r} is neither a number nor a variable that byte_extract or byte_math sets before")
+                raise UndefinedVariableError(f"{text!r} is neither a number nor a variable that byte_extract or byte_math sets before")
             return text
         if not low <= number <= high:
             raise KeywordError(f"{number} is not within {low} to {high}")
@@ -357,9 +357,9 @@ class Assembly:
                     longest = step.length.spans[-1][1] if step.length.spans else shortest
                     if shortest > longest:
                         self.option = group.option
-                        raise KeywordError(f"bsize allows {longest} bytes at most, the contents need {shortest}")
+                        raise ContradictionError(f"bsize allows {longest} bytes at most, the contents need {shortest}")
         if fast > 1:
-            raise KeywordError("more than one content has fast_pattern")
+            raise ContradictionError("more than one content has fast_pattern")
         self._packet_and_transaction()
         self.option = -1
         if self.header.direction != "=>":
@@ -373,27 +373,27 @@ class Assembly:
                 for group in self.groups:
                     if group.steps and group.buffer.unit in ("transaction", "file"):
                         self.option = need.option
-                        raise KeywordError(f"is a fact of one packet, {group.buffer.name} of a whole transaction")
+                        raise ContradictionError(f"is a fact of one packet, {group.buffer.name} of a whole transaction")
 
     def _content_alone(self, c: ContentDraft) -> None:
         absolute = c.offset is not None or c.depth is not None
         relative = c.distance is not None or c.within is not None
         size = len(c.pattern)
         if absolute and relative:
-            raise KeywordError("a content cannot have offset or depth together with distance or within")
+            raise ContradictionError("a content cannot have offset or depth together with distance or within")
         if c.startswith and (absolute or relative):
-            raise KeywordError("startswith cannot stand with offset, depth, distance or within")
+            raise ContradictionError("startswith cannot stand with offset, depth, distance or within")
         for name, bound in (("depth", c.depth), ("within", c.within)):
             if isinstance(bound, int) and bound < size:
-                raise KeywordError(f"{name} {bound} is less than the {size} bytes of the content: it can never match")
+                raise ContradictionError(f"{name} {bound} is less than the {size} bytes of the content: it can never match")
         if c.fast_pattern is not None:
             if c.negated and (absolute or relative or c.startswith or c.endswith):
-                raise KeywordError("fast_pattern on a negated content with a position")
+                raise ContradictionError("fast_pattern on a negated content with a position")
             if c.fast_pattern.only and (c.negated or absolute or relative):
-                raise KeywordError("fast_pattern:only on a content that is negated or has a position")
+                raise ContradictionError("fast_pattern:only on a content that is negated or has a position")
             if c.fast_pattern.chop is not None and sum(c.fast_pattern.chop) > size:
                 first, length = c.fast_pattern.chop
-                raise KeywordError(f"fast_pattern:{first},{length} lies outside the content's {size} bytes")
+                raise ContradictionError(f"fast_pattern:{first},{length} lies outside the content's {size} bytes")
 
     def _directions(self) -> None:
         """`rule mixes keywords with conflicting directions`."""
@@ -405,7 +405,7 @@ class Assembly:
                 continue
             if side is not None and own != side:
                 self.option = group.option
-                raise KeywordError(f"{group.buffer.name} is {own}, {who} is {side}")
+                raise ContradictionError(f"{group.buffer.name} is {own}, {who} is {side}")
             side, who = own, group.buffer.name
 
 

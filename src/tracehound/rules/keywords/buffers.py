@@ -59,7 +59,6 @@ _TABLE: Final = (
     _b("http.header", "http", "t-", "headers, normalised, without cookies", modifier="http_header", snort="23"),
     _b("http.header.raw", "http", "t-", "headers as sent", modifier="http_raw_header", snort="23"),
     _b("http.cookie", "http", "t-", "Cookie or Set-Cookie", modifier="http_cookie", snort="23"),
-    _b("http.cookie.raw", "http", "t-", "Cookie or Set-Cookie as sent", modifier="http_raw_cookie", snort="23"),
     _b("http.user_agent", "http", "t>", "User-Agent", modifier="http_user_agent"),
     _b("http.host", "http", "t>", "host, lower case", modifier="http_host"),
     _b("http.host.raw", "http", "t>", "host as sent", modifier="http_raw_host"),
@@ -254,11 +253,13 @@ BUFFERS: Final[dict[str, Buffer]] = {b.name: b for b in _TABLE}
 
 PCRE_LETTERS: Final[dict[str, str]] = {
     "U": "http.uri", "I": "http.uri.raw", "P": "http.request_body", "Q": "http.response_body", "H": "http.header",
-    "D": "http.header.raw", "M": "http.method", "C": "http.cookie", "K": "http.cookie.raw", "S": "http.stat_code",
+    "D": "http.header.raw", "M": "http.method", "C": "http.cookie", "K": "http.cookie", "S": "http.stat_code",
     "Y": "http.stat_msg", "V": "http.user_agent", "W": "http.host", "Z": "http.host.raw",
 }  # fmt: skip
 """Letters after a pcre -> the buffer it looks at."""
 
+ALSO: Final[dict[str, str]] = {"http_raw_cookie": "http.cookie"}
+"""Snort's words for buffers that are another one of ours: the cookie is kept as it was sent, as in Suricata."""
 HEADER_FIELDS: Final[dict[str, str]] = {
     "user-agent": "http.user_agent", "host": "http.host.raw", "referer": "http.referer", "accept": "http.accept",
     "accept-language": "http.accept_lang", "accept-encoding": "http.accept_enc", "connection": "http.connection",
@@ -287,7 +288,7 @@ _SNORT_ONLY: Final = frozenset(
     for b in _TABLE
     if (b.snort2 or b.snort3)
     and b.name in (
-        "raw_data", "http.cookie.raw", "http.param", "http.trailer", "http.trailer.raw", "http.raw_body", "http.true_ip",
+        "raw_data", "http.param", "http.trailer", "http.trailer.raw", "http.raw_body", "http.true_ip",
         "js_data", "vba_data", "sip_header", "sip_body", "modbus_data", "gtp_info", "s7commplus_content", "mms_data",
     )
 )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Final
 
 from tracehound.rules.keywords import events, file_facts, meta, packet, payload, services, state, transforms
 from tracehound.rules.keywords.assembly import Assembly
-from tracehound.rules.keywords.buffers import BASE64_DATA, BUFFERS, HEADER_FIELDS, PAYLOAD
+from tracehound.rules.keywords.buffers import ALSO, BASE64_DATA, BUFFERS, HEADER_FIELDS, PAYLOAD
 from tracehound.rules.keywords.keyword import Keyword, KeywordError
 from tracehound.rules.keywords.payload import no_value, required
 from tracehound.rules.rule import Buffer
@@ -81,6 +81,8 @@ def _buffers() -> list[Keyword]:
         found.append(Keyword(name, "buffer", b.meaning, _sticky(b), (), aliases, letters))
         if b.modifier:
             found.append(Keyword(b.modifier, "modifier", f"the content before it is in {b.name}", _moving(b.name), dialects="s2"))
+    for word, name in ALSO.items():
+        found.append(Keyword(word, "modifier", f"the content before it is in {name}", _moving(name), dialects="2"))
     found.append(Keyword("frame", "buffer", BUFFERS["frame"].meaning, _frame))
     return found
 
@@ -115,4 +117,6 @@ SNORT3: Final = dict(COMMON)
 for _b in BUFFERS.values():
     if _b.snort3 and _b is not PAYLOAD and _b is not BASE64_DATA:
         SNORT3[_b.snort3] = Keyword(_b.snort3, "buffer", _b.meaning, _snort3_sticky(_b), (), (), "3")
+for _word, _name in ALSO.items():
+    SNORT3[_word] = Keyword(_word, "buffer", BUFFERS[_name].meaning, _snort3_sticky(BUFFERS[_name]), (), (), "3")
 SNORT3["content"] = Keyword("content", "payload", COMMON["content"].meaning, payload._inline_content, dialects="3")

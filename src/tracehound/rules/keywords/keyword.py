@@ -20,7 +20,27 @@ Reader = Callable[["Assembly", str | None], None]
 
 
 class KeywordError(ValueError):
-    """Why an option cannot be honoured; grammar.py adds file, line, column and keyword."""
+    """Why an option cannot be honoured; ruleset.py adds file, line, column and keyword. `kind` is RuleError's."""
+
+    kind = "invalid-option"
+
+
+class ContradictionError(KeywordError):
+    """Options that no traffic can satisfy together, or that exclude each other."""
+
+    kind = "contradiction"
+
+
+class UndefinedVariableError(KeywordError):
+    """A variable that nothing defines."""
+
+    kind = "undefined-variable"
+
+
+class NeverError(KeywordError):
+    """An option that is known and never honoured."""
+
+    kind = "unsupported"
 
 
 @dataclass(frozen=True, slots=True)

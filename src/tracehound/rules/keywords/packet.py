@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Literal, cast
 
 from tracehound.rules.keywords.assembly import Assembly
-from tracehound.rules.keywords.keyword import Keyword, KeywordError
+from tracehound.rules.keywords.keyword import ContradictionError, Keyword, KeywordError
 from tracehound.rules.keywords.numbers import numbers
 from tracehound.rules.keywords.payload import no_value, required, unquoted
 from tracehound.rules.rule import LARGEST, FlagTest, Flow, Numbers, NumberTest, Side, WordTest
@@ -145,11 +145,11 @@ def _flow(a: Assembly, value: str | None) -> None:
         if part is None:
             raise KeywordError(f"{word[:40]!r} is none of {', '.join(sorted(_FLOW))}")
         if said.setdefault(part[0], part[1]) != part[1]:
-            raise KeywordError(f"{said[part[0]]} and {part[1]} exclude each other")
+            raise ContradictionError(f"{said[part[0]]} and {part[1]} exclude each other")
         if part[0] == "fragments":
             a.need("flow:" + word)
     if "only_stream" in said.values() and "fragments" in said:
-        raise KeywordError(f"only_stream and {said['fragments']} exclude each other")
+        raise ContradictionError(f"only_stream and {said['fragments']} exclude each other")
     a.flow = Flow(
         cast("Side | None", said.get("side")),
         cast('Literal["established", "not_established", "stateless"] | None', said.get("state")),
