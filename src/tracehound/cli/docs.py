@@ -210,7 +210,7 @@ def cli_page() -> str:
         "Data goes to standard output: a table on a terminal, JSON lines in a pipe or file. Progress and notes go to standard\n"
         f"error. {status}\n"
     )
-    listed = "\n".join(f"- [{verb}](#{verb}): {what}" for verb, what in VERBS.items()) + "\n"
+    listed = "\n".join(f"- [{verb}](#{verb.replace(' ', '-')}): {what}" for verb, what in VERBS.items()) + "\n"
     return "\n".join([_WRITTEN_BY.format(source="src/tracehound/cli"), intro, listed, *map(_verb, VERBS)])
 
 
