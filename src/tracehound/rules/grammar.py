@@ -291,6 +291,8 @@ def _header(text: str) -> tuple[str, ...] | tuple[int, str]:
             end += 1
         words.append(text[start:end])
         at = end
+    if not words:
+        return 0, "the rule has no header"
     if words[0] not in ACTIONS:
         if words[0].split(":")[0] in ACTIONS:
             return 0, f"{words[0]!r} is an action of firewall mode, which is not read"
