@@ -100,8 +100,8 @@ class Engine:
         self.plans = plans
         self.prefilter = prefilter
         self.options = options
-        self.memory = Memory()
-        self.inspector = Inspector(self.memory, midstream=options.midstream, notes=notes, profile=options.profile)
+        self._memories: dict[int, Memory] = {}
+        self.inspector = Inspector(Memory(), midstream=options.midstream, notes=notes, profile=options.profile)
         self.lost = Lost()
         self._mine = mine
         self._decode = DecodeState(verify_checksums=options.verify_checksums)
@@ -136,6 +136,7 @@ class Engine:
         seen = frames(raw, decode(raw, self._decode), self._inner)
         p = seen.packets
         state = self._chains.setdefault(raw.chain, FlowState())
+        self.inspector.memory = self._memories.setdefault(raw.chain, Memory())
         state.clock[NEXT_ID] = self._next_flow
         assignment, closed = flows.assemble(p, state)
         self._next_flow = int(state.clock[NEXT_ID])
@@ -157,7 +158,10 @@ class Engine:
 
     def _end_chain(self, number: int) -> list[Match]:
         state = self._chains.pop(number, None)
-        return [] if state is None else self._end_flows(flows.finish(state)[FLOW_ID].tolist())
+        if state is None:
+            return []
+        self.inspector.memory = self._memories.pop(number)
+        return self._end_flows(flows.finish(state)[FLOW_ID].tolist())
 
     def _end_flows(self, ids: Iterable[int]) -> list[Match]:
         out: list[Match] = []
@@ -370,14 +374,24 @@ class Engine:
             wanted = np.zeros(flow_id.size, np.bool_)
         if extra:
             wanted[np.fromiter(extra, np.int64, len(extra))] = True
+            traced = [row for row, plans in extra.items() if any(_leaves_traces(plan) for plan in plans)]
+            if traced:
+                wanted |= np.isin(flow_id, flow_id[traced]) & (flow_id >= 0)
         rows = np.flatnonzero(wanted)
         nothing: list[Plan] = []
         for packet in self._packets(seen, rows, to_server):
             number = int(flow_id[packet.row])
             flow = taken.get(number)
             rules = extra.get(packet.row, nothing)
+            if flow is None and number >= 0 and any(_leaves_traces(plan) for plan in rules):
+                flow = taken[number] = Flow(number, 0)
+                for before in self._past(number):
+                    out += self._one(flow, before, [])
             if flow is None and number >= 0:
+                if not rules:
+                    continue
                 packet.has_flow = True
+                packet.flow_id = number
                 out += self.inspector.packet(None, packet, rules)
                 continue
             out += self._one(flow, packet, rules)
@@ -484,7 +498,7 @@ class Engine:
                     continue
                 flow_id = p.flow.flow_id if p.flow is not None else -1
                 key = states.counter_key(t, rule.gid, rule.sid, p.src, p.dst, flow_id)
-                passes = states.passes(t, key, p.ts, (p.sport, p.dport), self.memory)
+                passes = states.passes(t, key, p.ts, (p.sport, p.dport), self.inspector.memory)
             if passes and not m.plan.quiet:
                 out.append(m)
         return out
@@ -492,6 +506,11 @@ class Engine:
 
 def _rows(p: PacketBatch, rows: NDArray[np.int64]) -> PacketBatch:
     return PacketBatch(p.buffer, *(c[rows] for c in p[1:]))
+
+
+def _leaves_traces(plan: Plan) -> bool:
+    """Whether a match changes what other rules see of the flow."""
+    return plan.action in ("pass", "drop", "reject", "rejectsrc", "rejectdst", "rejectboth") or bool(plan.effects or plan.conditions)
 
 
 def _needs_flow(plan: Plan) -> bool:

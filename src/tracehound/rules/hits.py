@@ -94,8 +94,8 @@ class Descriptions:
         """The EVE object of a match."""
         p, rule = m.packet, m.plan.rule
         out: dict[str, Any] = {"timestamp": timestamp(p.ts)}
-        if p.flow is not None:
-            out["flow_id"] = p.flow.flow_id
+        if p.flow is not None or p.flow_id >= 0:
+            out["flow_id"] = p.flow.flow_id if p.flow is not None else p.flow_id
         out["pcap_cnt"] = p.number & _FRAME_MASK
         out["pcap_filename"] = filename
         out["event_type"] = "alert"
@@ -112,7 +112,7 @@ class Descriptions:
                 out["icmp_type"], out["icmp_code"] = p.sport, p.dport
         if p.pseudo:
             out["pkt_src"] = "stream (flow timeout)"
-        if p.flow is not None and p.family:
+        if p.has_flow and p.family:
             out["community_id"] = flow_number(p)
         if m.tx is not None:
             out["tx_id"] = m.tx.number

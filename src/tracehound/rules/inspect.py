@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tracehound.limits import BODY_INSPECT_BYTES, MAX_RULE_TRANSACTIONS, RAW_CHUNK_BYTES, RAW_OVERLAP_BYTES
+from tracehound.limits import BODY_INSPECT_BYTES, MAX_RULE_TRANSACTIONS, RAW_CHUNK_BYTES
 from tracehound.rules import state as states
 from tracehound.rules.packet import TCP, UDP, Packet
 from tracehound.rules.plan import GroupPlan, Plan
@@ -65,7 +65,7 @@ class Flow:
 
     __slots__ = (
         "bits", "dead", "dropped", "flow_id", "heads", "ints", "ip_only_done", "last", "octets", "original_service", "packets",
-        "passed", "rules", "service", "session", "spoken", "start", "ended", "chosen", "seen_sides", "dports", "matched_once",
+        "passed", "rules", "service", "session", "spoken", "start", "ended", "chosen", "seen_sides", "dports",
     )  # fmt: skip
 
     def __init__(self, flow_id: int, start: int) -> None:
@@ -90,7 +90,6 @@ class Flow:
         self.chosen: set[int] = set()
         self.seen_sides = 0
         self.dports = (0, 0)
-        self.matched_once: set[int] = set()
 
     @property
     def service_name(self) -> str | None:
@@ -158,12 +157,11 @@ class Inspector:
             fast_open = True
         outcome = session.packet(Segment(p.to_server, p.flags, p.seq, p.ack, p.window, p.payload, fast_open), self.midstream)
         p.added = outcome.added
-        p.established = before or session.established
+        # flow.c: whether the packet belongs to an established flow is decided before the session takes it.
+        p.established = before
         ended = outcome.ended and not flow.ended
         if session.established or session.state == 5:
             self._read(flow, not p.to_server, final=False)
-            if flow.service is None or session.midstream:
-                self._read(flow, p.to_server, final=False)
         window = self._window(session, p, final=False) if p.established or session.established else None
         out = self._alerts(flow, p, window, extra, final=False)
         if window is not None:
@@ -180,10 +178,10 @@ class Inspector:
             flow.ended = True
             return []
         flow.ended = True
-        if not session.client.blocks and not session.server.blocks:
-            return []
         out: list[Match] = []
         for to_server in (True, False):
+            if not self._something_left(flow, session, to_server):
+                continue
             self._read(flow, to_server, final=True)
             if flow.service is not None:
                 flow.service.end(to_server)
@@ -195,6 +193,14 @@ class Inspector:
                 self._inspected(session, p)
         self._tidy(flow)
         return out
+
+    def _something_left(self, flow: Flow, session: Session, to_server: bool) -> bool:
+        """Whether one side has bytes or transactions that were not inspected (flow-timeout.c: FlowNeedsReassembly)."""
+        d = session.side(to_server)
+        if d.seen > d.read or d.seen > d.raw:
+            return True
+        service = flow.service
+        return service is not None and any(not tx.verdicts.get(-1 - to_server) for tx in service.transactions)
 
     # -- the application layer --------------------------------------------------------------------------------------------
 
@@ -324,9 +330,7 @@ class Inspector:
         due = final or d.trigger or d.depth_reached or session.state == 5 or right - d.raw >= RAW_CHUNK_BYTES
         if not due:
             return None
-        service = p.flow.service
-        begin = max(0, d.raw - RAW_OVERLAP_BYTES) if service is not None and service.name in ("http", "smtp") else d.raw
-        return d.chunks(begin, right)
+        return d.chunks(d.raw, right)
 
     def _inspected(self, session: Session, p: Packet) -> None:
         d = session.side(p.to_server)
@@ -443,6 +447,9 @@ class Inspector:
         return True
 
     def _packet_rule(self, plan: Plan, flow: Flow | None, p: Packet, window: Window | None) -> bool:
+        if plan.payload is not None and flow is not None and flow.service is not None and flow.service.encrypted:
+            # app-layer-ssl.c, app-layer-ssh.c: what is encrypted is not looked at (encryption-handling: default).
+            return False
         if plan.payload is not None and not p.payload and not window:
             if p.pseudo or plan.payload.chain.steps and not _negative_only(plan.payload):
                 return False
@@ -476,8 +483,8 @@ class Inspector:
         if group is None:
             return True
         if plan.wants_stream and window:
-            for at, data in window:
-                if self._group_on(plan, p, group, data, at):
+            for _, data in window:
+                if self._group_on(plan, p, group, data, 0):
                     p.stream_match = True
                     return True
         if plan.only_stream:
@@ -635,7 +642,7 @@ class Inspector:
         if group is None:
             return True
         if p.proto == TCP:
-            return any(self._group_on(plan, p, group, data, at) for at, data in window or ())
+            return any(self._group_on(plan, p, group, data, 0) for _, data in window or ())
         return self._group_on(plan, p, group, p.payload, 0)
 
     def _values(self, plan: Plan, p: Packet, group: GroupPlan, data: Any) -> bool:

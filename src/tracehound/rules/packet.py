@@ -22,7 +22,7 @@ class Packet:
     end of a session at which what is left is inspected."""
 
     __slots__ = (
-        "_l4",
+        "_l4", "flow_id",
         "ack",
         "added",
         "dport",
@@ -75,6 +75,7 @@ class Packet:
         self.rebuilt = False
         self.stream_match = False
         self.flow: Any = None
+        self.flow_id = -1
         self.events: tuple[str, ...] = ()
         self.matched: list[Any] = []
         self.link = b""

@@ -7,6 +7,7 @@ one, which throws out most of what is left."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -58,7 +59,11 @@ def _expression_of_pcre(plan: Plan) -> tuple[bytes, int] | None:
             flags = hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_SINGLEMATCH
             for letter in step.flags:
                 flags |= _FLAGS.get(letter, 0)
-            return step.pattern, flags
+            pattern = step.pattern.removeprefix(b"^")
+            if re.search(rb"(?<!\\)(?<!\[)\^|(?<!\\)\$|\\[AzZbB]|\(\?<?[!=<]", pattern):
+                # What is joined for the scan has other ends than the packet that the expression is meant for.
+                return None
+            return pattern, flags
     return None
 
 

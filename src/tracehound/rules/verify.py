@@ -149,8 +149,9 @@ def _content(step: Content, retry: bool) -> Callable[[Chain, Sight, int], bool]:
                             return _absent(s, k, at, negated, chain)
                         if end < s.start + length:
                             end -= s.start
-            if variable and depth_ is None and within is None:
-                end = length
+            if variable and (depth_ is not None or within is not None) and relative:
+                # detect-engine-content-inspection.c: a window that a variable moves is counted from where it moved to.
+                end += at
             if again:
                 at = again
             end = min(end, length)
@@ -287,11 +288,12 @@ def _pcre(step: Pcre, retry: bool) -> Callable[[Chain, Sight, int], bool]:
 
 # -- numbers in bytes -------------------------------------------------------------------------------------------------
 
-_BASES: Final = {"dec": 10, "hex": 16, "oct": 8}
+_BASES: Final = {"dec": 10, "hex": 16, "oct": 8, "auto": 0}
 _DIGITS: Final = {
     "dec": re.compile(rb"[ \t\n\r\v\f]*([+-]?)([0-9]+)"),
     "hex": re.compile(rb"[ \t\n\r\v\f]*([+-]?)(?:0[xX])?([0-9a-fA-F]+)"),
     "oct": re.compile(rb"[ \t\n\r\v\f]*([+-]?)([0-7]+)"),
+    "auto": re.compile(rb"[ \t\n\r\v\f]*([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)"),
 }
 
 
@@ -307,7 +309,9 @@ def number_at(data: bytes, at: int, count: int, endian: str, digits: str) -> tup
     found = _DIGITS[digits].match(field_)
     if found is None:
         return None
-    number = int(found.group(2), _BASES[digits])
+    text = found.group(2)
+    base = _BASES[digits] or (16 if text[:2].lower() == b"0x" else 8 if text[:1] == b"0" else 10)
+    number = int(text, base)
     return (-number if found.group(1) == b"-" else number) & 0xFFFFFFFFFFFFFFFF, found.end()
 
 
