@@ -301,3 +301,39 @@ MAX_RECHECKS: Final = 10_000
 """Times that one command asks again; the least time between two is RECHECK_LEAST_S."""
 RECHECK_LEAST_S: Final = 10.0
 """Seconds between two questions to the same site: this is a check, not a load."""
+
+# -- rules --------------------------------------------------------------------------------------------------------------
+MAX_RULE_SET_NESTING: Final = 64
+"""Brackets and variables inside each other in one address or port set of a rule (Suricata's own limit)."""
+MAX_RULE_SET_ITEMS: Final = 200_000
+"""Words in one address or port set with its variables resolved: lists of hostile addresses have tens of thousands."""
+MAX_RULE_BYTES: Final = 256 * KIB
+"""One rule with its continued lines; the longest known have some thousand bytes."""
+MAX_RULE_SOURCE_BYTES: Final = 512 * MIB
+"""One file of rules or settings; all rules of a large provider have some 40 MiB."""
+MAX_RULE_PATTERN_BYTES: Final = 16 * KIB
+"""One regular expression of a rule; the longest known has some thousand bytes."""
+MAX_RULE_INCLUDES: Final = 64
+"""Files that include each other."""
+MAX_RULE_STEPS: Final = 3_000
+"""Options tried on one buffer for one rule (Suricata's inspection-recursion-limit)."""
+PCRE_MATCH_LIMIT: Final = 3_500
+"""Steps of one regular expression on one buffer (Suricata's pcre.match-limit); a rule that reaches it is reported."""
+MAX_RULE_STREAM_BYTES: Final = 1 * MIB
+"""Bytes of one direction of a TCP session that rules see (Suricata's stream.reassembly.depth)."""
+MAX_RULE_BODY_BYTES: Final = 100 * KIB
+"""Bytes of an HTTP body that rules see (Suricata's request-body-limit and response-body-limit)."""
+MAX_RULE_FILE_BYTES: Final = 1 * MIB
+"""Bytes of a carried file that file.data sees; digests are of the whole file."""
+RAW_CHUNK_BYTES: Final = 2_560
+"""Acknowledged bytes of a stream that are inspected at once (Suricata's toserver-chunk-size and toclient-chunk-size)."""
+BODY_INSPECT_BYTES: Final = 32 * KIB
+"""Bytes of an unfinished body before it is inspected (request-body-minimal-inspect-size, response-body-minimal-inspect-size)."""
+MAX_RULE_TRANSACTIONS: Final = 4_096
+"""Transactions of one flow that are open at once; the oldest are let go first."""
+MAX_RULE_COUNTERS: Final = 1_048_576
+"""Counters of thresholds, and bits of hosts and pairs, kept at once; the oldest are forgotten first."""
+MAX_TUNNEL_NESTING_RULES: Final = 4
+"""Tunnels inside each other that rules look into (Suricata's max-tunnel-layers would allow more; none are seen in practice)."""
+MAX_RULE_HISTORY_BYTES: Final = 256 * MIB
+"""Packets kept of open TCP flows in which no rule may match so far; beyond it the flows begun first are inspected from the middle."""

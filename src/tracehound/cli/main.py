@@ -49,16 +49,17 @@ VERBS: Final[dict[str, str]] = {
     "flows": "print flows",
     "packets": "print packets",
     **PROTOCOLS,
+    "alerts": "match Snort and Suricata rules; print alerts",
     "files": "print files that were transferred; extract them, try YARA rules",
     "hosts": "say who is on the network: names, hardware, system, services",
     "sql": "ask the tables with SQL",
     "who": "say whose an address is, offline",
+    "rules": "check Snort and Suricata rules, convert them",
     "case": "keep an incident: evidence in custody, notes, timeline, exports",
     "recheck": "ask whether a site answers now: the one verb that sends",
     "detectors": "list the detectors, or print one detector's page",
 }
-
-GROUPS: Final = ("case",)
+GROUPS: Final = ("case", "rules")
 """Verbs that have verbs of their own: their module has a `GROUP` (cli/group.py)."""
 
 USAGE: Final = """usage: tracehound VERB ... | tracehound -r FILE
