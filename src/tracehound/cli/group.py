@@ -38,7 +38,7 @@ class Group:
             print(f"tracehound {self.name}: no verb {name!r}; there are {', '.join(self.verbs)}", file=sys.stderr)
             return 2
         module, says = self.verbs[name]
-        found = importlib.import_module(f"tracehound.cli.{module}")
+        found = importlib.import_module(module if "." in module else f"tracehound.cli.{module}")
         if hasattr(found, "VERBS"):
             table: Mapping[str, Verb] = found.VERBS
             return table[name](f"{self.name} {name}", says, rest)
