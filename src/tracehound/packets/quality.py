@@ -116,7 +116,7 @@ def observe(raw: RawBatch, packets: PacketBatch, state: QualityState) -> None:
     with np.errstate(over="ignore"):
         observe_packets(packets, file.notes, file.counts, file.ring_hash, file.ring_ts)
     if file.notes[_UNKNOWN_LINK] > unknown:
-        record = (packets.packet_id & FRAME_MASK) - raw.first_frame
+        record = np.searchsorted(raw.frame_numbers(), packets.packet_id & FRAME_MASK)
         _tally(file.links, raw.records.link_type[record[packets.note == _UNKNOWN_LINK]])
     if file.notes[_NOT_IP] > not_ip:
         _tally(file.ether_types, packets.dport[packets.note == _NOT_IP])
