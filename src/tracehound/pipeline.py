@@ -95,7 +95,10 @@ class Run:
 
 def _decoded(batches: Iterable[RawBatch], run: Run) -> Iterator[Decoded]:
     for whole in batches:
-        raw = whole if run.wanted.only is None else filtered(whole, run.wanted.only)
+        raw = whole
+        if run.wanted.only is not None:
+            raw = filtered(whole, run.wanted.only)
+            quality.leave_out(raw.evidence_id, whole.records.ts.size - raw.records.ts.size, run.quality)
         packets = decode(raw, run.decode)
         quality.observe(raw, packets, run.quality)
         yield raw, packets
