@@ -55,6 +55,10 @@ MAX_BUNDLED_FRAMES: Final = 128
 """Frames taken out of one 802.11 A-MSDU: its 11,454 bytes hold no more TCP acknowledgments."""
 MAX_IPV6_EXTENSIONS: Final = 16
 """IPv6 extension headers followed in one packet."""
+MAX_FILTER_CHARACTERS: Final = 64 * KIB
+"""A capture filter."""
+MAX_FILTER_DEPTH: Final = 100
+"""Parentheses and negations inside each other in a capture filter."""
 MAX_QUALITY_KINDS: Final = 64
 """Link types, EtherTypes and kinds of tunnels that the quality record counts each; the rest is counted as one."""
 MAX_FRAGMENT_BYTES: Final = 32 * MIB

@@ -28,6 +28,7 @@ from tracehound.edges.first_use import after_helper
 from tracehound.edges.store import Store
 from tracehound.errors import UsageError
 from tracehound.packets import link_addresses, quality
+from tracehound.packets.bpf_machine import compiled
 from tracehound.pipeline import Conversations, Run, Wanted, add_logs, build_tables
 from tracehound.protocols.identify import with_told_services
 from tracehound.protocols.session import Interest, Keep
@@ -157,16 +158,20 @@ def read(
     progress: Progress | None = None,
     keep: Keep | None = None,
     log_options: Options | None = None,
+    bpf: str | None = None,
 ) -> Reading:
     """Read capture files, flow logs, folders or '-' into tables.
 
     wanted   which tables (default: all but `packets`, one row a packet)
+    bpf      a capture filter in the language of tcpdump: what it does not let pass is as if it had not been captured
     hashes   also take the SHA-256 of every file (in a background thread)
     keep     takes the content of the files that are met in the evidence
     log_options  what the user says of logs that do not say it themselves
     Raises EvidenceError where a path gives nothing at all; damage inside a file is kept in its quality record."""
     machine_code.install()
     wanted = wanted or Wanted()
+    if bpf is not None:
+        wanted = replace(wanted, only=compiled(bpf))
     files = list_evidence([paths] if isinstance(paths, str) else list(paths))
     wait = hash_in_background(files) if hashes else None
     store = Store()

@@ -32,12 +32,10 @@ def _batch(
     raw: RawBatch, buffer: NDArray[np.uint8], columns: dict[str, NDArray[Any]], record: NDArray[np.int64] | None
 ) -> PacketBatch:
     """Columns with those of the records that they came in; `record` None: one row a record."""
-    first = np.int64(raw.evidence_id) << EVIDENCE_SHIFT | np.int64(raw.first_frame)
     r = raw.records
-    n = r.offset.size
     own: dict[str, NDArray[Any]] = {
-        "packet_id": np.arange(first, first + n, dtype=np.int64), "ts": r.ts, "caplen": r.caplen, "wirelen": r.wirelen,
-        "file_offset": r.offset + raw.base_offset,
+        "packet_id": raw.frame_numbers() | np.int64(raw.evidence_id) << EVIDENCE_SHIFT, "ts": r.ts, "caplen": r.caplen,
+        "wirelen": r.wirelen, "file_offset": r.offset + raw.base_offset,
     }  # fmt: skip
     if record is not None:
         own = {name: column[record] for name, column in own.items()}

@@ -45,6 +45,7 @@ class FileCounts:
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(6, dtype=np.int64))
     ring_hash: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_RING, dtype=np.int64))
     ring_ts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_RING, dtype=np.int64))
+    left_out: int = 0
     links: Counter[int] = field(default_factory=Counter)
     ether_types: Counter[int] = field(default_factory=Counter)
     tunnels: Counter[int] = field(default_factory=Counter)
@@ -116,12 +117,17 @@ def observe(raw: RawBatch, packets: PacketBatch, state: QualityState) -> None:
     with np.errstate(over="ignore"):
         observe_packets(packets, file.notes, file.counts, file.ring_hash, file.ring_ts)
     if file.notes[_UNKNOWN_LINK] > unknown:
-        record = (packets.packet_id & FRAME_MASK) - raw.first_frame
+        record = np.searchsorted(raw.frame_numbers(), packets.packet_id & FRAME_MASK)
         _tally(file.links, raw.records.link_type[record[packets.note == _UNKNOWN_LINK]])
     if file.notes[_NOT_IP] > not_ip:
         _tally(file.ether_types, packets.dport[packets.note == _NOT_IP])
     if packets.tunnel.any():
         _tally(file.tunnels, packets.tunnel[packets.tunnel != 0])
+
+
+def leave_out(evidence_id: int, count: int, state: QualityState) -> None:
+    """So many records did not pass the capture filter."""
+    state.files.setdefault(evidence_id, FileCounts()).left_out += count
 
 
 def _tally(counter: Counter[int], values: NDArray[Any]) -> None:
@@ -152,6 +158,7 @@ def items(state: QualityState, fragments: dict[int, DefragState]) -> list[tuple[
         notes = {NOTES[code]: int(n) for code, n in enumerate(c.notes) if code and n and code not in apart}
         counted: list[tuple[str, int, str | None]] = [
             ("packets", c.packets, None),
+            ("packets left out by the capture filter", c.left_out, "they are in no table and no answer"),
             ("packets captured short (snap length)", int(c.counts[SHORT]), "their ends are missing"),
             ("packets with payload cut short", int(c.counts[PAYLOAD_CUT]), "payload ends early; transactions may be partial"),
             ("packets out of time order", int(c.counts[DISORDER]), "times run backwards; durations use earliest and latest"),
