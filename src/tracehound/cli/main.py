@@ -11,7 +11,7 @@ import os
 import sys
 from typing import Final
 
-from tracehound.edges.lean_imports import leave_pandas_out
+from tracehound.edges.lean_imports import collect_seldom, leave_pandas_out
 from tracehound.errors import TracehoundError
 from tracehound.version import __version__
 
@@ -111,6 +111,7 @@ def run(argv: list[str]) -> int:
 def main() -> None:
     """Entry point of the `tracehound` command."""
     leave_pandas_out()
+    collect_seldom()
     try:
         status = run(sys.argv[1:])
         sys.stdout.flush()

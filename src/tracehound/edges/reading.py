@@ -14,7 +14,6 @@ import pyarrow as pa
 from tracehound import limits
 from tracehound.edges import machine_code
 from tracehound.edges.ahead import ahead
-from tracehound.edges.duck import Duck
 from tracehound.edges.evidence import (
     EvidenceFile,
     evidence_table,
@@ -35,6 +34,7 @@ from tracehound.protocols.session import Interest, Keep
 from tracehound.tables import ALL, LOGS, QUALITY, TRANSACTIONS
 
 if TYPE_CHECKING:
+    from tracehound.edges.duck import Duck
     from tracehound.edges.shards import Shards
     from tracehound.flowlogs.reader import Options
 
@@ -99,6 +99,10 @@ class Reading:
         built += ["heads", *(t.name for t in TRANSACTIONS)] if self._run.wanted.transactions else []
         return [*built, *self._extra]
 
+    def in_memory(self, name: str) -> bool:
+        """Whether all of a table is there without a file being read."""
+        return name in self._extra or isinstance(self._store.whole(name), pa.Table)
+
     def table(self, name: str) -> pa.Table:
         """A whole table in memory, flows in order of flow_id and transactions in order of txn_id."""
         if name in self._extra:
@@ -119,6 +123,8 @@ class Reading:
     def duck(self) -> Duck:
         """The database over all tables of this run."""
         if self._duck is None:
+            from tracehound.edges.duck import Duck
+
             self._duck = Duck(work_folder=self._store.folder)
             for name in self.names():
                 self._duck.register(name, self._extra[name] if name in self._extra else self._store.whole(name))

@@ -674,11 +674,15 @@ def with_told_services(flows: pa.Table, told: Mapping[int, int]) -> pa.Table:
     if not rows.size:
         return flows
     at = flows.schema.get_field_index("service")
-    names = flows.column("service").to_pylist()
-    for row in rows.tolist():
-        names[row] = SERVICES[told[int(ids[row])]]
     field_ = flows.schema.field(at)
-    return flows.set_column(at, field_, pa.array(names, pa.string()).dictionary_encode().cast(field_.type))
+    # Beside the names that are there stand all that there may be; only the numbers of some rows change.
+    column = flows.column(at).combine_chunks()
+    before = column.dictionary.to_pylist()
+    codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).copy()
+    codes[rows] = [len(before) + told[int(ids[row])] for row in rows.tolist()]
+    indices = pa.array(codes, pa.int32(), mask=codes < 0)
+    names = pa.array([*before, *SERVICES], pa.string())
+    return flows.set_column(at, field_, pa.DictionaryArray.from_arrays(indices, names).cast(field_.type))
 
 
 @kernel
