@@ -213,6 +213,10 @@ MAX_NTP_KINDS: Final = 64
 """Kinds of NTP messages told apart in one flow."""
 MAX_NETBIOS_KINDS: Final = 4_096
 """Kinds of NetBIOS messages told apart in one flow: a scan of names asks for many."""
+MAX_KERBEROS_MESSAGE_BYTES: Final = 256 * KIB
+"""A Kerberos message over TCP; tickets with many groups have some ten thousand bytes."""
+MAX_KERBEROS_WAITING: Final = 256
+"""Kerberos requests of one flow that wait for their answer."""
 HEAD_BYTES: Final = 256
 """First payload bytes kept per flow and direction (templates of protocols without a parser, service identification)."""
 

@@ -38,6 +38,7 @@ PROTOCOLS: Final[dict[str, str]] = {
     "snmp": "print flows of SNMP",
     "ntp": "print kinds of NTP messages",
     "netbios": "print kinds of NetBIOS messages: names of hosts and domains",
+    "kerberos": "print Kerberos requests and their answers",
     "logins": "print attempts to log in, whatever the protocol",
     "websocket": "print WebSocket connections",
 }

@@ -125,6 +125,11 @@ SHOWN: Final[dict[str, Shown]] = {
     "netbios": Shown(
         "operation, is_response, netbios_name, name_type, called_name, host_name, mac, rcode, messages",
     ),
+    "kerberos": Shown(
+        "service, request_type, client, service_principal, result, ticket_cipher",
+        "request_type, client, service_principal AS service, result = 'SUCCESS' AS success, "
+        "CASE WHEN result <> 'SUCCESS' THEN result END AS error_msg, till, ticket_cipher AS cipher, forwardable, renewable",
+    ),
     "logins": Shown('service, "user", method, cleartext, accepted'),
     "websocket": Shown(
         "dport, host, uri, opcodes_src, opcodes_dst, first_text_src, first_text_dst",

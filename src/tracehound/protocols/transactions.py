@@ -49,6 +49,7 @@ STREAMS: Final[dict[str, str]] = {
     "smb": "tracehound.protocols.smb:open_session",
     "netbios_ssn": "tracehound.protocols.smb:open_session",
     "rdp": "tracehound.protocols.rdp:open_session",
+    "krb_tcp": "tracehound.protocols.kerberos:open_session",
 }
 """Service over TCP: where its opener is."""
 
@@ -64,6 +65,7 @@ DATAGRAMS: Final[dict[str, str]] = {
     "ntp": "tracehound.protocols.ntp:NtpDatagrams",
     "netbios_ns": "tracehound.protocols.netbios:NetbiosDatagrams",
     "netbios_dgm": "tracehound.protocols.netbios:NetbiosDatagrams",
+    "krb": "tracehound.protocols.kerberos:KerberosDatagrams",
 }
 """Service over UDP: where its reader is."""
 
