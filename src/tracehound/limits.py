@@ -217,6 +217,12 @@ MAX_KERBEROS_MESSAGE_BYTES: Final = 256 * KIB
 """A Kerberos message over TCP; tickets with many groups have some ten thousand bytes."""
 MAX_KERBEROS_WAITING: Final = 256
 """Kerberos requests of one flow that wait for their answer."""
+MAX_LDAP_MESSAGE_BYTES: Final = 10 * MIB
+"""Active Directory's MaxReceiveBuffer."""
+MAX_LDAP_WAITING: Final = 1_024
+"""LDAP operations of one connection that wait for their result."""
+MAX_LDAP_FILTER: Final = 4_000
+"""Characters of a filter that are kept."""
 HEAD_BYTES: Final = 256
 """First payload bytes kept per flow and direction (templates of protocols without a parser, service identification)."""
 

@@ -39,6 +39,7 @@ PROTOCOLS: Final[dict[str, str]] = {
     "ntp": "print kinds of NTP messages",
     "netbios": "print kinds of NetBIOS messages: names of hosts and domains",
     "kerberos": "print Kerberos requests and their answers",
+    "ldap": "print LDAP operations and their results",
     "logins": "print attempts to log in, whatever the protocol",
     "websocket": "print WebSocket connections",
 }

@@ -130,6 +130,11 @@ SHOWN: Final[dict[str, Shown]] = {
         "request_type, client, service_principal AS service, result = 'SUCCESS' AS success, "
         "CASE WHEN result <> 'SUCCESS' THEN result END AS error_msg, till, ticket_cipher AS cipher, forwardable, renewable",
     ),
+    "ldap": Shown(
+        "operation, object, argument, scope, filter, result_count, result",
+        "message_number AS message_id, version, operation AS opcode, result, answer AS diagnostic_message, object, argument, scope, "
+        "filter, attributes, result_count",
+    ),
     "logins": Shown('service, "user", method, cleartext, accepted'),
     "websocket": Shown(
         "dport, host, uri, opcodes_src, opcodes_dst, first_text_src, first_text_dst",

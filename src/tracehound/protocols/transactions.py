@@ -50,6 +50,7 @@ STREAMS: Final[dict[str, str]] = {
     "netbios_ssn": "tracehound.protocols.smb:open_session",
     "rdp": "tracehound.protocols.rdp:open_session",
     "krb_tcp": "tracehound.protocols.kerberos:open_session",
+    "ldap_tcp": "tracehound.protocols.ldap:open_session",
 }
 """Service over TCP: where its opener is."""
 
@@ -66,6 +67,7 @@ DATAGRAMS: Final[dict[str, str]] = {
     "netbios_ns": "tracehound.protocols.netbios:NetbiosDatagrams",
     "netbios_dgm": "tracehound.protocols.netbios:NetbiosDatagrams",
     "krb": "tracehound.protocols.kerberos:KerberosDatagrams",
+    "ldap_udp": "tracehound.protocols.ldap:LdapDatagrams",
 }
 """Service over UDP: where its reader is."""
 
