@@ -223,6 +223,14 @@ MAX_LDAP_WAITING: Final = 1_024
 """LDAP operations of one connection that wait for their result."""
 MAX_LDAP_FILTER: Final = 4_000
 """Characters of a filter that are kept."""
+MAX_SUNRPC_MESSAGE_BYTES: Final = 2 * MIB
+"""One fragment of an ONC RPC record: NFS moves 1 MiB at once."""
+MAX_SUNRPC_MESSAGES: Final = 50_000
+"""ONC RPC messages of one flow that are read: NFS moves files with millions."""
+MAX_SUNRPC_KINDS: Final = 1_024
+"""Procedures told apart in one flow."""
+MAX_SUNRPC_WAITING: Final = 4_096
+"""ONC RPC calls of one flow that wait for their reply."""
 HEAD_BYTES: Final = 256
 """First payload bytes kept per flow and direction (templates of protocols without a parser, service identification)."""
 

@@ -40,6 +40,7 @@ PROTOCOLS: Final[dict[str, str]] = {
     "netbios": "print kinds of NetBIOS messages: names of hosts and domains",
     "kerberos": "print Kerberos requests and their answers",
     "ldap": "print LDAP operations and their results",
+    "sunrpc": "print procedures called over ONC RPC (portmapper, NFS, ...)",
     "logins": "print attempts to log in, whatever the protocol",
     "websocket": "print WebSocket connections",
 }

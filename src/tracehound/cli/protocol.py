@@ -135,6 +135,9 @@ SHOWN: Final[dict[str, Shown]] = {
         "message_number AS message_id, version, operation AS opcode, result, answer AS diagnostic_message, object, argument, scope, "
         "filter, attributes, result_count",
     ),
+    "sunrpc": Shown(
+        "program, version, operation, calls, replies, result, host_name, argument, answer",
+    ),
     "logins": Shown('service, "user", method, cleartext, accepted'),
     "websocket": Shown(
         "dport, host, uri, opcodes_src, opcodes_dst, first_text_src, first_text_dst",

@@ -51,6 +51,10 @@ STREAMS: Final[dict[str, str]] = {
     "rdp": "tracehound.protocols.rdp:open_session",
     "krb_tcp": "tracehound.protocols.kerberos:open_session",
     "ldap_tcp": "tracehound.protocols.ldap:open_session",
+    "portmapper": "tracehound.protocols.sunrpc:open_session",
+    "nfs": "tracehound.protocols.sunrpc:open_session",
+    "mount": "tracehound.protocols.sunrpc:open_session",
+    "sunrpc": "tracehound.protocols.sunrpc:open_session",
 }
 """Service over TCP: where its opener is."""
 
@@ -68,6 +72,10 @@ DATAGRAMS: Final[dict[str, str]] = {
     "netbios_dgm": "tracehound.protocols.netbios:NetbiosDatagrams",
     "krb": "tracehound.protocols.kerberos:KerberosDatagrams",
     "ldap_udp": "tracehound.protocols.ldap:LdapDatagrams",
+    "portmapper": "tracehound.protocols.sunrpc:RpcDatagrams",
+    "nfs": "tracehound.protocols.sunrpc:RpcDatagrams",
+    "mount": "tracehound.protocols.sunrpc:RpcDatagrams",
+    "sunrpc": "tracehound.protocols.sunrpc:RpcDatagrams",
 }
 """Service over UDP: where its reader is."""
 
