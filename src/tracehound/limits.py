@@ -231,6 +231,10 @@ MAX_SUNRPC_KINDS: Final = 1_024
 """Procedures told apart in one flow."""
 MAX_SUNRPC_WAITING: Final = 4_096
 """ONC RPC calls of one flow that wait for their reply."""
+MAX_RADIUS_WAITING: Final = 256
+"""RADIUS requests of one flow that wait for their answer: an identifier has one byte."""
+MAX_SSDP_KINDS: Final = 1_024
+"""Kinds of SSDP messages told apart in one flow."""
 HEAD_BYTES: Final = 256
 """First payload bytes kept per flow and direction (templates of protocols without a parser, service identification)."""
 

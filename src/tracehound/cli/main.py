@@ -41,6 +41,9 @@ PROTOCOLS: Final[dict[str, str]] = {
     "kerberos": "print Kerberos requests and their answers",
     "ldap": "print LDAP operations and their results",
     "sunrpc": "print procedures called over ONC RPC (portmapper, NFS, ...)",
+    "radius": "print RADIUS requests and their answers",
+    "syslog": "print syslog messages",
+    "ssdp": "print kinds of SSDP (UPnP) messages",
     "logins": "print attempts to log in, whatever the protocol",
     "websocket": "print WebSocket connections",
 }

@@ -138,6 +138,18 @@ SHOWN: Final[dict[str, Shown]] = {
     "sunrpc": Shown(
         "program, version, operation, calls, replies, result, host_name, argument, answer",
     ),
+    "radius": Shown(
+        "request_type, \"user\", mac, nas_addr, framed_addr, result, answer",
+        "\"user\" AS username, mac, framed_addr, tunnel_client, connect_info, answer AS reply_msg, "
+        "CASE result WHEN 'Access-Accept' THEN 'success' WHEN 'Access-Reject' THEN 'failed' END AS result",
+    ),
+    "syslog": Shown(
+        "facility, severity, host_name, program, message",
+        "facility, severity, message",
+    ),
+    "ssdp": Shown(
+        "operation, target, usn, location, server, messages",
+    ),
     "logins": Shown('service, "user", method, cleartext, accepted'),
     "websocket": Shown(
         "dport, host, uri, opcodes_src, opcodes_dst, first_text_src, first_text_dst",

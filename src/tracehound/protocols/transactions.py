@@ -55,6 +55,7 @@ STREAMS: Final[dict[str, str]] = {
     "nfs": "tracehound.protocols.sunrpc:open_session",
     "mount": "tracehound.protocols.sunrpc:open_session",
     "sunrpc": "tracehound.protocols.sunrpc:open_session",
+    "syslog": "tracehound.protocols.syslog:open_session",
 }
 """Service over TCP: where its opener is."""
 
@@ -76,6 +77,9 @@ DATAGRAMS: Final[dict[str, str]] = {
     "nfs": "tracehound.protocols.sunrpc:RpcDatagrams",
     "mount": "tracehound.protocols.sunrpc:RpcDatagrams",
     "sunrpc": "tracehound.protocols.sunrpc:RpcDatagrams",
+    "radius": "tracehound.protocols.radius:RadiusDatagrams",
+    "syslog": "tracehound.protocols.syslog:SyslogDatagrams",
+    "ssdp": "tracehound.protocols.ssdp:SsdpDatagrams",
 }
 """Service over UDP: where its reader is."""
 
