@@ -235,6 +235,14 @@ MAX_RADIUS_WAITING: Final = 256
 """RADIUS requests of one flow that wait for their answer: an identifier has one byte."""
 MAX_SSDP_KINDS: Final = 1_024
 """Kinds of SSDP messages told apart in one flow."""
+MAX_DATABASE_MESSAGE_BYTES: Final = 17 * MIB
+"""One message of a database protocol: that of MySQL has a length of three bytes."""
+MAX_DATABASE_COMMANDS: Final = 20_000
+"""Commands of one database connection that are counted."""
+MAX_FIRST_COMMANDS: Final = 20
+"""Of them kept."""
+MAX_REDIS_REPLIES: Final = 256
+"""Replies of a Redis server that are read, in search of the one to AUTH."""
 HEAD_BYTES: Final = 256
 """First payload bytes kept per flow and direction (templates of protocols without a parser, service identification)."""
 

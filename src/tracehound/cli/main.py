@@ -44,6 +44,7 @@ PROTOCOLS: Final[dict[str, str]] = {
     "radius": "print RADIUS requests and their answers",
     "syslog": "print syslog messages",
     "ssdp": "print kinds of SSDP (UPnP) messages",
+    "database": "print connections to databases (MySQL, PostgreSQL, SQL Server, Redis)",
     "logins": "print attempts to log in, whatever the protocol",
     "websocket": "print WebSocket connections",
 }

@@ -150,6 +150,9 @@ SHOWN: Final[dict[str, Shown]] = {
     "ssdp": Shown(
         "operation, target, usn, location, server, messages",
     ),
+    "database": Shown(
+        "service, server_version, \"user\", database, method, accepted, commands, first_commands[1] AS first_command, answer",
+    ),
     "logins": Shown('service, "user", method, cleartext, accepted'),
     "websocket": Shown(
         "dport, host, uri, opcodes_src, opcodes_dst, first_text_src, first_text_dst",

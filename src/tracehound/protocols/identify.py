@@ -476,6 +476,7 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
               flags=_ANY_CASE),
         both(server_port(25, 465, 587, 2525),
              looks(rb"(?:220|421|452|5[0-9]{2})[ -]|(?:MAIL FROM:|NOOP|RSET|STARTTLS|QUIT)", b"245MNRSQ", flags=_ANY_CASE)))),
+    Protocol("redis", _TCP, looks(rb"\*[0-9]{1,7}\r\n\$[0-9]{1,9}\r\n", b"*")),
     Protocol("pop3", _TCP, either(
         looks(rb"\+OK(?: |\r?\n)", b"+", sender=False),
         both(port(110, 995), looks(rb"-ERR |(?:USER|CAPA|APOP|AUTH|STLS)\b", b"-UCAS", flags=_ANY_CASE)))),
@@ -497,7 +498,6 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
     Protocol("postgresql", _TCP, looks(
         rb"\x00\x00\x00\x08\x04\xd2\x16[\x2f\x30]|\x00\x00..\x00\x03\x00.[a-z_]{3,}\x00", b"\x00", sender=True)),
     Protocol("tds", _TCP, looks(rb"\x12[\x00\x01]..\x00\x00[\x00\x01]\x00(?:\x00.{4}\x01|\x00)", b"\x12")),
-    Protocol("redis", _TCP, looks(rb"\*[0-9]{1,7}\r\n\$[0-9]{1,9}\r\n", b"*")),
     Protocol("mqtt", _TCP, looks(rb"\x10(?:[\x00-\x7f]|[\x80-\xff]{1,3}[\x00-\x7f])\x00(?:\x04MQTT|\x06MQIsdp)", b"\x10")),
     Protocol("krb_tcp", _TCP, looks(rb"\x00.{3}" + _KERBEROS, b"\x00")),
     Protocol("ldap_tcp", _TCP, looks(_LDAP, b"\x30")),

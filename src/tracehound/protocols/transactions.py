@@ -56,6 +56,10 @@ STREAMS: Final[dict[str, str]] = {
     "mount": "tracehound.protocols.sunrpc:open_session",
     "sunrpc": "tracehound.protocols.sunrpc:open_session",
     "syslog": "tracehound.protocols.syslog:open_session",
+    "mysql": "tracehound.protocols.mysql:open_session",
+    "postgresql": "tracehound.protocols.postgresql:open_session",
+    "tds": "tracehound.protocols.tds:open_session",
+    "redis": "tracehound.protocols.redis:open_session",
 }
 """Service over TCP: where its opener is."""
 
