@@ -262,6 +262,36 @@ MAX_NTP_KINDS: Final = 64
 """Kinds of NTP messages told apart in one flow."""
 MAX_NETBIOS_KINDS: Final = 4_096
 """Kinds of NetBIOS messages told apart in one flow: a scan of names asks for many."""
+MAX_KERBEROS_MESSAGE_BYTES: Final = 256 * KIB
+"""A Kerberos message over TCP; tickets with many groups have some ten thousand bytes."""
+MAX_KERBEROS_WAITING: Final = 256
+"""Kerberos requests of one flow that wait for their answer."""
+MAX_LDAP_MESSAGE_BYTES: Final = 10 * MIB
+"""Active Directory's MaxReceiveBuffer."""
+MAX_LDAP_WAITING: Final = 1_024
+"""LDAP operations of one connection that wait for their result."""
+MAX_LDAP_FILTER: Final = 4_000
+"""Characters of a filter that are kept."""
+MAX_SUNRPC_MESSAGE_BYTES: Final = 2 * MIB
+"""One fragment of an ONC RPC record: NFS moves 1 MiB at once."""
+MAX_SUNRPC_MESSAGES: Final = 50_000
+"""ONC RPC messages of one flow that are read: NFS moves files with millions."""
+MAX_SUNRPC_KINDS: Final = 1_024
+"""Procedures told apart in one flow."""
+MAX_SUNRPC_WAITING: Final = 4_096
+"""ONC RPC calls of one flow that wait for their reply."""
+MAX_RADIUS_WAITING: Final = 256
+"""RADIUS requests of one flow that wait for their answer: an identifier has one byte."""
+MAX_SSDP_KINDS: Final = 1_024
+"""Kinds of SSDP messages told apart in one flow."""
+MAX_DATABASE_MESSAGE_BYTES: Final = 17 * MIB
+"""One message of a database protocol: that of MySQL has a length of three bytes."""
+MAX_DATABASE_COMMANDS: Final = 20_000
+"""Commands of one database connection that are counted."""
+MAX_FIRST_COMMANDS: Final = 20
+"""Of them kept."""
+MAX_REDIS_REPLIES: Final = 256
+"""Replies of a Redis server that are read, in search of the one to AUTH."""
 MAX_ARP_KINDS: Final = 100_000
 """Kinds of ARP message kept (sender, target, operation): a sweep of a /16 has 65,536."""
 MAX_LINK_SENDERS: Final = 500_000

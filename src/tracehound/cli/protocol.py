@@ -125,6 +125,34 @@ SHOWN: Final[dict[str, Shown]] = {
     "netbios": Shown(
         "operation, is_response, netbios_name, name_type, called_name, host_name, mac, rcode, messages",
     ),
+    "kerberos": Shown(
+        "service, request_type, client, service_principal, result, ticket_cipher",
+        "request_type, client, service_principal AS service, result = 'SUCCESS' AS success, "
+        "CASE WHEN result <> 'SUCCESS' THEN result END AS error_msg, till, ticket_cipher AS cipher, forwardable, renewable",
+    ),
+    "ldap": Shown(
+        "operation, object, argument, scope, filter, result_count, result",
+        "message_number AS message_id, version, operation AS opcode, result, answer AS diagnostic_message, object, argument, scope, "
+        "filter, attributes, result_count",
+    ),
+    "sunrpc": Shown(
+        "program, version, operation, calls, replies, result, host_name, argument, answer",
+    ),
+    "radius": Shown(
+        "request_type, \"user\", mac, nas_addr, framed_addr, result, answer",
+        "\"user\" AS username, mac, framed_addr, tunnel_client, connect_info, answer AS reply_msg, "
+        "CASE result WHEN 'Access-Accept' THEN 'success' WHEN 'Access-Reject' THEN 'failed' END AS result",
+    ),
+    "syslog": Shown(
+        "facility, severity, host_name, program, message",
+        "facility, severity, message",
+    ),
+    "ssdp": Shown(
+        "operation, target, usn, location, server, messages",
+    ),
+    "database": Shown(
+        "service, server_version, \"user\", database, method, accepted, commands, first_commands[1] AS first_command, answer",
+    ),
     "logins": Shown('service, "user", method, cleartext, accepted'),
     "websocket": Shown(
         "dport, host, uri, opcodes_src, opcodes_dst, first_text_src, first_text_dst",

@@ -11,6 +11,8 @@ from typing import Any, Final, NamedTuple
 from tracehound.limits import MAX_SMB_DISORDER_BYTES, MAX_SMB_OPEN
 from tracehound.protocols.carried import CarriedFile
 from tracehound.protocols.dce_rpc import HEADER_BYTES, RpcConversation, pdu_size
+from tracehound.protocols.kerberos import report
+from tracehound.protocols.kerberos_message import ticket_in
 from tracehound.protocols.lines import visible
 from tracehound.protocols.nt_status import MORE_PROCESSING, SUCCESS, status_name
 from tracehound.protocols.ntlm import NtlmExchange, messages_in
@@ -218,6 +220,9 @@ class SmbActions(Reporter):
         if said is not None:
             self._ntlm.answered(accepted, answer)
         elif message is None and asked:
+            ticket = ticket_in(asked)
+            if ticket is not None:
+                report(self, "smb", ticket, None, *when, result=answer)
             self.login(None, "Kerberos", cleartext=False, accepted=accepted, answer=answer, packet_id=when.packet_id, ts_ns=when.ts_ns)
         elif message is not None and status is None:
             return

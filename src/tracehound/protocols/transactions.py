@@ -49,6 +49,17 @@ STREAMS: Final[dict[str, str]] = {
     "smb": "tracehound.protocols.smb:open_session",
     "netbios_ssn": "tracehound.protocols.smb:open_session",
     "rdp": "tracehound.protocols.rdp:open_session",
+    "krb_tcp": "tracehound.protocols.kerberos:open_session",
+    "ldap_tcp": "tracehound.protocols.ldap:open_session",
+    "portmapper": "tracehound.protocols.sunrpc:open_session",
+    "nfs": "tracehound.protocols.sunrpc:open_session",
+    "mount": "tracehound.protocols.sunrpc:open_session",
+    "sunrpc": "tracehound.protocols.sunrpc:open_session",
+    "syslog": "tracehound.protocols.syslog:open_session",
+    "mysql": "tracehound.protocols.mysql:open_session",
+    "postgresql": "tracehound.protocols.postgresql:open_session",
+    "tds": "tracehound.protocols.tds:open_session",
+    "redis": "tracehound.protocols.redis:open_session",
 }
 """Service over TCP: where its opener is."""
 
@@ -64,6 +75,15 @@ DATAGRAMS: Final[dict[str, str]] = {
     "ntp": "tracehound.protocols.ntp:NtpDatagrams",
     "netbios_ns": "tracehound.protocols.netbios:NetbiosDatagrams",
     "netbios_dgm": "tracehound.protocols.netbios:NetbiosDatagrams",
+    "krb": "tracehound.protocols.kerberos:KerberosDatagrams",
+    "ldap_udp": "tracehound.protocols.ldap:LdapDatagrams",
+    "portmapper": "tracehound.protocols.sunrpc:RpcDatagrams",
+    "nfs": "tracehound.protocols.sunrpc:RpcDatagrams",
+    "mount": "tracehound.protocols.sunrpc:RpcDatagrams",
+    "sunrpc": "tracehound.protocols.sunrpc:RpcDatagrams",
+    "radius": "tracehound.protocols.radius:RadiusDatagrams",
+    "syslog": "tracehound.protocols.syslog:SyslogDatagrams",
+    "ssdp": "tracehound.protocols.ssdp:SsdpDatagrams",
 }
 """Service over UDP: where its reader is."""
 
