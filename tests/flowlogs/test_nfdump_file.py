@@ -55,8 +55,14 @@ def test_layout_1(order, kind, wide):
     assert {(r["pkts_dst"], r["bytes_dst"], r["vlan"]) for r in rows} == {(7, 900, 42)}
 
 
+def lzo_block(data):
+    """One long run of literals."""
+    more = len(data) - 18
+    return b"\0" + b"\0" * ((more - 1) // 255) + bytes([(more - 1) % 255 + 1]) + data + b"\x11\0\0"
+
+
 PACKED = {
-    1: lambda data: b"\0" + b"\0" * ((len(data) - 18) // 255) + bytes([(len(data) - 18) % 255]) + data + b"\x11\0\0",
+    1: lzo_block,
     2: bz2.compress,
     3: lambda data: lz4.block.compress(data, store_size=False),
     4: lambda data: zstandard.ZstdCompressor().compress(data),
@@ -119,7 +125,12 @@ def test_damage():
     assert "encrypted" in read(FORMAT, bytes(encrypted)).damage
 
 
-CAPTURES = ("chrissanders/arppoison.pcapng", "zeek/ipv6-http-atomic-frag.trace", "zeek/icmp/icmp-ping.trace", "chrissanders/http_espn.pcapng")
+CAPTURES = (
+    "chrissanders/arppoison.pcapng",
+    "zeek/ipv6-http-atomic-frag.trace",
+    "zeek/icmp/icmp-ping.trace",
+    "chrissanders/http_espn.pcapng",
+)
 
 
 def _files(folder, name, switch):

@@ -236,7 +236,8 @@ def _dns(numbers: NDArray[np.int64], events: list[Event], start: NDArray[np.int6
     for place, event in enumerate(events):
         d = event.get("dns")
         question = _question(d)
-        key = (sides[place], _of(d, "id"), question[0])
+        number = _of(d, "id")
+        key = (sides[place], number if type(number) is int else None, question[0])
         row = open_rows.get(key)
         if not answers[place]:
             row = {"place": place, "ts": int(start[place]), "dns": d, "question": question, "answers": [], "answer": None}

@@ -60,6 +60,21 @@ def split(text: bytes) -> list[bytes]:
     return [line[:-1] if line.endswith(b"\r") else line for line in lines]
 
 
+def one_kind_of_end(text: bytes) -> bytes:
+    """Lines that end in "\n" only: a carriage return elsewhere would be an end of line to Arrow."""
+    return text.replace(b"\r\n", b"\n").replace(b"\r", b" ") if b"\r" in text else text
+
+
+def is_utf8(text: bytes) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def decoded(line: bytes) -> str:
     """A line as text; bytes that are no UTF-8 as \\xNN, as Zeek itself writes them."""
     return line.decode("utf-8", "backslashreplace")
@@ -297,6 +312,7 @@ def csv_columns(
     if delimiter == " ":
         # Runs of spaces are one delimiter.
         text = b"\n".join(b" ".join(line.split()) for line in split(text)) + b"\n"
+    text = one_kind_of_end(text)
     bad: list[int] = []
 
     def skip(row: Any) -> str:
@@ -304,20 +320,18 @@ def csv_columns(
         return "skip"
 
     names = [str(place) for place in range(width)]
+    if not is_utf8(text):
+        text = text.decode("utf-8", "backslashreplace").encode()
     try:
         table = _read_csv(text, names, [str(w) for w in wanted], delimiter, skip)
     except pa.ArrowInvalid:
-        bad.clear()
-        clean = text.decode("utf-8", "backslashreplace").replace("\0", "").encode()
-        try:
-            table = _read_csv(clean, names, [str(w) for w in wanted], delimiter, skip)
-        except pa.ArrowInvalid:
-            return {w: pa.nulls(0, pa.string()) for w in wanted}, np.zeros(0, dtype=np.int64), list(range(first, first + lines))
+        return {w: pa.nulls(0, pa.string()) for w in wanted}, np.zeros(0, dtype=np.int64), list(range(first, first + lines))
     numbers = np.arange(first, first + lines, dtype=np.int64)
     if bad:
         numbers = numbers[~np.isin(numbers, bad)]
     # A quote that is never closed takes lines together.
     numbers = numbers[: table.num_rows]
+    table = table.slice(0, len(numbers))
     columns = {w: pc.utf8_trim_whitespace(table.column(str(w)).combine_chunks()) for w in wanted}
     columns = {w: pc.if_else(pc.is_in(c, pa.array(["", "-"])), pa.scalar(None, pa.string()), c) for w, c in columns.items()}
     return columns, numbers, bad

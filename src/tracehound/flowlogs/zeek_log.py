@@ -20,7 +20,17 @@ from numpy.typing import NDArray
 
 from tracehound import limits
 from tracehound.flowlogs import zeek_fields as z
-from tracehound.flowlogs.lines import DECIMAL_NS, Cut, decoded, json_objects, split, text_array, whole_lines
+from tracehound.flowlogs.lines import (
+    DECIMAL_NS,
+    Cut,
+    decoded,
+    is_utf8,
+    json_objects,
+    one_kind_of_end,
+    split,
+    text_array,
+    whole_lines,
+)
 from tracehound.flowlogs.reader import Block, Format, Options, Took
 from tracehound.flowlogs.zeek_rows import BLOCKS, Columns
 
@@ -157,6 +167,7 @@ class ZeekFile:
 
     def _tsv_blocks(self, text: bytes) -> list[Block]:
         """Stretches of rows between header lines."""
+        text = one_kind_of_end(text)
         blocks: list[Block] = []
         at = 0
         while at < len(text):
@@ -188,7 +199,8 @@ class ZeekFile:
             return []
         known = z.LOGS[log]
         wanted = {name: known[name] for name in header.fields if name in known}
-        if len(set(header.fields)) != len(header.fields) or len(header.separator) != 1 or not header.separator.isascii():
+        odd = len(set(header.fields)) != len(header.fields) or len(header.separator) != 1 or not header.separator.isascii()
+        if odd or not is_utf8(text):
             return self._slow(text, first, log, wanted)
         bad: list[int] = []
 
@@ -212,7 +224,7 @@ class ZeekFile:
                 ),
             )  # fmt: skip
         except pa.ArrowInvalid:
-            # A value that is not what its field should be, or a byte that is no UTF-8: line by line, and only that is lost.
+            # A value that is not what its field should be: line by line, and only that value is lost.
             return self._slow(text, first, log, wanted)
         numbers = np.arange(first, first + lines, dtype=np.int64)
         if bad:
@@ -274,9 +286,8 @@ class ZeekFile:
             by_log: dict[str, tuple[list[int], list[dict[str, Any]]]] = {}
             for number, row in json_objects(part, first, self._bad):
                 path = row.get("_path")
-                log = path.split("_")[0] if isinstance(path, str) else None
-                log = log if log in z.LOGS else z.log_of(frozenset(row))
-                if log is None:
+                log = path.split("_")[0] if isinstance(path, str) else z.log_of(frozenset(row))
+                if log is None or log not in z.LOGS:
                     self._other(path if isinstance(path, str) else None, 1)
                     continue
                 numbers, rows = by_log.setdefault(log, ([], []))
