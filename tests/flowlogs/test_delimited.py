@@ -6,7 +6,7 @@ import pytest
 
 from tests.flowlogs.reading import read
 from tracehound.flowlogs.delimited import FORMAT, address_of, dialect, flag_bits, port_of
-from tracehound.flowlogs.reader import MENTION, MISSING, ONE_WAY, WHOLE, Options
+from tracehound.flowlogs.reader import MENTION, MISSING, ONE_WAY, PART, WHOLE, Options
 
 SILK = b"""        sIP|        dIP|sPort|dPort|pro| packets|   bytes|   flags|                  sTime| duration|                  eTime|sen|
 192.168.1.5|  10.0.0.80|40000|   80|  6|       5|     400|FS PA   |2009/02/12T00:00:00.123|    1.500|2009/02/12T00:00:01.623| S0|
@@ -73,6 +73,24 @@ def test_dates_that_may_be_read_in_two_ways_are_said():
     american = text + b"07/13/2017 08:55:58,10.0.0.1,10.0.0.2,80\n"
     got = read(FORMAT, american)
     assert got.counts == {} and got.rows()[0]["start"] == 1_488_876_958 * 10**9
+
+
+def test_nfdump_csv_of_two_versions():
+    old = b"ts,te,td,sa,da,sp,dp,pr,flg,fwd,stos,ipkt,ibyt,opkt,obyt,in,out\n"
+    old += b"2022-11-16 08:08:18,2022-11-16 08:08:18,0.214,127.0.0.1,::1,58634,21,TCP,...AP.SF,0,0,23,1562,0,0,0,0\n"
+    old += b"2022-11-16 08:08:18,2022-11-16 08:08:18,0.214,127.0.0.1,::1,58634,21,TCP,...AP.SF,0,0,23,1562,3,180,0,0\n"
+    old += b"Summary\nflows,bytes,packets,avg_bps,avg_pps,avg_bpp\n2,1562,23,0,0,67\n"
+    new = b"firstSeen,duration,proto,srcAddr,srcPort,dstAddr,dstPort,packets,bytes,flows\n"
+    new += b"2022-11-16 08:08:18.757,0.214,TCP,127.0.0.1,58634,::1,21,23,1562,1\n"
+    for step in (None, 1, 90):
+        one, both = read(FORMAT, old, step=step).rows()
+        assert (one["joins"], one["pkts_src"], one.get("pkts_dst"), one["tcp_flags_src"]) == (ONE_WAY, 23, None, 0x1B)
+        # flags of a record of both directions are those of both, and nobody knows whose
+        assert (both["joins"], both["pkts_dst"], both["bytes_dst"], both.get("tcp_flags_src")) == (PART, 3, 180, None)
+        assert len(read(FORMAT, old + old, step=step).rows()) == 4
+        (row,) = read(FORMAT, new, step=step).rows()
+        assert (row["source"], row["joins"], row["bytes_src"]) == ("nfdump csv", ONE_WAY, 1562)
+        assert row["end"] - row["start"] == 214_000_000
 
 
 def test_cloud_flow_log():

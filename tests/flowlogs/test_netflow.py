@@ -15,7 +15,7 @@ from tracehound import limits
 from tracehound.flowlogs import netflow, netflow_fixed, templates
 from tracehound.flowlogs.netflow import FORMAT, Collector
 from tracehound.flowlogs.one_way import empty
-from tracehound.flowlogs.reader import ONE_WAY, PART
+from tracehound.flowlogs.reader import MENTION, ONE_WAY, PART
 
 FLOW = x.Flow()
 MS = 1_000_000
@@ -86,6 +86,10 @@ def test_sampling_of_v5_is_said():
     assert got.counts == {"sampled_records": 1}
     assert "1 in 100" in got.note("sampled_records")
     assert got.rows()[0]["sampled_one_in"] == 100
+    # A lone SYN of a sampling exporter was perhaps answered: it is a mention, which nobody takes for an attempt that failed.
+    one, two = read(FORMAT, x.v5([x.Flow(flags=2), FLOW], sampling=1 << 14 | 100)).rows()
+    assert (one["joins"], two["joins"]) == (MENTION, ONE_WAY)
+    assert "syn_count" not in one
 
 
 def test_v9_with_its_template():

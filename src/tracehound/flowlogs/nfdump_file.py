@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 from tracehound import limits
 from tracehound.flowlogs import lzo
 from tracehound.flowlogs import nfdump_records as r
-from tracehound.flowlogs.one_way import RECORD, REPLY_BYTES, REPLY_PKTS, Records, block, empty
+from tracehound.flowlogs.one_way import (
+    RECORD,
+    REPLY_BYTES,
+    REPLY_PKTS,
+    SAMPLING,
+    UNKNOWN_RATE,
+    Records,
+    block,
+    empty,
+)
 from tracehound.flowlogs.reader import Block, Format, Options, Took
 from tracehound.packets.addresses import address_text, dictionary
 
@@ -204,6 +213,7 @@ class NfdumpFile:
         self._records += n
         for field, other in ((REPLY_PKTS, REPLY_BYTES), (REPLY_BYTES, REPLY_PKTS)):
             records[field] = np.where((records[field] < 0) & (records[other] >= 0), np.minimum(records[other], 1), records[field])
+        records[SAMPLING] = np.where(extra[r.X_RECORD_SAMPLED] > 0, UNKNOWN_RATE, 1)
         sampled = int(extra[r.X_RECORD_SAMPLED].sum())
         if sampled:
             note = "the exporter looked at a part of the packets only; nfdump does not keep which part, and has scaled the counts"
