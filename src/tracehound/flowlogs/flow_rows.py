@@ -107,7 +107,7 @@ def _canonical(given: pa.Array, ends: Ends) -> pa.Array:
     spelled: list[str | None] = []
     for text in encoded.dictionary.to_pylist():
         number = address_number(text)
-        spelled.append(address_text(*number) if number[2] else text)
+        spelled.append(_end_text(*number) if number[2] else text)
     # Two spellings of one address become one entry.
     place = {text: i for i, text in enumerate(dict.fromkeys(spelled))}
     moved = pa.array([place[text] for text in spelled], pa.int32())
@@ -378,15 +378,17 @@ def outcomes(rows: j.Rows, src: NDArray[np.int64], one_way_icmp: NDArray[np.bool
     # Payload that nobody counted shows as PUSH, or as more bytes than headers can have.
     spoke = np.where(payload_dst >= 0, payload_dst > 0, (g & 8 > 0) | (bytes_dst > np.maximum(pkts_dst, 0) * _LONGEST_HEADERS))
     mention = rows[:, j.JOINS] == MENTION
+    # Packets that nobody counted show as bytes or flags.
+    silent = (pkts_dst == 0) | ((pkts_dst < 0) & (bytes_dst <= 0) & (g == 0))
     answerable = (proto == 17) | (((proto == 1) | (proto == 58)) & ~one_way_icmp)
     code = {name: n for n, name in enumerate(OUTCOME_NAMES)}
     rules: list[tuple[NDArray[np.bool_], NDArray[np.int64] | int]] = [
         (rows[:, j.OUTCOME] >= 0, rows[:, j.OUTCOME]),
         (mention, MISSING),
         (tcp & (pkts_src == 0), code["one_sided"]),
-        (tcp & tried & (pkts_dst <= 0) & told, code["unreachable"]),
-        (tcp & syn & (pkts_dst <= 0) & (f & 16 > 0), code["one_sided"]),
-        (tcp & tried & (pkts_dst <= 0), code["unanswered"]),
+        (tcp & tried & silent & told, code["unreachable"]),
+        (tcp & syn & silent & (f & 16 > 0), code["one_sided"]),
+        (tcp & tried & silent, code["unanswered"]),
         (tcp & syn & ~syn_ack & (g & 4 > 0), code["refused"]),
         (tcp & flags_known & ~syn & ~syn_ack, code["midstream"]),
         (tcp & spoke, code["answered"]),
@@ -395,8 +397,8 @@ def outcomes(rows: j.Rows, src: NDArray[np.int64], one_way_icmp: NDArray[np.bool
         (tcp & flags_known, code["midstream"]),
         (tcp, MISSING),
         (answerable & (pkts_src == 0), code["one_sided"]),
-        (answerable & (pkts_dst > 0) & ((payload_dst != 0) | (proto != 17)), code["answered"]),
-        (answerable & (pkts_dst > 0), code["accepted"]),
+        (answerable & ~silent & ((payload_dst != 0) | (proto != 17)), code["answered"]),
+        (answerable & ~silent, code["accepted"]),
         (answerable & told, code["unreachable"]),
         (answerable, code["unanswered"]),
     ]

@@ -134,6 +134,12 @@ def _side(rows: Rows, i: Int, records: Inputs, k: Int) -> Int:
 
 
 @kernel
+def _silent(pkts: Int, size: Int, flags: Int) -> Bool:
+    """Whether an end sent nothing: packets that nobody counted show as bytes or flags."""
+    return pkts == 0 or (pkts < 0 and size <= 0 and flags <= 0)
+
+
+@kernel
 def _belongs(rows: Rows, i: Int, d: Int, records: Inputs, k: Int) -> Bool:
     """Whether record k, whose source is end d of flow i, is of the same conversation."""
     row = rows[i]
@@ -148,8 +154,8 @@ def _belongs(rows: Rows, i: Int, d: Int, records: Inputs, k: Int) -> Bool:
     flags = records[k, I_FLAGS]
     alone = (
         tcp
-        and row[PKTS + 1 - d] <= 0
-        and records[k, I_PKTS + 1] <= 0
+        and _silent(row[PKTS + 1 - d], row[BYTES + 1 - d], row[FLAGS + 1 - d])
+        and _silent(records[k, I_PKTS + 1], records[k, I_BYTES + 1], records[k, I_FLAGS + 1])
         and (row[FLAGS + d] <= 0 or row[FLAGS + d] & _FIN_RST_ACK == 0)
         and (flags <= 0 or flags & _FIN_RST_ACK == 0)
         and row[OUTCOME] == records[k, I_OUTCOME]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -305,10 +305,10 @@ def day_times(values: pa.Array, utc_offset_s: int = 0, *, month_first: bool = Fa
 
 
 def csv_columns(
-    text: bytes, first: int, lines: int, delimiter: str, width: int, wanted: list[int]
+    text: bytes, first: int, lines: int, delimiter: str, width: int, wanted: list[int], untrimmed: Sequence[int] = ()
 ) -> tuple[dict[int, pa.Array], NDArray[np.int64], list[int]]:
-    """Columns of delimited text, trimmed; "" and "-" are null. Returns (place -> column, numbers of the lines, numbers of the lines
-    that have another number of columns). `first` is the number of the first of the `lines` lines."""
+    """Columns of delimited text, trimmed (but for the left of `untrimmed`); "" and "-" are null. Returns (place -> column, numbers of
+    the lines, numbers of the lines that have another number of columns). `first` is the number of the first of the `lines` lines."""
     if delimiter == " ":
         # Runs of spaces are one delimiter.
         text = b"\n".join(b" ".join(line.split()) for line in split(text)) + b"\n"
@@ -332,7 +332,8 @@ def csv_columns(
     # A quote that is never closed takes lines together.
     numbers = numbers[: table.num_rows]
     table = table.slice(0, len(numbers))
-    columns = {w: pc.utf8_trim_whitespace(table.column(str(w)).combine_chunks()) for w in wanted}
+    columns = {w: table.column(str(w)).combine_chunks() for w in wanted}
+    columns = {w: pc.utf8_rtrim_whitespace(c) if w in untrimmed else pc.utf8_trim_whitespace(c) for w, c in columns.items()}
     columns = {w: pc.if_else(pc.is_in(c, pa.array(["", "-"])), pa.scalar(None, pa.string()), c) for w, c in columns.items()}
     return columns, numbers, bad
 
