@@ -94,7 +94,9 @@ def test_further_fields_are_what_ra_prints(name):
     for column in MORE:
         mine, printed = ours["argus"][column].to_pylist(), theirs["argus"][column].to_pylist()
         if column.startswith(("min_size", "max_size")):
-            mine, printed = [v or None for v in mine], [v or None for v in printed]
+            # ra prints no size, or 0, where it turned an ARP record round.
+            ip = [r["proto"] is not None for r in ours["records"].to_pylist()]
+            mine, printed = ([v or None for v, counts in zip(values, ip, strict=True) if counts] for values in (mine, printed))
         assert mine == printed, column
     # ra prints 0 where nothing is told.
     for column in ("lost_src", "lost_dst", "syn_ack_us", "ack_data_us", "tcp_options"):

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from tracehound import limits
 from tracehound.flowlogs import argus_columns
 from tracehound.flowlogs import argus_records as records
 from tracehound.flowlogs import joining as j
@@ -69,6 +70,8 @@ from tracehound.kernels import kernel
 from tracehound.packets.addresses import address_text
 from tracehound.tables import ARGUS
 
+REMARK: Final = b"prog:tracehound\n"
+"""What the text of an event record of this program begins with."""
 ROWS_AT_ONCE: Final = 16_384
 """Records read at once: their rows take 14 MB."""
 
@@ -332,6 +335,7 @@ class ArgusReader:
                 records.ABSENT, self._scratch, KNOWN_PORT, self._correct, out, self._rows, self._tally,
             )  # fmt: skip
             self._number = int(number)
+            self._remarks(here[: int(consumed)])
             if count:
                 took.blocks.append(block_of(out[:count], self._rows[:count], here))
             took.consumed += int(consumed)
@@ -346,6 +350,15 @@ class ArgusReader:
         self._base += took.consumed
         self._count()
         return took
+
+    def _remarks(self, read: Bytes) -> None:
+        """Words in an event near the beginning of the file: this program marks evidence that it invents so (argus_write.remark)."""
+        if self._base or self.words or not self._tally[argus_columns.STRANGE]:
+            return
+        head = read[: limits.LOG_HEAD_BYTES].tobytes()
+        at = head.find(REMARK)
+        if at >= 0:
+            self.words.append(head[at + len(REMARK) :].split(b"\0")[0].decode("ascii", "replace"))
 
     def _at(self, place: int, cause: str) -> str:
         return f"byte {self._base + place}, record {self._number + 1}: {cause}"
