@@ -68,7 +68,7 @@ def test_csv_of_a_dataset_with_quotes():
 def test_dates_that_may_be_read_in_two_ways_are_said():
     text = b"time,src,dst,dport\n03/07/2017 08:55:58,10.0.0.1,10.0.0.2,80\n"
     got = read(FORMAT, text)
-    assert got.counts == {"ambiguous_dates": 1}
+    assert got.counts == {"dates that may be read in two ways": 1}
     assert got.rows()[0]["joins"] == MENTION
     american = text + b"07/13/2017 08:55:58,10.0.0.1,10.0.0.2,80\n"
     got = read(FORMAT, american)
@@ -103,7 +103,7 @@ def test_cloud_flow_log():
     got = read(FORMAT, text)
     one, two = got.rows()
     assert ("outcome" in one, two["outcome"], two["state"]) == (False, "unanswered", "REJECT")
-    assert got.counts == {"bad_lines": 1}
+    assert got.counts == {"lines that could not be read": 1}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_bad_lines_and_a_cut_end():
     text += b"1418530010,10.0.0.1,10.0.0.2,eighty\n1418530011,10.0.0.1,10.0.0.\xff"
     got = read(FORMAT, text)
     assert [(r["number"], r.get("dport")) for r in got.rows()] == [(2, 80), (7, None)]
-    assert got.counts == {"bad_lines": 4}
+    assert got.counts == {"lines that could not be read": 4}
     assert got.damage == "line 8: the last line is cut"
 
 

@@ -290,8 +290,8 @@ def test_other_events_and_bad_lines():
     data += lines({"event_type": 5, **ENDS}, {"event_type": "flow", **ENDS, "timestamp": "soon"}, {"event_type": "anomaly", **ENDS})
     got = read(FORMAT, data)
     assert [(r["source"], r["number"]) for r in got.rows()] == [("eve ssh", 1), ("eve anomaly", 7)]
-    assert got.counts == {"bad_lines": 4, "events_without_addresses": 1}
-    assert "line 3" in got.note("bad_lines")
+    assert got.counts == {"lines that could not be read": 4, "events that tell of no connection": 1}
+    assert "line 3" in got.note("lines that could not be read")
     cut = read(FORMAT, lines({"event_type": "ssh", **ENDS}) * 2 + b'{"timestamp": "2022-')
     assert len(cut.rows()) == 2 and cut.damage == "line 3: the last line is cut"
 

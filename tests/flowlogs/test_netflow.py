@@ -18,6 +18,8 @@ from tracehound.flowlogs.one_way import empty
 from tracehound.flowlogs.reader import MENTION, ONE_WAY, PART
 
 FLOW = x.Flow()
+LOST = "records lost by gaps in sequence numbers"
+LOST_DATAGRAMS = "export datagrams lost by gaps in sequence numbers"
 MS = 1_000_000
 
 
@@ -68,23 +70,23 @@ def test_uptime_wraps_after_49_days():
 
 def test_gaps_in_v5_are_lost_flows_of_their_engine():
     data = x.v5([FLOW], sequence=10) + x.v5([FLOW], sequence=11) + x.v5([FLOW], sequence=100, engine=7) + x.v5([FLOW], sequence=20)
-    assert read(FORMAT, data).counts == {"lost_flow_records": 8}
+    assert read(FORMAT, data).counts == {LOST: 8}
     # Cut anywhere, the same.
-    assert read(FORMAT, data, step=100).counts == {"lost_flow_records": 8}
+    assert read(FORMAT, data, step=100).counts == {LOST: 8}
 
 
 def test_a_late_datagram_and_a_restart_are_no_gap():
     assert read(FORMAT, b"".join(x.v5([FLOW], sequence=s) for s in (10, 12, 11, 13, 0, 1, 2))).counts == {}
-    assert read(FORMAT, b"".join(x.v5([FLOW], sequence=s) for s in (10, 13, 11, 14))).counts == {"lost_flow_records": 1}
+    assert read(FORMAT, b"".join(x.v5([FLOW], sequence=s) for s in (10, 13, 11, 14))).counts == {LOST: 1}
     assert (
-        read(FORMAT, b"".join(x.v5([FLOW], sequence=s) for s in (2**32 - 1, 0, 4_000_000, 3))).counts["lost_flow_records"] == 3_999_999
+        read(FORMAT, b"".join(x.v5([FLOW], sequence=s) for s in (2**32 - 1, 0, 4_000_000, 3))).counts[LOST] == 3_999_999
     )
 
 
 def test_sampling_of_v5_is_said():
     got = read(FORMAT, x.v5([FLOW], sampling=1 << 14 | 100))
-    assert got.counts == {"sampled_records": 1}
-    assert "1 in 100" in got.note("sampled_records")
+    assert got.counts == {"sampled records": 1}
+    assert "1 in 100" in got.note("sampled records")
     assert got.rows()[0]["sampled_one_in"] == 100
     # A lone SYN of a sampling exporter was perhaps answered: it is a mention, which nobody takes for an attempt that failed.
     one, two = read(FORMAT, x.v5([x.Flow(flags=2), FLOW], sampling=1 << 14 | 100)).rows()
@@ -106,7 +108,7 @@ def test_a_template_may_come_late(step):
     second = x.v9([x.one_set(0, x.template(256, x.V9_FIELDS)), x.one_set(256, x.v9_record(x.Flow(pkts=9)))], sequence=1)
     got = read(FORMAT, first + second, step=step)
     assert [r["pkts_src"] for r in got.rows()] == [5, 9]
-    assert got.counts == {"sets_before_template": 1}
+    assert got.counts == {"data sets read once their template came": 1}
 
 
 def test_sets_whose_template_never_comes_are_counted_and_bounded(monkeypatch):
@@ -114,12 +116,12 @@ def test_sets_whose_template_never_comes_are_counted_and_bounded(monkeypatch):
     data = b"".join(x.v9([x.one_set(300, bytes(100))], sequence=n) for n in range(10))
     got = read(FORMAT, data)
     assert got.rows() == []
-    assert got.counts == {"sets_without_template": 10}
+    assert got.counts == {"data sets without their template": 10}
 
 
 def test_templates_belong_to_their_source():
     data = x.v9([x.one_set(0, x.template(256, x.V9_FIELDS))], source=1) + x.v9([x.one_set(256, x.v9_record(FLOW))], source=2)
-    assert read(FORMAT, data).counts == {"sets_without_template": 1}
+    assert read(FORMAT, data).counts == {"data sets without their template": 1}
 
 
 def test_a_template_may_change():
@@ -139,12 +141,12 @@ def test_v9_sampling_is_told_by_options():
     data += x.v9([x.one_set(256, x.v9_record(FLOW) + b"\x03" + x.v9_record(FLOW) + b"\x00")], sequence=2)
     got = read(FORMAT, data)
     assert [r.get("sampled_one_in") for r in got.rows()] == [1000, 1000]
-    assert got.counts == {"sampled_records": 2}
+    assert got.counts == {"sampled records": 2}
 
 
 def test_v9_counts_lost_datagrams():
     one = x.v9([x.one_set(0, x.template(256, x.V9_FIELDS))], sequence=5)
-    assert read(FORMAT, one + x.v9([x.one_set(256, x.v9_record(FLOW))], sequence=9)).counts == {"lost_export_datagrams": 3}
+    assert read(FORMAT, one + x.v9([x.one_set(256, x.v9_record(FLOW))], sequence=9)).counts == {LOST_DATAGRAMS: 3}
 
 
 def test_ipfix_over_ipv6():
@@ -216,7 +218,7 @@ def test_ipfix_counts_lost_records():
     head = x.ipfix([x.one_set(2, x.template(300, x.IPFIX_FIELDS))])
     record = x.ipfix_record(x.Flow(src="2001:db8::1", dst="2001:db8::2"))
     data = head + x.ipfix([x.one_set(300, record * 2)], sequence=0) + x.ipfix([x.one_set(300, record)], sequence=6)
-    assert read(FORMAT, data).counts == {"lost_flow_records": 4}
+    assert read(FORMAT, data).counts == {LOST: 4}
 
 
 def test_templates_can_be_withdrawn():
@@ -224,7 +226,7 @@ def test_templates_can_be_withdrawn():
     data = x.ipfix([x.one_set(2, x.template(300, x.IPFIX_FIELDS)), record]) + x.ipfix([x.one_set(2, struct.pack("!HH", 300, 0))])
     got = read(FORMAT, data + x.ipfix([record]))
     assert len(got.rows()) == 1
-    assert got.counts["sets_without_template"] == 1
+    assert got.counts["data sets without their template"] == 1
 
 
 @pytest.mark.parametrize("cut", [1, 20, 30, 60, 71])
@@ -265,7 +267,7 @@ def test_captured_export_traffic_is_read_datagram_by_datagram():
     blocks = collector.flush()
     assert [b.texts["sensor"].to_pylist() for b in blocks] == [["10.0.0.1"], ["10.0.0.2"]]
     assert wrong[:2] == [None, None] and "30 records" in str(wrong[2])
-    assert collector.counts["bad_export_datagrams"][0] == 1
+    assert collector.counts["malformed export datagrams"][0] == 1
 
 
 def test_every_way_of_cutting_gives_the_same():

@@ -103,7 +103,7 @@ def test_biflow_exporter_and_sampled():
     got = read(FORMAT, x.nfdump_v2([exporter + bytes(record)], [2]))
     (row,) = got.rows()
     assert (row["pkts_dst"], row["bytes_dst"], row["sensor"]) == (3, 120, "192.0.2.1")
-    assert got.counts == {"sampled_records": 1}
+    assert got.counts == {"sampled records": 1}
 
 
 def test_damage():
@@ -118,7 +118,7 @@ def test_damage():
     struct.pack_into("<H", bad, 52 + 2, 3)
     got = read(FORMAT, bytes(bad))
     assert len(got.rows()) == 2 and got.damage is None
-    assert got.counts == {"damaged_blocks": 1}
+    assert got.counts == {"damaged blocks": 1}
     assert "layout 9" in read(FORMAT, b"\x0c\xa5\x09\0" + bytes(60)).damage
     encrypted = bytearray(data)
     encrypted[17] = 1

@@ -29,8 +29,8 @@ def test_lines_of_1_6():
     assert (two["src"], two["sport"], two["dport"]) == ("::1", 21, 58634)
     assert (ping["sport"], ping["dport"], ping["proto"]) == (8, 0, 1)
     # an address that nfdump shortened is not guessed
-    assert got.counts == {"bad_lines": 1}
-    assert "line 5" in got.note("bad_lines")
+    assert got.counts == {"lines that could not be read": 1}
+    assert "line 5" in got.note("lines that could not be read")
     for step in (1, 100):
         assert read(LINES_FORMAT, LINE, step=step).rows() == got.rows()
 
@@ -71,7 +71,7 @@ def test_json(step):
         ("127.0.0.1", 21, 23, 0x1B, 2),
     ]
     assert got.rows()[0]["start"] == got.rows()[1]["start"] == 1_668_586_098_757_000_000
-    assert got.counts == {"sampled_records": 1}
+    assert got.counts == {"sampled records": 1}
     assert got.damage is None
 
 
@@ -82,7 +82,7 @@ def test_json_damage():
     spoilt = NEW.replace(b'"proto" : 6', b'"proto" ! 6')
     got = read(JSON_FORMAT, b"[\n" + spoilt + b",\n" + OLD + b"\n]")
     assert len(got.rows()) == 1 and got.damage is None
-    assert got.counts == {"bad_records": 1}
+    assert got.counts == {"records that could not be read": 1}
 
 
 def test_other_text_is_not_theirs():

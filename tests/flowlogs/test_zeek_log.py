@@ -156,8 +156,8 @@ def test_broken_lines_cost_themselves():
         (10, None, "CAbc"),
         (12, 40000, "C\\xff\\xfe"),
     ]
-    assert got.counts == {"bad_lines": 2}
-    assert "line 11" in got.note("bad_lines")
+    assert got.counts == {"lines that could not be read": 2}
+    assert "line 11" in got.note("lines that could not be read")
 
 
 def test_a_cut_last_line_is_damage():
@@ -299,7 +299,7 @@ def test_dns_ssl_smtp_files_weird():
 
 def test_logs_of_other_kinds_are_counted():
     got = read(FORMAT, z.tsv("kerberos", ["ts", "uid", "client"], [ROW, ROW]))
-    assert got.rows() == [] and got.counts == {"other_log_lines (kerberos)": 2}
+    assert got.rows() == [] and got.counts == {"lines of other logs (kerberos)": 2}
 
 
 def test_json_streaming_mixes_logs():
@@ -309,7 +309,7 @@ def test_json_streaming_mixes_logs():
     assert FORMAT.recognise(data)
     got = read(FORMAT, data)
     assert sorted(r["source"] for r in got.rows()) == ["zeek conn", "zeek http"]
-    assert got.counts == {"other_log_lines (ntp)": 1}
+    assert got.counts == {"lines of other logs (ntp)": 1}
     iso = data.replace(b'"ts": 1668586098.757001', b'"ts": "2022-11-16T08:08:18.757001Z"')
     assert read(FORMAT, iso).rows() == got.rows()
 
@@ -318,7 +318,7 @@ def test_bad_json_lines_are_counted():
     data = z.json_lines([ROW]) + b"{broken\n" + b"[" * 5000 + b"\n\n" + z.json_lines([ROW])
     got = read(FORMAT, data)
     assert [r["number"] for r in got.rows()] == [1, 5]
-    assert got.counts == {"bad_lines": 2}
+    assert got.counts == {"lines that could not be read": 2}
 
 
 @needs_shared

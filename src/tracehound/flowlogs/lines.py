@@ -27,6 +27,16 @@ _NUMBER: Final = r"^[+-]?\d{1,18}(\.\d+)?$"
 _WHOLE: Final = r"^[+-]?\d{1,18}$"
 
 
+BAD_LINES: Final = "lines that could not be read"
+AMBIGUOUS_DATES: Final = "dates that may be read in two ways"
+"""Items of the quality record that several readers count."""
+
+
+def first_of_them(line: int) -> str:
+    """What the quality record says of bad lines."""
+    return f"the first of them is line {line}"
+
+
 @dataclass(slots=True)
 class Cut:
     """What `whole_lines` found.

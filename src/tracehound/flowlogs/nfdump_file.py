@@ -177,7 +177,7 @@ class NfdumpFile:
             extra = np.zeros((r.EXTRA_FIELDS, room), dtype=np.int64)
             n, skipped, stop, why = r.read_block(data, at, size, self._big, self._maps, out, offset, extra)
             if skipped:
-                self._count("other_records", int(skipped), "records of the log that are no flows")
+                self._count("records that tell of no flow", int(skipped), "records of the log that are no flows")
             if n:
                 self._emit(out[:, :n], None if place is None else offset[:n] + place, extra[:, :n])
             at = int(stop)
@@ -185,7 +185,7 @@ class NfdumpFile:
                 at += self._learn(data, at)
             elif why == -1:
                 if not cut:
-                    self._count("damaged_blocks", 1, "blocks of which only the records before a damaged one were read")
+                    self._count("damaged blocks", 1, "blocks of which only the records before a damaged one were read")
                 return
 
     def _count(self, item: str, n: int, note: str) -> None:
@@ -217,7 +217,7 @@ class NfdumpFile:
         sampled = int(extra[r.X_RECORD_SAMPLED].sum())
         if sampled:
             note = "the exporter looked at a part of the packets only; nfdump does not keep which part, and has scaled the counts"
-            self._count("sampled_records", sampled, note)
+            self._count("sampled records", sampled, note)
         made = block(records, "nfdump", offset)
         sensors = self._sensors(extra[r.X_RECORD_EXPORTER])
         if sensors is not None:

@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from tracehound import limits
 from tracehound.flowlogs import zeek_fields as z
 from tracehound.flowlogs.lines import (
+    BAD_LINES,
     DECIMAL_NS,
     Cut,
     decoded,
+    first_of_them,
     is_utf8,
     json_objects,
     one_kind_of_end,
@@ -154,12 +156,12 @@ class ZeekFile:
 
     def _tell_bad(self) -> None:
         if self._bad_lines:
-            self.counts["bad_lines"] = (self._bad_lines, f"lines that could not be read, the first of them line {self._first_bad}")
+            self.counts[BAD_LINES] = (self._bad_lines, first_of_them(self._first_bad))
         else:
-            self.counts.pop("bad_lines", None)
+            self.counts.pop(BAD_LINES, None)
 
     def _other(self, log: str | None, rows: int) -> None:
-        item = f"other_log_lines ({log})" if log else "other_log_lines"
+        item = f"lines of other logs ({log})" if log else "lines of other logs"
         before = self.counts.get(item, (0, None))[0]
         self.counts[item] = (before + rows, "lines of logs that tell nothing of flows, http, dns, tls, files or mail")
 
