@@ -40,8 +40,13 @@ VERBS: Final[dict[str, str]] = {
     "files": "print files that were transferred; extract them, try YARA rules",
     "sql": "ask the tables with SQL",
     "who": "say whose an address is, offline",
+    "case": "keep an incident: evidence in custody, notes, timeline, exports",
+    "recheck": "ask whether a site answers now: the one verb that sends",
     "detectors": "list the detectors, or print one detector's page",
 }
+
+GROUPS: Final = ("case",)
+"""Verbs that have verbs of their own: their module has a `GROUP` (cli/group.py)."""
 
 USAGE: Final = """usage: tracehound VERB ... | tracehound -r FILE
 
