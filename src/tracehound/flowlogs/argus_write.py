@@ -192,7 +192,7 @@ def write_flows(batches: Iterator[pa.RecordBatch] | Iterator[pa.Table], words: s
 
 def remark(text: str, at_s: int) -> bytes:
     """An event record that carries words: section 6.20 of the format, as argus' own event programs write them."""
-    said = b"prog:tracehound\n" + text.encode("ascii", "replace")
+    said = b"prog:tracehound\n" + text.encode("ascii", "replace") + b"\0"
     padded = said + bytes(-len(said) % 4)
     data = np.array([_word(0x50, 0x90, 0, 0) | 2 + len(padded) // 4, len(said) << 16 | len(said)], dtype=">u4").tobytes() + padded
     time = np.array([_word(0x03, 0x01, 0x18, 3), at_s & 0xFFFFFFFF, 0], dtype=">u4").tobytes()
