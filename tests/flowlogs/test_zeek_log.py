@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import needs_shared
 from tests.flowlogs import zeek_logs as z
 from tests.flowlogs.reading import read
-from tracehound.flowlogs.reader import MENTION, WHOLE
+from tracehound.flowlogs.reader import MENTION, WHOLE, Options
 from tracehound.flowlogs.zeek_log import FORMAT
 
 ROW = {
@@ -111,6 +111,11 @@ def test_icmp_of_ipv6_is_told_by_its_addresses():
         FORMAT, z.tsv("conn", FIELDS, [six, {**ROW, "proto": "icmp"}, {**ROW, "proto": "unknown_transport", "ip_proto": "47"}])
     ).rows()
     assert [r["proto"] for r in rows] == [58, 1, 47]
+
+
+def test_details_can_be_left_out():
+    (row,) = read(FORMAT, z.tsv("conn", FIELDS, [ROW]), options=Options(details=False)).rows()
+    assert "uid" not in row and row["history"] == "ShADadFf"
 
 
 def test_order_separator_and_pieces_do_not_matter():
