@@ -83,8 +83,8 @@ def reading(tmp_path_factory):
         yield reading
 
 
-BUILT = [name for name in tables.ALL if name not in ("findings", "host_events") and tables.ALL[name] not in tables.LOGS]
-"""Those of a reading of traffic; host_events is held in tests/hostlogs, those of logs in tests/flowlogs."""
+BUILT = [n for n, table in tables.ALL.items() if n not in ("findings", "host_events") and table not in tables.LOGS]
+"""Those of a reading of captures; host_events is held in tests/hostlogs, the tables of logs in tests/flowlogs."""
 
 
 @pytest.mark.parametrize("name", BUILT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 NOW = 1_668_586_100
@@ -74,7 +75,7 @@ def _specifier(field: Field) -> bytes:
     return struct.pack("!HH", *field)
 
 
-def template(number: int, fields: list[Field]) -> bytes:
+def template(number: int, fields: Sequence[Field]) -> bytes:
     return struct.pack("!HH", number, len(fields)) + b"".join(_specifier(f) for f in fields)
 
 
@@ -97,9 +98,11 @@ V9_FIELDS: list[Field] = [(8, 4), (12, 4), (7, 2), (11, 2), (4, 1), (6, 1), (2, 
 
 def v9_record(f: Flow) -> bytes:
     src, dst = f.packed
-    return src + dst + struct.pack(
-        "!HHBBIIII", f.sport, f.dport, f.proto, f.flags, f.pkts, f.octets, _uptime(f.start_ms), _uptime(f.end_ms)
-    )  # fmt: skip
+    return (
+        src
+        + dst
+        + struct.pack("!HHBBIIII", f.sport, f.dport, f.proto, f.flags, f.pkts, f.octets, _uptime(f.start_ms), _uptime(f.end_ms))
+    )
 
 
 IPFIX_FIELDS: list[Field] = [(27, 16), (28, 16), (7, 2), (11, 2), (4, 1), (6, 2), (2, 8), (1, 8), (152, 8), (153, 8)]
@@ -112,7 +115,9 @@ def ipfix_record(f: Flow) -> bytes:
 
 def nfdump_v3_record(f: Flow, *, order: str = "<", out: tuple[int, int] | None = None, flags: int = 0) -> bytes:
     """A record of layout 2: elements generic, addresses, and (if given) packets and bytes of the other direction."""
-    elements = [(1, struct.pack(order + "QQQQQHHBBBB", f.start_ms, f.end_ms, 0, f.pkts, f.octets, f.sport, f.dport, f.proto, f.flags, 0, 0))]
+    elements = [
+        (1, struct.pack(order + "QQQQQHHBBBB", f.start_ms, f.end_ms, 0, f.pkts, f.octets, f.sport, f.dport, f.proto, f.flags, 0, 0))
+    ]
     src, dst = f.packed
     if len(src) == 4:
         elements.append((2, struct.pack(order + "II", *(int.from_bytes(a, "big") for a in (src, dst)))))
@@ -148,9 +153,18 @@ def nfdump_v1_record(f: Flow, number: int, extensions: bytes = b"", *, order: st
         addresses = struct.pack(order + "II", *(int.from_bytes(a, "big") for a in (src, dst)))
     counters = struct.pack(order + ("QQ" if wide else "II"), f.pkts, f.octets)
     head = struct.pack(
-        order + "HHIIBBBBHH", f.start_ms % 1000, f.end_ms % 1000, f.start_ms // 1000, f.end_ms // 1000, 0, f.flags, f.proto, 0, f.sport,
+        order + "HHIIBBBBHH",
+        f.start_ms % 1000,
+        f.end_ms % 1000,
+        f.start_ms // 1000,
+        f.end_ms // 1000,
+        0,
+        f.flags,
+        f.proto,
+        0,
+        f.sport,
         f.dport,
-    )  # fmt: skip
+    )
     mark = struct.pack(order + "HH", flags, number) if kind == 10 else struct.pack(order + "BBH", flags, 0, number)
     body = mark + head + (bytes(4) if kind == 10 else b"") + addresses + counters + extensions
     return struct.pack(order + "HH", kind, 4 + len(body)) + body

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -52,12 +54,16 @@ def test_far_matches():
 @pytest.mark.parametrize(
     ("packed", "cause"),
     [
-        (b"", "ends in the middle"), (b"\x16he", "ends in the middle"), (b"\0\0\0", "ends in the middle"), (b"\x12a\xe0", "ends in the middle"),
-        (b"\x12a" + bytes([0xE4, 0]) + END, "points before"), (END + b"x", "goes on"),
+        (b"", "ends in the middle"),
+        (b"\x16he", "ends in the middle"),
+        (b"\0\0\0", "ends in the middle"),
+        (b"\x12a\xe0", "ends in the middle"),
+        (b"\x12a" + bytes([0xE4, 0]) + END, "points before"),
+        (END + b"x", "goes on"),
         (b"\x12a\x20" + b"\0" * 50_000 + b"\1", "longer than"),
         (b"\x12a" + bytes([0xE0, 0]) * 200 + END, "longer than"),
     ],
-)  # fmt: skip
+)
 def test_damage_is_named(packed, cause):
     with pytest.raises(ValueError, match=cause):
         lzo.decompress(packed, 1000)
@@ -67,7 +73,8 @@ def test_damage_is_named(packed, cause):
 def test_any_bytes_compiled_and_plain(data):
     source = np.frombuffer(data, np.uint8)
     results = []
-    for function in (lzo.decompress_into, lzo.decompress_into.py_func):
+    kernel: Any = lzo.decompress_into
+    for function in (kernel, kernel.py_func):
         out = np.zeros(2000, np.uint8)
         results.append((int(function(source, out)), out.tobytes()))
     assert results[0] == results[1]

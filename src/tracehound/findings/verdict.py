@@ -291,6 +291,7 @@ def _describe(
         timeline=timeline(probes, view.health["first_ns"], view.health["last_ns"], bin_ns),
         bin_ns=bin_ns,
         measures=(*suspect.figures, *((("pace", phases_text(spans)),) if spans else ()), *_retries(counts)),
+        payload_seen=bool(requests or heads) or table["first_packet_id"].null_count < table.num_rows,
     )
     if targets_of is not None:
         probing = replace(probing, target_summary=targets_of(probing, probes, view.ask))
@@ -754,6 +755,9 @@ def _counts(view: _View, available: frozenset[str], suspects: Sequence[Suspect])
     if "evidence" in available:
         packets = view.ask("SELECT CAST(COALESCE(SUM(packets), 0) AS BIGINT) AS n FROM evidence", {})["n"][0].as_py()
         found.append(("packets", int(packets)))
+        records = view.ask("SELECT CAST(COALESCE(SUM(records), 0) AS BIGINT) AS n FROM evidence", {})["n"][0].as_py()
+        if records:
+            found.append(("records of flow logs", int(records)))
     found.append(("flows", int(view.health["flows"])))
     row = view.ask(
         "SELECT COUNT(*) AS attempts, COUNT(DISTINCT src) AS hosts, COUNT(DISTINCT dst) AS targets FROM attempts", {}

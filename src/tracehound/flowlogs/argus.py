@@ -12,63 +12,42 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from tracehound import limits
+from tracehound.flowlogs import argus_columns
 from tracehound.flowlogs import argus_records as records
+from tracehound.flowlogs import joining as j
 from tracehound.flowlogs.argus_layout import (
     ACK_DATA,
     ACTIVE_MEAN,
     ACTIVE_SD,
     AGR,
-    APP,
     ASN,
     BASE,
     BEGIN,
     BLOCK,
-    BYTES,
     COUNTRY,
-    EVENT,
-    FIN,
-    FIN_ACK,
     FINISH,
-    FLAGS,
-    HI,
     ICMP,
-    ICMP_CODE,
     ICMP_NODE,
-    ICMP_TYPE,
     INTERFACE_AT,
     IP_ID,
-    KEY,
-    KEY_ARP,
-    KEY_ETHERNET,
-    KEY_IPV4,
-    KEY_IPV6,
-    KEY_MATRIX,
-    KEY_NONE,
-    KEY_WLAN,
     LABEL_AT,
     LABEL_SIZE,
     LABELS,
-    LO,
     MAC,
     MAR,
     MAX_SIZE,
-    METER,
     MIN_SIZE,
     NET,
     NET_TCP_INITIAL,
     NET_TCP_PERFORMANCE,
     NET_TCP_STATUS,
-    NORMAL_CLOSE,
     NUMBER,
     OFFSET,
     OPTIONS,
     PKTS,
-    PORT,
     PROTO,
-    RESET,
     RETRANS,
-    SAW_SYN,
-    SAW_SYN_SENT,
     SENSOR_AT,
     SENSOR_KIND,
     SENSOR_SIZE,
@@ -76,26 +55,25 @@ from tracehound.flowlogs.argus_layout import (
     SHIFT,
     STATUS,
     SYN_ACK,
-    TCP_BYTES,
     TOS,
     TTL,
-    TYPE,
     USER_AT,
     USER_SIZE,
     VLAN,
     WINDOW,
 )
 from tracehound.flowlogs.argus_records import COOKIES, V4_MAPPED, Bytes, Rows
-from tracehound.flowlogs.argus_rules import KNOWN_PORT, settle
+from tracehound.flowlogs.argus_rules import KNOWN_PORT
 from tracehound.flowlogs.argus_words import causes, directions, flags, gap, protocols, states
-from tracehound.flowlogs.reader import MISSING, PART, Block, Ends, Format, Options, Took
+from tracehound.flowlogs.reader import PART, Block, Ends, Format, Options, Took
 from tracehound.kernels import kernel
 from tracehound.packets.addresses import address_text
 from tracehound.tables import ARGUS
 
+REMARK: Final = b"prog:tracehound\n"
+"""What the text of an event record of this program begins with."""
 ROWS_AT_ONCE: Final = 16_384
 """Records read at once: their rows take 14 MB."""
-_HARDWARE: Final = 48
 
 
 @kernel
@@ -112,19 +90,6 @@ def _at(rows: Rows, place: int) -> NDArray[np.int64]:
 def _optional(values: NDArray[Any], kind: pa.DataType, missing: NDArray[np.bool_]) -> pa.Array:
     """Numbers as a column, null where `missing`."""
     return pa.array(np.where(missing, 0, values).astype(kind.to_pandas_dtype()), mask=missing)
-
-
-def ends(rows: Rows, end: int) -> Ends:
-    """Addresses of one end: IP, or hardware addresses where the key has those."""
-    key = rows[:, KEY]
-    version = np.zeros(len(rows), dtype=np.uint8)
-    for kind in (KEY_IPV4, KEY_ARP):
-        version[key == kind] = 4
-    version[key == KEY_IPV6] = 6
-    version[key == KEY_MATRIX] = np.where(rows[key == KEY_MATRIX, HI + end] == 0, 4, 6)
-    for kind in (KEY_ETHERNET, KEY_WLAN):
-        version[key == kind] = _HARDWARE
-    return Ends(_at(rows, HI + end).view(np.uint64), _at(rows, LO + end).view(np.uint64), version)
 
 
 def hardware(values: NDArray[np.int64]) -> pa.Array:
@@ -210,90 +175,61 @@ def labels(rows: Rows, buffer: Bytes) -> pa.Array:
     return pa.array([None if t is None else t.split(b"\0")[0].decode("utf-8", "backslashreplace") for t in texts], pa.string())
 
 
-def payload(rows: Rows, end: int) -> NDArray[np.int64]:
-    """Payload of one side: counted by the meter, or by the TCP model; MISSING where neither was asked to."""
-    tcp = rows[:, PROTO] == 6
-    empty = rows[:, PKTS + end] == 0
-    # A side that only sent SYN, ACK or RST carried none: without PUSH no stack sends its data (RFC 9293, 3.9.1).
-    bare = tcp & np.isin(rows[:, NET], (NET_TCP_INITIAL, NET_TCP_STATUS)) & (rows[:, FLAGS + end] & 8 == 0)
-    return np.select(
-        [rows[:, METER] == 4, rows[:, METER] == 0, empty, tcp & (rows[:, BLOCK + end] == 1), bare],
-        [rows[:, APP + end], MISSING, 0, rows[:, TCP_BYTES + end], 0],
-        default=MISSING,
-    ).astype(np.int64)
+def block_of(inputs: Rows, rows: Rows, buffer: Bytes) -> Block:
+    """Records as a block; `rows` has none where their words are not wanted."""
+    version = inputs[:, j.I_VERSION].astype(np.uint8)
+    told_by = inputs[:, j.I_ICMP_VERSION].astype(np.uint8)
+    details = len(rows) > 0
 
+    def ends(place: int, of: NDArray[np.uint8]) -> Ends:
+        hi, lo = inputs[:, j.I_HI + place], inputs[:, j.I_LO + place]
+        return Ends(np.ascontiguousarray(hi).view(np.uint64), np.ascontiguousarray(lo).view(np.uint64), of)
 
-def columns(rows: Rows, buffer: Bytes, *, details: bool) -> Block:
-    """Rows with their rules applied (no management records) as a block; `details`: with words and table `argus`."""
-    key, proto = rows[:, KEY], rows[:, PROTO]
-    ip = (key == KEY_IPV4) | (key == KEY_IPV6)
-    tcp = ip & (proto == 6)
-    metered = rows[:, METER] > 0
-    told = tcp & np.isin(rows[:, NET], (NET_TCP_INITIAL, NET_TCP_STATUS, NET_TCP_PERFORMANCE))
-    status = np.where(told, rows[:, STATUS], 0)
-    flags_src, flags_dst = rows[:, FLAGS], rows[:, FLAGS + 1]
-    opens = told & (flags_src & 2 > 0) & (status & SAW_SYN > 0)
-    begin, finish = times(rows)
-    mapped = rows[:, ICMP] >= 0
-    ported = np.isin(proto, (1, 6, 17, 58, 132)) & ip
-
-    not_wanted: dict[str, pa.Array] = {}
-
-    def told_or_missing(place: int, when: NDArray[np.bool_]) -> NDArray[np.int64]:
-        return np.where(when, rows[:, place], MISSING)
-
+    # What flows are made of is in `inputs`; columns are views of it.
     return Block(
-        number=_at(rows, NUMBER),
-        start=begin,
-        end=finish,
-        src=ends(rows, 0),
-        dst=ends(rows, 1),
+        number=inputs[:, j.I_RECORD].copy(),
+        start=inputs[:, j.I_START],
+        end=inputs[:, j.I_END],
+        src=ends(0, version),
+        dst=ends(1, version),
         source="argus",
-        proto=np.where(ip, proto, MISSING),
-        sport=told_or_missing(PORT, ported),
-        dport=told_or_missing(PORT + 1, ported),
-        pkts_src=told_or_missing(PKTS, metered),
-        pkts_dst=told_or_missing(PKTS + 1, metered),
-        bytes_src=told_or_missing(BYTES, metered),
-        bytes_dst=told_or_missing(BYTES + 1, metered),
-        payload_src=payload(rows, 0),
-        payload_dst=payload(rows, 1),
-        tcp_flags_src=np.where(told, flags_src, MISSING),
-        tcp_flags_dst=np.where(told, flags_dst, MISSING),
-        offset=_at(rows, OFFSET),
+        proto=inputs[:, j.I_PROTO],
+        sport=inputs[:, argus_columns.SPORT],
+        dport=inputs[:, argus_columns.DPORT],
+        pkts_src=inputs[:, j.I_PKTS],
+        pkts_dst=inputs[:, j.I_PKTS + 1],
+        bytes_src=inputs[:, j.I_BYTES],
+        bytes_dst=inputs[:, j.I_BYTES + 1],
+        payload_src=inputs[:, j.I_PAYLOAD],
+        payload_dst=inputs[:, j.I_PAYLOAD + 1],
+        tcp_flags_src=inputs[:, j.I_FLAGS],
+        tcp_flags_dst=inputs[:, j.I_FLAGS + 1],
+        offset=rows[:, OFFSET].copy() if details else None,
         joins=PART,
-        # SYNs and nothing else from the originator: as many tries as packets.
-        syn_count=np.select([told & (flags_src == 2), opens, told], [rows[:, PKTS], 1, 0], default=MISSING).astype(np.int64),
-        opens=opens,
-        closes=told & (status & (RESET | FIN | FIN_ACK | NORMAL_CLOSE) > 0),
-        certain=~tcp | (status & (SAW_SYN | SAW_SYN_SENT) > 0),
-        icmp_type=np.where(mapped, rows[:, ICMP_TYPE], MISSING),
-        icmp_code=np.where(mapped, rows[:, ICMP_CODE], MISSING),
+        icmp_type=inputs[:, j.I_ICMP_TYPE],
+        icmp_code=inputs[:, j.I_ICMP_CODE],
         icmp_from=Ends(
-            np.zeros(len(rows), np.uint64), (V4_MAPPED | rows[:, ICMP_NODE]).view(np.uint64), np.where(mapped, 4, 0).astype(np.uint8)
+            inputs[:, j.I_ICMP_HI].astype(np.uint64), np.ascontiguousarray(inputs[:, j.I_ICMP_LO]).view(np.uint64), told_by
         ),
-        ttl_src=np.ascontiguousarray(rows[:, TTL]),
-        vlan=np.where(rows[:, VLAN] >= 0, rows[:, VLAN] & 0xFFF, MISSING),
-        texts=not_wanted if not details else {
-            "sensor": sensors(rows, buffer),
-            "proto_name": protocols(rows),
-            "state": states(rows),
-            "state_flags": flags(rows),
-            "direction": directions(rows),
-            "cause": causes(rows),
-            "label": labels(rows, buffer),
-        },
+        ttl_src=inputs[:, j.I_TTL],
+        vlan=inputs[:, j.I_VLAN],
+        texts=words(rows, buffer) if details else {},
         tables={"argus": argus_table(rows, buffer)} if details else {},
-    )  # fmt: skip
+        inputs=inputs,
+    )
 
 
-def times(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Start and end of each record over the sides that have a time (section 7.2)."""
-    src, dst = rows[:, BEGIN], rows[:, BEGIN + 1]
-    begin = np.where(src == 0, dst, np.where(dst == 0, src, np.minimum(src, dst)))
-    last_src, last_dst = rows[:, FINISH], rows[:, FINISH + 1]
-    finish = np.where(last_src == 0, last_dst, np.where(last_dst == 0, last_src, np.maximum(last_src, last_dst)))
-    return begin.astype(np.int64), np.maximum(begin, finish).astype(np.int64)
+def words(rows: Rows, buffer: Bytes) -> dict[str, pa.Array]:
+    """Argus' own words for the records."""
+    return {
+        "sensor": sensors(rows, buffer),
+        "proto_name": protocols(rows),
+        "state": states(rows),
+        "state_flags": flags(rows),
+        "direction": directions(rows),
+        "cause": causes(rows),
+        "label": labels(rows, buffer),
+    }
 
 
 def _float(values: NDArray[np.int64]) -> pa.Array:
@@ -382,24 +318,26 @@ class ArgusReader:
         self.counts: dict[str, tuple[int, str | None]] = {}
         self.words: list[str] = []
         self._correct = correct
-        self._details = details
         self._base = 0
         self._number = 0
-        self._rows = records.room(ROWS_AT_ONCE)
-        self._dropped = 0
-        self._strange = 0
-        self._timeless = 0
+        self._scratch = records.room(1)[0]
+        self._rows = records.room(ROWS_AT_ONCE if details else 0)
+        self._tally = np.zeros(argus_columns.TALLIES, dtype=np.int64)
 
     def feed(self, buffer: Bytes, length: int, *, final: bool) -> Took:
         took = Took(0)
+        all_words = records.words_of(buffer, length)
         while True:
             here = buffer[took.consumed :]
-            consumed, count, number, verdict = records.read_records(
-                here, length - took.consumed, self._base + took.consumed, self._number, records.ABSENT, self._rows
-            )
+            out = np.empty((ROWS_AT_ONCE, argus_columns.WIDTH), dtype=np.int64)
+            consumed, count, number, verdict = argus_columns.read_columns(
+                all_words[took.consumed >> 2 :], length - took.consumed, self._base + took.consumed, self._number,
+                records.ABSENT, self._scratch, KNOWN_PORT, self._correct, out, self._rows, self._tally,
+            )  # fmt: skip
             self._number = int(number)
+            self._remarks(here[: int(consumed)])
             if count:
-                self._take(self._rows[:count], here, took)
+                took.blocks.append(block_of(out[:count], self._rows[:count], here))
             took.consumed += int(consumed)
             if count < ROWS_AT_ONCE:
                 break
@@ -410,28 +348,29 @@ class ArgusReader:
             rest = length - took.consumed
             took.damage = self._at(took.consumed, f"the record is cut short: {rest} bytes are left of it")
         self._base += took.consumed
+        self._count()
         return took
+
+    def _remarks(self, read: Bytes) -> None:
+        """Words in an event near the beginning of the file: this program marks evidence that it invents so (argus_write.remark)."""
+        if self._base or self.words or not self._tally[argus_columns.STRANGE]:
+            return
+        head = read[: limits.LOG_HEAD_BYTES].tobytes()
+        at = head.find(REMARK)
+        if at >= 0:
+            self.words.append(head[at + len(REMARK) :].split(b"\0")[0].decode("ascii", "replace"))
 
     def _at(self, place: int, cause: str) -> str:
         return f"byte {self._base + place}, record {self._number + 1}: {cause}"
 
-    def _take(self, rows: Rows, buffer: Bytes, took: Took) -> None:
-        settle(rows, len(rows), KNOWN_PORT, self._correct)
-        kind = rows[:, TYPE]
-        management = kind == MAR
-        dropped = int(np.maximum(rows[management, BYTES + 1], 0).sum())
+    def _count(self) -> None:
+        dropped, strange, timeless = self._tally.tolist()
         if dropped:
-            self._dropped += dropped
-            self.counts["packets dropped by the probe's machine"] = (self._dropped, "as the probe says; its flows lack them")
-        useful = ~management & (kind != EVENT) & (rows[:, KEY] != KEY_NONE)
-        self._strange += int((~management & ~useful).sum())
-        self._timeless += int((times(rows)[0][useful] == 0).sum())
-        if self._strange:
-            self.counts["records that tell of no flow"] = (self._strange, "events, and records without key")
-        if self._timeless:
-            self.counts["records without a time"] = (self._timeless, "the probe saw none; they stand at 1970")
-        if useful.any():
-            took.blocks.append(columns(rows if useful.all() else np.ascontiguousarray(rows[useful]), buffer, details=self._details))
+            self.counts["packets dropped by the probe's machine"] = (dropped, "as the probe says; its flows lack them")
+        if strange:
+            self.counts["records that tell of no flow"] = (strange, "events, and records without key")
+        if timeless:
+            self.counts["records without a time"] = (timeless, "the probe saw none; they stand at 1970")
 
 
 def recognise(head: bytes) -> bool:

@@ -28,7 +28,6 @@ from tracehound.flowlogs.argus_layout import (
     KEY_IPV6,
     KEY_QUALIFIER,
     LO,
-    MAR,
     METER,
     NET,
     NET_ICMP,
@@ -43,7 +42,6 @@ from tracehound.flowlogs.argus_layout import (
     SAW_SYN,
     SAW_SYN_SENT,
     STATUS,
-    TYPE,
     WIDTH,
     WINDOW,
 )
@@ -178,33 +176,29 @@ def _ports_say_turn(row: Rows, known: NDArray[np.bool_]) -> Bool:
 
 
 @kernel
-def settle(rows: Rows, count: Int, known: NDArray[np.bool_], correct: Bool) -> None:
-    """Apply the rules to the first `count` rows. `correct`: also decide anew who the originator is (sections 7.3, 7.5)."""
-    for i in range(count):
-        row = rows[i]
-        if row[TYPE] == MAR:
-            continue
-        if row[KEY] == KEY_ARP and row[REVERSED] == STORED_REPLY_FIRST:
-            # The key says who asks; everything else is the answerer's first.
-            _turn(row, PORT)
-            row[REVERSED] = 0
-        # Section 7.4: flags of a side that sent nothing are left over from before.
-        if row[NET] == NET_TCP_PERFORMANCE or row[NET] == NET_TCP_STATUS:
-            for end in range(2):
-                if row[PKTS + end] == 0:
-                    row[FLAGS + end] = 0
-                    row[WINDOW + end] = 0
-        settle_times(row)
-        if not correct:
-            continue
-        if _tcp_was_turned(row):
+def settle(row: Rows, known: NDArray[np.bool_], correct: Bool) -> None:
+    """Apply the rules to a row that is no management record. `correct`: also decide anew who the originator is (7.3, 7.5)."""
+    if row[KEY] == KEY_ARP and row[REVERSED] == STORED_REPLY_FIRST:
+        # The key says who asks; everything else is the answerer's first.
+        _turn(row, PORT)
+        row[REVERSED] = 0
+    # Section 7.4: flags of a side that sent nothing are left over from before.
+    if row[NET] == NET_TCP_PERFORMANCE or row[NET] == NET_TCP_STATUS:
+        for end in range(2):
+            if row[PKTS + end] == 0:
+                row[FLAGS + end] = 0
+                row[WINDOW + end] = 0
+    settle_times(row)
+    if not correct:
+        return
+    if _tcp_was_turned(row):
+        _turn_record(row, True)
+        row[REVERSED] = TURNED_BY_TCP
+    else:
+        _icmp_reply_first(row)
+        if unsure(row) and _ports_say_turn(row, known):
             _turn_record(row, True)
-            row[REVERSED] = TURNED_BY_TCP
-        else:
-            _icmp_reply_first(row)
-            if unsure(row) and _ports_say_turn(row, known):
-                _turn_record(row, True)
-                row[REVERSED] = TURNED_BY_PORT
+            row[REVERSED] = TURNED_BY_PORT
 
 
 assert PORT == PAIRS + 4 and HI == PAIRS and LO == PAIRS + 2

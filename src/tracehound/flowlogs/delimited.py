@@ -19,10 +19,13 @@ from numpy.typing import NDArray
 from tracehound import limits
 from tracehound.flowlogs import delimited_titles as titles
 from tracehound.flowlogs.lines import (
+    AMBIGUOUS_DATES,
+    BAD_LINES,
     any_times,
     csv_columns,
     day_order,
     decoded,
+    first_of_them,
     seconds_ns,
     split,
     whole_lines,
@@ -394,8 +397,7 @@ class DelimitedFile:
             damage = f"line {self._line}: the last line is cut"
             self._bad_lines -= 1
         if self._bad_lines:
-            note = f"lines that could not be read, the first of them line {self._first_bad}"
-            self.counts["bad_lines"] = (self._bad_lines, note)
+            self.counts[BAD_LINES] = (self._bad_lines, first_of_them(self._first_bad))
         self._base += cut.consumed
         return Took(cut.consumed, blocks, damage)
 
@@ -446,8 +448,8 @@ class DelimitedFile:
             if made is not None:
                 blocks.append(made)
             if layout.month_first is None and pc.any(pc.match_substring_regex(rows.text("start"), _SLASHED)).as_py():
-                note = "dates that may be read in two ways: the day is taken to come first"
-                self.counts["ambiguous_dates"] = (self.counts.get("ambiguous_dates", (0, None))[0] + len(rows.number), note)
+                before = self.counts.get(AMBIGUOUS_DATES, (0, None))[0]
+                self.counts[AMBIGUOUS_DATES] = (before + len(rows.number), "the day is taken to come first")
         return blocks
 
     def _bad(self, number: int) -> None:

@@ -18,7 +18,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tracehound import limits, tables
-from tracehound.flowlogs.lines import iso_times, json_objects, number_array, split, text_array, whole_lines
+from tracehound.flowlogs.lines import (
+    BAD_LINES,
+    first_of_them,
+    iso_times,
+    json_objects,
+    number_array,
+    split,
+    text_array,
+    whole_lines,
+)
 from tracehound.flowlogs.reader import MENTION, MISSING, ONE_WAY, WHOLE, Block, Format, Options, Took
 from tracehound.flowlogs.table_rows import rows_of
 from tracehound.flows.key import SERVER_PORTS
@@ -236,7 +245,8 @@ def _dns(numbers: NDArray[np.int64], events: list[Event], start: NDArray[np.int6
     for place, event in enumerate(events):
         d = event.get("dns")
         question = _question(d)
-        key = (sides[place], _of(d, "id"), question[0])
+        number = _of(d, "id")
+        key = (sides[place], number if type(number) is int else None, question[0])
         row = open_rows.get(key)
         if not answers[place]:
             row = {"place": place, "ts": int(start[place]), "dns": d, "question": question, "answers": [], "answer": None}
@@ -465,7 +475,7 @@ class EveFile:
         if self._bad:
             self._first_bad = self._first_bad or self._bad[0]
             self._bad_lines += len(self._bad)
-            self.counts["bad_lines"] = (self._bad_lines, f"lines that could not be read, the first of them line {self._first_bad}")
+            self.counts[BAD_LINES] = (self._bad_lines, first_of_them(self._first_bad))
 
     def _blocks(self, found: list[tuple[int, Event]]) -> list[Block]:
         kinds: dict[str, tuple[list[int], list[Event]]] = {}
@@ -482,7 +492,7 @@ class EveFile:
         return [b for kind, (numbers, events) in kinds.items() if (b := self._block(kind, numbers, events)) is not None]
 
     def _other(self, kind: str) -> None:
-        item = "events_without_addresses"
+        item = "events that tell of no connection"
         self.counts[item] = (self.counts.get(item, (0, None))[0] + 1, f"events of the kind {kind!r} and others that tell of no connection")
 
     def _block(self, kind: str, numbers: list[int], events: list[Event]) -> Block | None:

@@ -77,12 +77,13 @@ class FirewallFile:
 
     def _tell(self) -> None:
         if self._others:
-            self.counts["other_lines"] = (self._others, "lines of the log that are no firewall's word on a packet or a connection")
+            note = "they are no firewall's word on a packet or a connection"
+            self.counts["lines that tell of no flow"] = (self._others, note)
         if self._times.guessed:
-            note = "times without a year: the year is inferred from when the file was written"
+            note = "the year is inferred from when the file was written"
             if self._times.unknown:
-                note = "times without a year, and nothing says which: 1970 is taken"
-            self.counts["times_without_year"] = (self._times.guessed, note)
+                note = "nothing says which year it is: 1970 is taken"
+            self.counts["times without a year"] = (self._times.guessed, note)
 
     def _read(self, line: str) -> None:
         head = self._times.head(line)

@@ -40,11 +40,14 @@ for _version, _pairs in enumerate((ICMP_PAIRS, ICMPV6_PAIRS)):
 class LogState:
     """One chain of log files between blocks.
 
-    words   texts that flows carry (service, history, tunnel) as numbers: one list for all, bounded by limits.MAX_LOG_WORDS"""
+    words   texts that flows carry (service, history, tunnel) as numbers: one list for all, bounded by limits.MAX_LOG_WORDS
+    closed  flows that are over and not yet rows of a table: made so limits.LOG_ROWS_AT_ONCE at a time"""
 
     joins: j.JoinState = field(default_factory=j.JoinState)
     words: dict[str, int] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
+    closed: list[j.Rows] = field(default_factory=list)
+    closed_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def _canonical(given: pa.Array, ends: Ends) -> pa.Array:
     spelled: list[str | None] = []
     for text in encoded.dictionary.to_pylist():
         number = address_number(text)
-        spelled.append(address_text(*number) if number[2] else text)
+        spelled.append(_end_text(*number) if number[2] else text)
     # Two spellings of one address become one entry.
     place = {text: i for i, text in enumerate(dict.fromkeys(spelled))}
     moved = pa.array([place[text] for text in spelled], pa.int32())
@@ -139,45 +142,46 @@ def _yes(values: NDArray[np.bool_] | None, count: int) -> NDArray[np.int64]:
 def inputs_of(block: Block, src: Ends, dst: Ends, state: LogState) -> j.Inputs:
     """A block as the array that joining.py reads."""
     n = len(block)
-    out = np.empty((j.FIELDS, n), dtype=np.int64)
-    out[j.I_START], out[j.I_END] = block.start, np.maximum(block.start, block.end)
-    out[j.I_PROTO] = filled(block.proto, n)
-    out[j.I_VERSION] = src.version
+    out = np.empty((n, j.FIELDS), dtype=np.int64)
+    out[:, j.I_START], out[:, j.I_END] = block.start, np.maximum(block.start, block.end)
+    out[:, j.I_PROTO] = filled(block.proto, n)
+    out[:, j.I_VERSION] = src.version
     for side, ends in enumerate((src, dst)):
-        out[j.I_HI + side], out[j.I_LO + side] = ends.hi.view(np.int64), ends.lo.view(np.int64)
+        out[:, j.I_HI + side], out[:, j.I_LO + side] = ends.hi.view(np.int64), ends.lo.view(np.int64)
     pairs = (
         (j.I_PORT, block.sport, block.dport), (j.I_PKTS, block.pkts_src, block.pkts_dst), (j.I_BYTES, block.bytes_src, block.bytes_dst),
         (j.I_PAYLOAD, block.payload_src, block.payload_dst), (j.I_FLAGS, block.tcp_flags_src, block.tcp_flags_dst),
     )  # fmt: skip
     for place, first, second in pairs:
-        out[place], out[place + 1] = filled(first, n), filled(second, n)
+        out[:, place], out[:, place + 1] = filled(first, n), filled(second, n)
     # A counter that no record can have is no counter: sums stay far from the end of 64 bits.
     for place in (j.I_PKTS, j.I_BYTES, j.I_PAYLOAD):
-        out[place : place + 2][out[place : place + 2] > limits.MAX_LOG_COUNTER] = MISSING
+        counts = out[:, place : place + 2]
+        counts[counts > limits.MAX_LOG_COUNTER] = MISSING
     _counterparts(out)
-    out[j.I_PORT : j.I_PORT + 2] = np.clip(out[j.I_PORT : j.I_PORT + 2], 0, 65535)
-    out[j.I_SYNS] = filled(block.syn_count, n)
-    out[j.I_OPENS], out[j.I_CLOSES], out[j.I_CERTAIN] = (_yes(v, n) for v in (block.opens, block.closes, block.certain))
-    out[j.I_JOINS] = block.joins
-    out[j.I_OUTCOME], out[j.I_STATE] = filled(block.outcome, n), filled(block.conn_state, n)
-    out[j.I_ICMP_TYPE], out[j.I_ICMP_CODE] = filled(block.icmp_type, n), filled(block.icmp_code, n)
+    out[:, j.I_PORT : j.I_PORT + 2] = np.clip(out[:, j.I_PORT : j.I_PORT + 2], 0, 65535)
+    out[:, j.I_SYNS] = filled(block.syn_count, n)
+    out[:, j.I_OPENS], out[:, j.I_CLOSES], out[:, j.I_CERTAIN] = (_yes(v, n) for v in (block.opens, block.closes, block.certain))
+    out[:, j.I_JOINS] = block.joins
+    out[:, j.I_OUTCOME], out[:, j.I_STATE] = filled(block.outcome, n), filled(block.conn_state, n)
+    out[:, j.I_ICMP_TYPE], out[:, j.I_ICMP_CODE] = filled(block.icmp_type, n), filled(block.icmp_code, n)
     teller = Ends(np.zeros(n, np.uint64), np.zeros(n, np.uint64), np.zeros(n, np.uint8))
     if block.icmp_from is not None:
         teller = _ends(block.icmp_from)
-    out[j.I_ICMP_HI], out[j.I_ICMP_LO], out[j.I_ICMP_VERSION] = teller.hi.view(np.int64), teller.lo.view(np.int64), teller.version
-    out[j.I_TTL], out[j.I_VLAN] = filled(block.ttl_src, n), filled(block.vlan, n)
-    out[j.I_SERVICE], out[j.I_HISTORY], out[j.I_TUNNEL] = (_codes(block, name, state) for name in _WORDS)
-    out[j.I_RECORD] = block.number
+    out[:, j.I_ICMP_HI], out[:, j.I_ICMP_LO], out[:, j.I_ICMP_VERSION] = teller.hi.view(np.int64), teller.lo.view(np.int64), teller.version
+    out[:, j.I_TTL], out[:, j.I_VLAN] = filled(block.ttl_src, n), filled(block.vlan, n)
+    out[:, j.I_SERVICE], out[:, j.I_HISTORY], out[:, j.I_TUNNEL] = (_codes(block, name, state) for name in _WORDS)
+    out[:, j.I_RECORD] = block.number
     return out
 
 
 def _counterparts(inputs: j.Inputs) -> None:
     """ICMP messages that expect an answer have the type that answers in place of their code, as in Zeek and Community ID."""
     for row, proto in enumerate((1, 58)):
-        icmp = inputs[j.I_PROTO] == proto
+        icmp = inputs[:, j.I_PROTO] == proto
         if icmp.any():
-            answer = _COUNTERPART[row][np.clip(inputs[j.I_PORT, icmp], 0, 255)]
-            inputs[j.I_PORT + 1, icmp] = np.where(answer >= 0, answer, inputs[j.I_PORT + 1, icmp])
+            answer = _COUNTERPART[row][np.clip(inputs[icmp, j.I_PORT], 0, 255)]
+            inputs[icmp, j.I_PORT + 1] = np.where(answer >= 0, answer, inputs[icmp, j.I_PORT + 1])
 
 
 def take(
@@ -185,19 +189,22 @@ def take(
 ) -> Made:
     """Join the records of one block into flows: rows of tables that are finished."""
     src, dst = _ends(block.src), _ends(block.dst)
-    proto = filled(block.proto, len(block))
     both = (src.version == dst.version) & ((src.version == 4) | (src.version == 6))
+    inputs = block.inputs if block.inputs is not None else inputs_of(block, src, dst, state)
+    proto = inputs[:, j.I_PROTO]
     of_flow = both & (proto >= 0) & (proto <= 255) & (block.start < j.NEVER) & (block.start > -j.NEVER)
-    inputs = inputs_of(block, src, dst, state)
     flow_id = np.zeros(len(block), dtype=np.int64)
     base = evidence_id << EVIDENCE_SHIFT
     made: dict[str, pa.Table] = {}
     if of_flow.any():
-        chosen = inputs if of_flow.all() else np.ascontiguousarray(inputs[:, of_flow])
-        chosen[j.I_RECORD] |= base
+        chosen = inputs if of_flow.all() else inputs[of_flow]
+        chosen[:, j.I_RECORD] |= base
         closed, ids, next_flow_id = j.join(chosen, state.joins, next_flow_id)
         flow_id[of_flow] = ids
-        made["flows"] = flow_rows(closed, state, with_community_id=with_community_id)
+        state.closed.append(closed)
+        state.closed_rows += len(closed)
+        if state.closed_rows >= limits.LOG_ROWS_AT_ONCE:
+            made["flows"] = _emit(state, with_community_id=with_community_id)
     if with_records:
         made["records"] = record_rows(block, src, dst, flow_id, base)
         made |= {name: numbered(table, name, block.number, flow_id, base) for name, table in block.tables.items()}
@@ -288,7 +295,15 @@ def numbered(table: pa.Table, name: str, numbers: NDArray[np.int64], flow_id: ND
 
 def finish(state: LogState, *, with_community_id: bool) -> pa.Table:
     """The chain is over: rows of `flows` of what is still open."""
-    return flow_rows(j.finish(state.joins), state, with_community_id=with_community_id)
+    state.closed.append(j.finish(state.joins))
+    return _emit(state, with_community_id=with_community_id)
+
+
+def _emit(state: LogState, *, with_community_id: bool) -> pa.Table:
+    rows = np.concatenate(state.closed)
+    state.closed.clear()
+    state.closed_rows = 0
+    return flow_rows(rows, state, with_community_id=with_community_id)
 
 
 def _of_side(rows: j.Rows, place: int, end: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -363,15 +378,17 @@ def outcomes(rows: j.Rows, src: NDArray[np.int64], one_way_icmp: NDArray[np.bool
     # Payload that nobody counted shows as PUSH, or as more bytes than headers can have.
     spoke = np.where(payload_dst >= 0, payload_dst > 0, (g & 8 > 0) | (bytes_dst > np.maximum(pkts_dst, 0) * _LONGEST_HEADERS))
     mention = rows[:, j.JOINS] == MENTION
+    # Packets that nobody counted show as bytes or flags.
+    silent = (pkts_dst == 0) | ((pkts_dst < 0) & (bytes_dst <= 0) & (g == 0))
     answerable = (proto == 17) | (((proto == 1) | (proto == 58)) & ~one_way_icmp)
     code = {name: n for n, name in enumerate(OUTCOME_NAMES)}
     rules: list[tuple[NDArray[np.bool_], NDArray[np.int64] | int]] = [
         (rows[:, j.OUTCOME] >= 0, rows[:, j.OUTCOME]),
         (mention, MISSING),
         (tcp & (pkts_src == 0), code["one_sided"]),
-        (tcp & tried & (pkts_dst <= 0) & told, code["unreachable"]),
-        (tcp & syn & (pkts_dst <= 0) & (f & 16 > 0), code["one_sided"]),
-        (tcp & tried & (pkts_dst <= 0), code["unanswered"]),
+        (tcp & tried & silent & told, code["unreachable"]),
+        (tcp & syn & silent & (f & 16 > 0), code["one_sided"]),
+        (tcp & tried & silent, code["unanswered"]),
         (tcp & syn & ~syn_ack & (g & 4 > 0), code["refused"]),
         (tcp & flags_known & ~syn & ~syn_ack, code["midstream"]),
         (tcp & spoke, code["answered"]),
@@ -380,8 +397,8 @@ def outcomes(rows: j.Rows, src: NDArray[np.int64], one_way_icmp: NDArray[np.bool
         (tcp & flags_known, code["midstream"]),
         (tcp, MISSING),
         (answerable & (pkts_src == 0), code["one_sided"]),
-        (answerable & (pkts_dst > 0) & ((payload_dst != 0) | (proto != 17)), code["answered"]),
-        (answerable & (pkts_dst > 0), code["accepted"]),
+        (answerable & ~silent & ((payload_dst != 0) | (proto != 17)), code["answered"]),
+        (answerable & ~silent, code["accepted"]),
         (answerable & told, code["unreachable"]),
         (answerable, code["unanswered"]),
     ]

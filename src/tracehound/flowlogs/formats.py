@@ -6,13 +6,26 @@ from __future__ import annotations
 
 from typing import Final
 
-from tracehound.flowlogs import argus, delimited, eve, firewall_log, netflow, nfdump_file, nfdump_text, zeek_log
+from tracehound.flowlogs import (
+    argus,
+    argus_text,
+    delimited,
+    eve,
+    firewall_log,
+    netflow,
+    nfdump_file,
+    nfdump_text,
+    zeek_log,
+)
 from tracehound.flowlogs.reader import Format, Options, Reader
 
 FORMATS: Final[dict[str, Format]] = {
     "argus": argus.FORMAT,
     "nfdump": nfdump_file.FORMAT,
     "netflow": netflow.FORMAT,
+    "argus text": argus_text.TEXT_FORMAT,
+    "argus json": argus_text.JSON_FORMAT,
+    "argus xml": argus_text.XML_FORMAT,
     "zeek": zeek_log.FORMAT,
     "eve": eve.FORMAT,
     "nfdump json": nfdump_text.JSON_FORMAT,

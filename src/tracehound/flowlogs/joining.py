@@ -19,7 +19,7 @@ from tracehound.flowlogs.reader import MENTION, PART, WHOLE
 from tracehound.flows.key import flow_hash
 from tracehound.kernels import Bool, Int, kernel
 
-# -- one record: a place in an array (FIELDS, n), MISSING where the source does not tell -----------------------------------
+# -- one record: a row of FIELDS places, MISSING where the source does not tell -----------------------------------
 I_START: Final = 0
 I_END: Final = 1
 I_PROTO: Final = 2
@@ -96,7 +96,7 @@ _FIN_RST_ACK: Final = 1 | 4 | 16
 Rows = NDArray[np.int64]
 """(n, WIDTH)."""
 Inputs = NDArray[np.int64]
-"""(FIELDS, n)."""
+"""(n, FIELDS): a record's fields are read together."""
 
 
 @dataclass(slots=True)
@@ -118,47 +118,53 @@ class JoinState:
 @kernel
 def _side(rows: Rows, i: Int, records: Inputs, k: Int) -> Int:
     """The end of flow i that is the source of record k, or -1 if the record has another key."""
-    if rows[i, PROTO] != records[I_PROTO, k] or rows[i, VERSION] != records[I_VERSION, k]:
+    if rows[i, PROTO] != records[k, I_PROTO] or rows[i, VERSION] != records[k, I_VERSION]:
         return -1
     for d in range(2):
         if (
-            rows[i, LO + d] == records[I_LO, k]
-            and rows[i, LO + 1 - d] == records[I_LO + 1, k]
-            and rows[i, PORT + d] == records[I_PORT, k]
-            and rows[i, PORT + 1 - d] == records[I_PORT + 1, k]
-            and rows[i, HI + d] == records[I_HI, k]
-            and rows[i, HI + 1 - d] == records[I_HI + 1, k]
+            rows[i, LO + d] == records[k, I_LO]
+            and rows[i, LO + 1 - d] == records[k, I_LO + 1]
+            and rows[i, PORT + d] == records[k, I_PORT]
+            and rows[i, PORT + 1 - d] == records[k, I_PORT + 1]
+            and rows[i, HI + d] == records[k, I_HI]
+            and rows[i, HI + 1 - d] == records[k, I_HI + 1]
         ):
             return d
     return -1
 
 
 @kernel
+def _silent(pkts: Int, size: Int, flags: Int) -> Bool:
+    """Whether an end sent nothing: packets that nobody counted show as bytes or flags."""
+    return pkts == 0 or (pkts < 0 and size <= 0 and flags <= 0)
+
+
+@kernel
 def _belongs(rows: Rows, i: Int, d: Int, records: Inputs, k: Int) -> Bool:
     """Whether record k, whose source is end d of flow i, is of the same conversation."""
     row = rows[i]
-    tcp = records[I_PROTO, k] == 6
+    tcp = records[k, I_PROTO] == 6
     idle = limits.TCP_IDLE_NS if tcp else limits.UDP_IDLE_NS
-    if records[I_START, k] > row[END] + idle or records[I_END, k] < row[START] - idle:
+    if records[k, I_START] > row[END] + idle or records[k, I_END] < row[START] - idle:
         return False
-    joins = records[I_JOINS, k]
+    joins = records[k, I_JOINS]
     if joins == MENTION or row[JOINS] == MENTION:
         return True
     # SYNs and nothing else, without an answer: the attempt, tried again.
-    flags = records[I_FLAGS, k]
+    flags = records[k, I_FLAGS]
     alone = (
         tcp
-        and row[PKTS + 1 - d] <= 0
-        and records[I_PKTS + 1, k] <= 0
+        and _silent(row[PKTS + 1 - d], row[BYTES + 1 - d], row[FLAGS + 1 - d])
+        and _silent(records[k, I_PKTS + 1], records[k, I_BYTES + 1], records[k, I_FLAGS + 1])
         and (row[FLAGS + d] <= 0 or row[FLAGS + d] & _FIN_RST_ACK == 0)
         and (flags <= 0 or flags & _FIN_RST_ACK == 0)
-        and row[OUTCOME] == records[I_OUTCOME, k]
-        and records[I_START, k] - row[END] <= limits.ATTEMPT_MERGE_NS
-        and row[START] - records[I_END, k] <= limits.ATTEMPT_MERGE_NS
+        and row[OUTCOME] == records[k, I_OUTCOME]
+        and records[k, I_START] - row[END] <= limits.ATTEMPT_MERGE_NS
+        and row[START] - records[k, I_END] <= limits.ATTEMPT_MERGE_NS
     )
     if joins == WHOLE:
         return alone and (flags > 0 or row[STATE] >= 0 or row[OUTCOME] >= 0)
-    if records[I_OPENS, k] > 0 and row[ANSWERS + d] > 0 and records[I_START, k] > row[SIDE_END + d]:
+    if records[k, I_OPENS] > 0 and row[ANSWERS + d] > 0 and records[k, I_START] > row[SIDE_END + d]:
         # A SYN of an end that has sent already: another connection, unless it only tries again.
         return alone
     return True
@@ -176,44 +182,44 @@ def _add(row: Rows, d: Int, records: Inputs, k: Int) -> None:
     """Count record k into the flow; d is the end that is its source."""
     for side in range(2):
         end = d if side == 0 else 1 - d
-        pkts = records[I_PKTS + side, k]
+        pkts = records[k, I_PKTS + side]
         _count(row, PKTS + end, pkts)
-        _count(row, BYTES + end, records[I_BYTES + side, k])
-        if pkts > 0 and records[I_PAYLOAD + side, k] < 0 and row[ANSWERS + end] > 0:
+        _count(row, BYTES + end, records[k, I_BYTES + side])
+        if pkts > 0 and records[k, I_PAYLOAD + side] < 0 and row[ANSWERS + end] > 0:
             # A part of unknown payload makes the sum unknown.
             row[PAYLOAD + end] = -1
         elif row[ANSWERS + end] == 0 or row[PAYLOAD + end] >= 0:
-            _count(row, PAYLOAD + end, records[I_PAYLOAD + side, k])
-        flags = records[I_FLAGS + side, k]
+            _count(row, PAYLOAD + end, records[k, I_PAYLOAD + side])
+        flags = records[k, I_FLAGS + side]
         if flags >= 0:
             row[FLAGS + end] = flags | max(row[FLAGS + end], 0)
         if pkts > 0 or (pkts < 0 and side == 0):
-            row[SIDE_START + end] = min(row[SIDE_START + end], records[I_START, k])
-            row[SIDE_END + end] = max(row[SIDE_END + end], records[I_END, k])
+            row[SIDE_START + end] = min(row[SIDE_START + end], records[k, I_START])
+            row[SIDE_END + end] = max(row[SIDE_END + end], records[k, I_END])
             row[ANSWERS + end] += 1
-    row[START] = min(row[START], records[I_START, k])
-    row[END] = max(row[END], records[I_END, k])
-    _count(row, SYNS + d, records[I_SYNS, k])
-    row[JOINS] = min(row[JOINS], records[I_JOINS, k])
-    if records[I_CERTAIN, k] > 0:
+    row[START] = min(row[START], records[k, I_START])
+    row[END] = max(row[END], records[k, I_END])
+    _count(row, SYNS + d, records[k, I_SYNS])
+    row[JOINS] = min(row[JOINS], records[k, I_JOINS])
+    if records[k, I_CERTAIN] > 0:
         row[CERTAIN] = d
-    if records[I_CLOSES, k] > 0:
+    if records[k, I_CLOSES] > 0:
         row[CLOSED] = 1
     if row[TTL + d] < 0:
-        row[TTL + d] = records[I_TTL, k]
+        row[TTL + d] = records[k, I_TTL]
     for place, source in (
         (OUTCOME, I_OUTCOME), (STATE, I_STATE), (HISTORY, I_HISTORY), (VLAN, I_VLAN), (SERVICE, I_SERVICE), (TUNNEL, I_TUNNEL),
     ):  # fmt: skip
         if row[place] < 0:
-            row[place] = records[source, k]
-    if row[ICMP_TYPE] < 0 and records[I_ICMP_TYPE, k] >= 0:
-        row[ICMP_TYPE] = records[I_ICMP_TYPE, k]
-        row[ICMP_CODE] = records[I_ICMP_CODE, k]
-        row[ICMP_HI] = records[I_ICMP_HI, k]
-        row[ICMP_LO] = records[I_ICMP_LO, k]
-        row[ICMP_VERSION] = records[I_ICMP_VERSION, k]
-    row[FIRST] = min(row[FIRST], records[I_RECORD, k])
-    row[LAST] = max(row[LAST], records[I_RECORD, k])
+            row[place] = records[k, source]
+    if row[ICMP_TYPE] < 0 and records[k, I_ICMP_TYPE] >= 0:
+        row[ICMP_TYPE] = records[k, I_ICMP_TYPE]
+        row[ICMP_CODE] = records[k, I_ICMP_CODE]
+        row[ICMP_HI] = records[k, I_ICMP_HI]
+        row[ICMP_LO] = records[k, I_ICMP_LO]
+        row[ICMP_VERSION] = records[k, I_ICMP_VERSION]
+    row[FIRST] = min(row[FIRST], records[k, I_RECORD])
+    row[LAST] = max(row[LAST], records[k, I_RECORD])
     row[RECORDS] += 1
 
 
@@ -223,12 +229,12 @@ def _begin(row: Rows, key: Int, records: Inputs, k: Int, flow_id: Int) -> None:
     row[:] = -1
     row[HASH] = key
     row[ID] = flow_id
-    row[PROTO] = records[I_PROTO, k]
-    row[VERSION] = records[I_VERSION, k]
+    row[PROTO] = records[k, I_PROTO]
+    row[VERSION] = records[k, I_VERSION]
     for end in range(2):
-        row[HI + end] = records[I_HI + end, k]
-        row[LO + end] = records[I_LO + end, k]
-        row[PORT + end] = records[I_PORT + end, k]
+        row[HI + end] = records[k, I_HI + end]
+        row[LO + end] = records[k, I_LO + end]
+        row[PORT + end] = records[k, I_PORT + end]
         row[SIDE_START + end] = NEVER
         row[SIDE_END + end] = -NEVER
         row[ANSWERS + end] = 0
@@ -251,10 +257,10 @@ def join_records(
     least twice as large. Returns (rows in use, rows of `done`, next_id)."""
     mask = slots.size - 1
     finished = 0
-    for k in range(records.shape[1]):
+    for k in range(records.shape[0]):
         key = flow_hash(
-            records[I_HI, k], records[I_LO, k], records[I_PORT, k],
-            records[I_HI + 1, k], records[I_LO + 1, k], records[I_PORT + 1, k], records[I_PROTO, k],
+            records[k, I_HI], records[k, I_LO], records[k, I_PORT],
+            records[k, I_HI + 1], records[k, I_LO + 1], records[k, I_PORT + 1], records[k, I_PROTO],
         )  # fmt: skip
         slot = key & mask
         found, d = -1, -1
@@ -274,7 +280,7 @@ def join_records(
             _add(rows[found], d, records, k)
             flow_id[k] = rows[found, ID]
             continue
-        elif records[I_END, k] < rows[found, START]:
+        elif records[k, I_END] < rows[found, START]:
             # A late record of a connection that is over: what is open goes on.
             _begin(done[finished], key, records, k, next_id)
             finished += 1
@@ -326,17 +332,17 @@ def join(records: Inputs, state: JoinState, next_id: int) -> tuple[Rows, NDArray
     """Count `records` into the flows of `state`. Returns the flows that are over, for every record the number of its flow, and
     the number that the next new flow gets."""
     finished = [np.zeros((0, WIDTH), dtype=np.int64)]
-    flow_id = np.zeros(records.shape[1], dtype=np.int64)
-    for begin in range(0, records.shape[1], limits.PAIRING_BATCH):
-        part = np.ascontiguousarray(records[:, begin : begin + limits.PAIRING_BATCH])
-        n = part.shape[1]
+    flow_id = np.zeros(records.shape[0], dtype=np.int64)
+    for begin in range(0, records.shape[0], limits.PAIRING_BATCH):
+        part = records[begin : begin + limits.PAIRING_BATCH]
+        n = part.shape[0]
         _make_room(state, state.count + n)
         done = np.empty((n, WIDTH), dtype=np.int64)
         count, over, next_id = join_records(
             part, state.rows, state.slots, state.count, done, flow_id[begin : begin + n], np.int64(next_id)
         )
         state.count, next_id = int(count), int(next_id)
-        state.clock_ns = max(state.clock_ns, int(part[I_END].max()))
+        state.clock_ns = max(state.clock_ns, int(part[:, I_END].max()))
         finished += [done[: int(over)], _sweep(state)]
     return np.concatenate(finished), flow_id, next_id
 

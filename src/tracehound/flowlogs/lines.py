@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,6 +25,16 @@ DECIMAL_NS: Final = pa.decimal128(28, 9)
 """Seconds with nine decimals: the number behind it is nanoseconds, exactly."""
 _NUMBER: Final = r"^[+-]?\d{1,18}(\.\d+)?$"
 _WHOLE: Final = r"^[+-]?\d{1,18}$"
+
+
+BAD_LINES: Final = "lines that could not be read"
+AMBIGUOUS_DATES: Final = "dates that may be read in two ways"
+"""Items of the quality record that several readers count."""
+
+
+def first_of_them(line: int) -> str:
+    """What the quality record says of bad lines."""
+    return f"the first of them is line {line}"
 
 
 @dataclass(slots=True)
@@ -58,6 +68,21 @@ def split(text: bytes) -> list[bytes]:
     if lines and not lines[-1]:
         lines.pop()
     return [line[:-1] if line.endswith(b"\r") else line for line in lines]
+
+
+def one_kind_of_end(text: bytes) -> bytes:
+    """Lines that end in "\n" only: a carriage return elsewhere would be an end of line to Arrow."""
+    return text.replace(b"\r\n", b"\n").replace(b"\r", b" ") if b"\r" in text else text
+
+
+def is_utf8(text: bytes) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def decoded(line: bytes) -> str:
@@ -290,13 +315,14 @@ def day_times(values: pa.Array, utc_offset_s: int = 0, *, month_first: bool = Fa
 
 
 def csv_columns(
-    text: bytes, first: int, lines: int, delimiter: str, width: int, wanted: list[int]
+    text: bytes, first: int, lines: int, delimiter: str, width: int, wanted: list[int], untrimmed: Sequence[int] = ()
 ) -> tuple[dict[int, pa.Array], NDArray[np.int64], list[int]]:
-    """Columns of delimited text, trimmed; "" and "-" are null. Returns (place -> column, numbers of the lines, numbers of the lines
-    that have another number of columns). `first` is the number of the first of the `lines` lines."""
+    """Columns of delimited text, trimmed (but for the left of `untrimmed`); "" and "-" are null. Returns (place -> column, numbers of
+    the lines, numbers of the lines that have another number of columns). `first` is the number of the first of the `lines` lines."""
     if delimiter == " ":
         # Runs of spaces are one delimiter.
         text = b"\n".join(b" ".join(line.split()) for line in split(text)) + b"\n"
+    text = one_kind_of_end(text)
     bad: list[int] = []
 
     def skip(row: Any) -> str:
@@ -304,21 +330,20 @@ def csv_columns(
         return "skip"
 
     names = [str(place) for place in range(width)]
+    if not is_utf8(text):
+        text = text.decode("utf-8", "backslashreplace").encode()
     try:
         table = _read_csv(text, names, [str(w) for w in wanted], delimiter, skip)
     except pa.ArrowInvalid:
-        bad.clear()
-        clean = text.decode("utf-8", "backslashreplace").replace("\0", "").encode()
-        try:
-            table = _read_csv(clean, names, [str(w) for w in wanted], delimiter, skip)
-        except pa.ArrowInvalid:
-            return {w: pa.nulls(0, pa.string()) for w in wanted}, np.zeros(0, dtype=np.int64), list(range(first, first + lines))
+        return {w: pa.nulls(0, pa.string()) for w in wanted}, np.zeros(0, dtype=np.int64), list(range(first, first + lines))
     numbers = np.arange(first, first + lines, dtype=np.int64)
     if bad:
         numbers = numbers[~np.isin(numbers, bad)]
     # A quote that is never closed takes lines together.
     numbers = numbers[: table.num_rows]
-    columns = {w: pc.utf8_trim_whitespace(table.column(str(w)).combine_chunks()) for w in wanted}
+    table = table.slice(0, len(numbers))
+    columns = {w: table.column(str(w)).combine_chunks() for w in wanted}
+    columns = {w: pc.utf8_rtrim_whitespace(c) if w in untrimmed else pc.utf8_trim_whitespace(c) for w, c in columns.items()}
     columns = {w: pc.if_else(pc.is_in(c, pa.array(["", "-"])), pa.scalar(None, pa.string()), c) for w, c in columns.items()}
     return columns, numbers, bad
 

@@ -34,6 +34,12 @@ _SOURCES: Final[dict[int, str]] = {1: "netflow1", 5: "netflow5", 7: "netflow7", 
 _REORDERED: Final = 10_000
 """A sequence number so little below the expected one is a datagram that came late; further below, the exporter began anew."""
 
+_LOST: Final = {
+    "flows": "records lost by gaps in sequence numbers", "records": "records lost by gaps in sequence numbers",
+    "datagrams": "export datagrams lost by gaps in sequence numbers",
+}  # fmt: skip
+"""v5 and v7 count flows, v9 datagrams, IPFIX data records: what the quality record calls them."""
+
 Key = tuple[str, int, int]
 """Exporter, version, observation domain (v9: source id; v5: engine)."""
 
@@ -100,21 +106,18 @@ class Collector:
         found: dict[str, tuple[int, str | None]] = {}
         without = self._dropped_sets + len(self._waiting)
         if without:
-            found["sets_without_template"] = (without, "data sets whose template is not in the evidence: their records cannot be read")
+            found["data sets without their template"] = (without, "their records cannot be read")
         if self._late_sets:
-            found["sets_before_template"] = (self._late_sets, "data sets that came before their template and were read once it came")
-        names = {"flows": "lost_flow_records", "datagrams": "lost_export_datagrams", "records": "lost_flow_records"}
+            found["data sets read once their template came"] = (self._late_sets, "nothing of them is lost")
         for kind, n in self._lost.items():
             if n:
-                before = found.get(names[kind], (0, None))[0]
-                note = "gaps in the exporters' sequence numbers: what these records told is not in the evidence"
-                found[names[kind]] = (before + n, note)
+                found[_LOST[kind]] = (found.get(_LOST[kind], (0, None))[0] + n, "what they told is not in the evidence")
         if self._sampled:
             rates = ", ".join(f"1 in {n}" for n in sorted(self._rates)[:8])
             note = f"the exporter looked at {rates} packets: counts are of what it saw, and what it did not see proves nothing"
-            found["sampled_records"] = (self._sampled, note)
+            found["sampled records"] = (self._sampled, note)
         if self._bad:
-            found["bad_export_datagrams"] = (self._bad, self._bad_note)
+            found["malformed export datagrams"] = (self._bad, self._bad_note)
         return found
 
     def _spoilt(self, cause: str) -> None:

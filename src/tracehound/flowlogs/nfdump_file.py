@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 from tracehound import limits
 from tracehound.flowlogs import lzo
 from tracehound.flowlogs import nfdump_records as r
-from tracehound.flowlogs.one_way import RECORD, REPLY_BYTES, REPLY_PKTS, Records, block, empty
+from tracehound.flowlogs.one_way import (
+    RECORD,
+    REPLY_BYTES,
+    REPLY_PKTS,
+    SAMPLING,
+    UNKNOWN_RATE,
+    Records,
+    block,
+    empty,
+)
 from tracehound.flowlogs.reader import Block, Format, Options, Took
 from tracehound.packets.addresses import address_text, dictionary
 
@@ -168,7 +177,7 @@ class NfdumpFile:
             extra = np.zeros((r.EXTRA_FIELDS, room), dtype=np.int64)
             n, skipped, stop, why = r.read_block(data, at, size, self._big, self._maps, out, offset, extra)
             if skipped:
-                self._count("other_records", int(skipped), "records of the log that are no flows")
+                self._count("records that tell of no flow", int(skipped), "records of the log that are no flows")
             if n:
                 self._emit(out[:, :n], None if place is None else offset[:n] + place, extra[:, :n])
             at = int(stop)
@@ -176,7 +185,7 @@ class NfdumpFile:
                 at += self._learn(data, at)
             elif why == -1:
                 if not cut:
-                    self._count("damaged_blocks", 1, "blocks of which only the records before a damaged one were read")
+                    self._count("damaged blocks", 1, "blocks of which only the records before a damaged one were read")
                 return
 
     def _count(self, item: str, n: int, note: str) -> None:
@@ -204,10 +213,11 @@ class NfdumpFile:
         self._records += n
         for field, other in ((REPLY_PKTS, REPLY_BYTES), (REPLY_BYTES, REPLY_PKTS)):
             records[field] = np.where((records[field] < 0) & (records[other] >= 0), np.minimum(records[other], 1), records[field])
+        records[SAMPLING] = np.where(extra[r.X_RECORD_SAMPLED] > 0, UNKNOWN_RATE, 1)
         sampled = int(extra[r.X_RECORD_SAMPLED].sum())
         if sampled:
             note = "the exporter looked at a part of the packets only; nfdump does not keep which part, and has scaled the counts"
-            self._count("sampled_records", sampled, note)
+            self._count("sampled records", sampled, note)
         made = block(records, "nfdump", offset)
         sensors = self._sensors(extra[r.X_RECORD_EXPORTER])
         if sensors is not None:

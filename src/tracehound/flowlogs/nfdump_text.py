@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tracehound import limits
 from tracehound.flowlogs.delimited import Rows, block, over_words
-from tracehound.flowlogs.lines import decoded, split, text_array, whole_lines
+from tracehound.flowlogs.lines import BAD_LINES, decoded, first_of_them, split, text_array, whole_lines
 from tracehound.flowlogs.reader import ONE_WAY, Block, Format, Options, Took
 
 _COUNT: Final = r"\d+(?:\.\d+)?(?: [KMGT]\b)?"
@@ -78,8 +78,8 @@ class NfdumpLines:
             damage = f"line {self._line}: the last line is cut"
             self._bad_lines -= 1
         if self._bad_lines:
-            note = f"lines that could not be read, the first of them line {self._first_bad} (nfdump shortens IPv6 addresses without -6)"
-            self.counts["bad_lines"] = (self._bad_lines, note)
+            note = f"{first_of_them(self._first_bad)} (nfdump shortens IPv6 addresses without -6)"
+            self.counts[BAD_LINES] = (self._bad_lines, note)
         self._base += cut.consumed
         return Took(cut.consumed, blocks, damage)
 
@@ -180,7 +180,7 @@ class NfdumpJson:
     def _spoilt(self, start: int) -> None:
         self._bad += 1
         self._first_bad = self._first_bad or self._base + start
-        self.counts["bad_records"] = (self._bad, f"records that could not be read, the first of them at byte {self._first_bad}")
+        self.counts["records that could not be read"] = (self._bad, f"the first of them is at byte {self._first_bad}")
 
     def _block(self, numbers: list[int], found: list[dict[str, Any]]) -> list[Block]:
         if not found:
@@ -197,9 +197,9 @@ class NfdumpJson:
             columns["label"] = pc.if_else(pc.is_in(label, pa.array(["<none>", ""])), pa.scalar(None, pa.string()), label)
         sampled = sum(1 for o in found if o.get("sampled") in (1, True))
         if sampled:
-            before = self.counts.get("sampled_records", (0, None))[0]
+            before = self.counts.get("sampled records", (0, None))[0]
             note = "the exporter looked at a part of the packets only; nfdump does not say which part, and has scaled the counts"
-            self.counts["sampled_records"] = (before + sampled, note)
+            self.counts["sampled records"] = (before + sampled, note)
         made, wrong = block(Rows(np.array(numbers, dtype=np.int64), columns), "nfdump json", ONE_WAY, self._offset_s)
         for _ in wrong:
             self._spoilt(0)

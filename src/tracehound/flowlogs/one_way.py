@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tracehound.flowlogs.reader import MISSING, ONE_WAY, PART, Block, Ends
+from tracehound.flowlogs.reader import MENTION, MISSING, ONE_WAY, PART, Block, Ends
 from tracehound.flows.tcp_outcome import OUTCOME_NAMES
 from tracehound.packets.addresses import dictionary
 
@@ -35,12 +35,13 @@ REPLY_FLAGS: Final = 15
 INITIATOR: Final = 16  # which side began, if the exporter says so: 0 = src, 1 = dst; UNKNOWN
 VLAN: Final = 17  # UNKNOWN or tag
 TTL: Final = 18  # UNKNOWN or TTL of the sender's packets
-SAMPLING: Final = 19  # one packet in so many was looked at; 1 = all
+SAMPLING: Final = 19  # one packet in so many was looked at; 1 = all, UNKNOWN_RATE = some
 DENIED: Final = 20  # 1 = the exporter is a firewall that says it let the flow not pass
 RECORD: Final = 21  # number of the record in its file, from 1
 FIELDS: Final = 22
 
 UNKNOWN: Final = np.int64(-1)
+UNKNOWN_RATE: Final = 0
 
 Records = NDArray[np.int64]
 """(FIELDS, n)."""
@@ -84,7 +85,8 @@ def turn_round(records: Records) -> None:
 
 _DENIED_STATE: Final = ("denied",)
 _SYN: Final = 2
-_NOT_ALONE: Final = 1 | 4 | 8 | 16
+_ACK: Final = 16
+_NOT_ALONE: Final = 1 | 4 | 8 | _ACK
 
 
 def block(records: Records, source: str, offset: NDArray[np.int64] | None = None) -> Block:
@@ -92,11 +94,11 @@ def block(records: Records, source: str, offset: NDArray[np.int64] | None = None
     turn_round(records)
     n = records.shape[1]
     biflow = records[REPLY_PKTS] >= 0
-    sampled = records[SAMPLING] > 1
+    sampled = records[SAMPLING] != 1
     denied = records[DENIED] > 0
     texts: dict[str, pa.Array] = {}
     if sampled.any():
-        texts["sampled_one_in"] = pa.array(records[SAMPLING].astype(np.int32), mask=~sampled)
+        texts["sampled_one_in"] = pa.array(records[SAMPLING].astype(np.int32), mask=records[SAMPLING] <= 1)
     outcome = None
     if denied.any():
         texts["state"] = dictionary(np.zeros(n, dtype=np.int32), _DENIED_STATE, ~denied)
@@ -107,7 +109,10 @@ def block(records: Records, source: str, offset: NDArray[np.int64] | None = None
     flags = np.where(tcp, records[FLAGS], MISSING)
     syn = (flags > 0) & (flags & _SYN > 0)
     # A record whose flags are SYN and nothing else is so many SYNs.
-    syns = np.where(syn & (flags & _NOT_ALONE == 0), records[PKTS], MISSING)
+    syns = np.where(syn & (flags & _NOT_ALONE == 0) & ~sampled, records[PKTS], MISSING)
+    joins = np.where(biflow, PART, ONE_WAY).astype(np.uint8)
+    # What a sampling exporter did not see proves nothing: a lone SYN or datagram of it is a mention. An ACK is a proof of its own.
+    joins[sampled & ~((flags > 0) & (flags & _ACK > 0))] = MENTION
     return Block(
         number=records[RECORD].copy(),
         start=records[START].copy(),
@@ -125,7 +130,7 @@ def block(records: Records, source: str, offset: NDArray[np.int64] | None = None
         tcp_flags_src=flags,
         tcp_flags_dst=np.where(tcp, records[REPLY_FLAGS], MISSING) if biflow.any() else None,
         offset=offset,
-        joins=np.where(biflow, PART, ONE_WAY).astype(np.uint8) if biflow.any() else ONE_WAY,
+        joins=joins if biflow.any() or sampled.any() else ONE_WAY,
         syn_count=syns,
         outcome=outcome,
         opens=syn,

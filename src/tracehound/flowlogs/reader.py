@@ -76,6 +76,7 @@ class Block:
                     schemas say, but for: `record_id` and `flow_id` hold the record's `number` (the frame puts the real ones
                     in), txn_id holds any number that rises with the rows (likewise), request_packet_id, packet_id and their
                     like are null or, where the column is not nullable, hold the `number` as well
+    inputs          all of it once more as the array that joining.py reads, from a reader whose kernel wrote it so
     """
 
     number: NDArray[np.int64]
@@ -110,6 +111,7 @@ class Block:
     vlan: NDArray[np.int64] | None = None
     texts: Mapping[str, pa.Array] = field(default_factory=dict)
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
+    inputs: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.number)

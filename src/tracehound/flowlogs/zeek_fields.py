@@ -15,6 +15,8 @@ BOOL: Final = "bool"
 TEXT: Final = "string"
 WORD: Final = "word"
 """Text of which there is little that differs: kept as dictionary."""
+ADDRESS: Final = "addr"
+"""An address that is wanted as a number."""
 LIST: Final = "list"
 
 ID: Final[dict[str, str]] = {
@@ -23,7 +25,8 @@ ID: Final[dict[str, str]] = {
 
 LOGS: Final[dict[str, dict[str, str]]] = {
     "conn": {
-        **ID, "proto": WORD, "service": WORD, "duration": INTERVAL, "orig_bytes": COUNT, "resp_bytes": COUNT, "conn_state": WORD,
+        **ID, "id.orig_h": ADDRESS, "id.resp_h": ADDRESS,
+        "proto": WORD, "service": WORD, "duration": INTERVAL, "orig_bytes": COUNT, "resp_bytes": COUNT, "conn_state": WORD,
         "history": WORD, "orig_pkts": COUNT, "orig_ip_bytes": COUNT, "resp_pkts": COUNT, "resp_ip_bytes": COUNT, "ip_proto": COUNT,
         "vlan": COUNT, "missed_bytes": COUNT,
     },

@@ -15,21 +15,27 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 from numpy.typing import NDArray
 
 from tracehound import limits
+from tracehound.flowlogs import text_fields as t
 from tracehound.flowlogs import zeek_fields as z
-from tracehound.flowlogs.lines import DECIMAL_NS, Cut, decoded, json_objects, split, text_array, whole_lines
-from tracehound.flowlogs.reader import Block, Format, Options, Took
-from tracehound.flowlogs.zeek_rows import BLOCKS, Columns
+from tracehound.flowlogs.lines import (
+    BAD_LINES,
+    Cut,
+    decoded,
+    first_of_them,
+    is_utf8,
+    json_objects,
+    one_kind_of_end,
+    split,
+    text_array,
+    whole_lines,
+)
+from tracehound.flowlogs.reader import MISSING, Block, Format, Options, Took
+from tracehound.flowlogs.zeek_rows import BLOCKS, Column, Columns, times_ns
 
 _ESCAPED: Final = re.compile(r"\\x([0-9a-fA-F]{2})")
-_TYPES: Final[dict[str, pa.DataType]] = {
-    z.TIME: DECIMAL_NS, z.INTERVAL: DECIMAL_NS, z.COUNT: pa.int64(), z.BOOL: pa.string(), z.TEXT: pa.string(), z.LIST: pa.string(),
-    z.WORD: pa.dictionary(pa.int32(), pa.string()),
-}  # fmt: skip
-
 
 def _unescape(text: str) -> str:
     """\\xNN taken back, where what comes out is text."""
@@ -106,10 +112,11 @@ def _next_header(text: bytes, at: int) -> int:
 class ZeekFile:
     """Reader of one file of Zeek logs."""
 
-    def __init__(self, *, json_lines: bool) -> None:
+    def __init__(self, *, json_lines: bool, details: bool = True) -> None:
         self.words: list[str] = []
         self.counts: dict[str, tuple[int, str | None]] = {}
         self._json = json_lines
+        self._details = details
         self._header = _Header()
         self._line = 0
         self._base = 0
@@ -144,12 +151,12 @@ class ZeekFile:
 
     def _tell_bad(self) -> None:
         if self._bad_lines:
-            self.counts["bad_lines"] = (self._bad_lines, f"lines that could not be read, the first of them line {self._first_bad}")
+            self.counts[BAD_LINES] = (self._bad_lines, first_of_them(self._first_bad))
         else:
-            self.counts.pop("bad_lines", None)
+            self.counts.pop(BAD_LINES, None)
 
     def _other(self, log: str | None, rows: int) -> None:
-        item = f"other_log_lines ({log})" if log else "other_log_lines"
+        item = f"lines of other logs ({log})" if log else "lines of other logs"
         before = self.counts.get(item, (0, None))[0]
         self.counts[item] = (before + rows, "lines of logs that tell nothing of flows, http, dns, tls, files or mail")
 
@@ -157,6 +164,7 @@ class ZeekFile:
 
     def _tsv_blocks(self, text: bytes) -> list[Block]:
         """Stretches of rows between header lines."""
+        text = one_kind_of_end(text)
         blocks: list[Block] = []
         at = 0
         while at < len(text):
@@ -187,65 +195,39 @@ class ZeekFile:
                 self._tell_bad()
             return []
         known = z.LOGS[log]
-        wanted = {name: known[name] for name in header.fields if name in known}
-        if len(set(header.fields)) != len(header.fields) or len(header.separator) != 1 or not header.separator.isascii():
-            return self._slow(text, first, log, wanted)
-        bad: list[int] = []
+        # Names of connections cost as much as all numbers, and only table records has them.
+        left_out = () if self._details else ("uid",)
+        wanted = {name: known[name] for name in header.fields if name in known and name not in left_out}
+        # One byte between fields: longer separators give way to one that Zeek would have escaped.
+        separator = header.separator.encode()
+        if len(separator) != 1:
+            text, separator = text.replace(separator, b"\x1f"), b"\x1f"
+        if not is_utf8(text):
+            text = text.decode("utf-8", "backslashreplace").encode()
+        place_of = {name: header.fields.index(name) for name in wanted}
+        places = sorted(set(place_of.values()))
+        found = t.find_fields(text, lines, separator[0], len(header.fields), places)
+        for line in found.bad.tolist():
+            self._bad(first + line)
+        unset = header.unset.encode()
+        columns = {n: self._column(found, places.index(place_of[n]), kind, unset) for n, kind in wanted.items()}
+        return self._made(log, Columns(found.line + first, columns))
 
-        def skip(row: Any) -> str:
-            bad.append(row.number or 0)
-            return "skip"
-
-        try:
-            table = pa.csv.read_csv(
-                pa.py_buffer(text),
-                read_options=pa.csv.ReadOptions(
-                    use_threads=False, column_names=list(header.fields), block_size=max(len(text), 1) + 1, encoding="utf8"
-                ),
-                parse_options=pa.csv.ParseOptions(
-                    delimiter=header.separator, quote_char=False, double_quote=False, escape_char=False,
-                    ignore_empty_lines=False, invalid_row_handler=skip,
-                ),
-                convert_options=pa.csv.ConvertOptions(
-                    include_columns=list(wanted), column_types={n: _TYPES[k] for n, k in wanted.items()},
-                    null_values=[header.unset], strings_can_be_null=True, quoted_strings_can_be_null=True,
-                ),
-            )  # fmt: skip
-        except pa.ArrowInvalid:
-            # A value that is not what its field should be, or a byte that is no UTF-8: line by line, and only that is lost.
-            return self._slow(text, first, log, wanted)
-        numbers = np.arange(first, first + lines, dtype=np.int64)
-        if bad:
-            for number in bad:
-                self._bad(first + number - 1)
-            numbers = np.delete(numbers, np.array(bad) - 1)
-        columns = {name: _whole(table.column(name)) for name in wanted}
-        return self._made(log, Columns(numbers, {n: self._settle(c, wanted[n]) for n, c in columns.items()}))
-
-    def _slow(self, text: bytes, first: int, log: str, wanted: dict[str, str]) -> list[Block]:
-        """The same for lines that the fast way refuses."""
-        header = self._header
-        numbers: list[int] = []
-        rows: list[list[str]] = []
-        values: list[Any]
-        for number, line in enumerate(split(text), first):
-            values = decoded(line).split(header.separator)
-            if len(values) != len(header.fields):
-                self._bad(number)
-                continue
-            numbers.append(number)
-            rows.append(values)
-        places = {name: header.fields.index(name) for name in wanted}
-        columns = {}
-        for name, place in places.items():
-            values = [None if row[place] == header.unset else row[place] for row in rows]
-            columns[name] = self._settle(pa.array(values, pa.string()), wanted[name])
-        return self._made(log, Columns(np.array(numbers, dtype=np.int64), columns))
+    def _column(self, found: t.Fields, column: int, kind: str, unset: bytes) -> Column:
+        if kind == z.COUNT:
+            return t.counts(found, column)
+        if kind == z.ADDRESS:
+            return t.addresses(found, column)
+        if kind == z.WORD:
+            return t.words(found, column, unset)
+        if kind in (z.TIME, z.INTERVAL):
+            ns = t.seconds_ns(found, column)
+            unread = kind == z.TIME and bool((ns == MISSING).any())
+            return np.where(ns == MISSING, times_ns(t.texts(found, column, unset)), ns) if unread else ns
+        return self._settle(t.texts(found, column, unset), kind)
 
     def _settle(self, column: pa.Array, kind: str) -> pa.Array:
         """Empty and escaped values, and lists."""
-        if kind not in (z.TEXT, z.LIST) or column.type != pa.string():
-            return column
         header = self._header
         if kind == z.LIST:
             column = pc.if_else(pc.equal(column, header.empty), "", column)
@@ -274,9 +256,8 @@ class ZeekFile:
             by_log: dict[str, tuple[list[int], list[dict[str, Any]]]] = {}
             for number, row in json_objects(part, first, self._bad):
                 path = row.get("_path")
-                log = path.split("_")[0] if isinstance(path, str) else None
-                log = log if log in z.LOGS else z.log_of(frozenset(row))
-                if log is None:
+                log = path.split("_")[0] if isinstance(path, str) else z.log_of(frozenset(row))
+                if log is None or log not in z.LOGS:
                     self._other(path if isinstance(path, str) else None, 1)
                     continue
                 numbers, rows = by_log.setdefault(log, ([], []))
@@ -299,10 +280,6 @@ class ZeekFile:
         if not len(columns):
             return []
         return [BLOCKS[log](part) for part in columns.parts(limits.LOG_ROWS_AT_ONCE)]
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _has(rows: list[dict[str, Any]], name: str) -> bool:
@@ -347,7 +324,7 @@ def recognise(head: bytes) -> bool:
 
 
 def _open_file(head: bytes, options: Options) -> ZeekFile:
-    return ZeekFile(json_lines=not head.startswith(b"#"))
+    return ZeekFile(json_lines=not head.startswith(b"#"), details=options.details)
 
 
 FORMAT: Final = Format(recognise, _open_file)

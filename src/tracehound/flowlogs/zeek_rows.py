@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tracehound import tables
 from tracehound.flowlogs.lines import iso_times, seconds_ns, whole_numbers
-from tracehound.flowlogs.reader import MENTION, MISSING, WHOLE, Block
+from tracehound.flowlogs.reader import MENTION, MISSING, WHOLE, Block, Ends
 from tracehound.flowlogs.table_rows import rows_of
 from tracehound.flows.tcp_outcome import CONN_STATES, OUTCOME_NAMES
 from tracehound.packets.addresses import dictionary
@@ -29,12 +29,24 @@ _LAST_NS: Final = 2**62
 PROTOCOLS: Final[dict[str, int]] = {"tcp": 6, "udp": 17, "icmp": 1, "icmp6": 58, "sctp": 132, "igmp": 2, "gre": 47, "esp": 50}
 
 
+Column: TypeAlias = Any
+"""Text (plain or dictionary) or lists of it; whole numbers and times in ns, MISSING where unset; addresses as numbers."""
+
+
+def _part(column: Column, rows: NDArray[np.bool_] | slice) -> Column:
+    if isinstance(column, Ends):
+        return Ends(column.hi[rows], column.lo[rows], column.version[rows])
+    if isinstance(column, np.ndarray):
+        return column[rows]
+    return column.slice(rows.start, rows.stop - rows.start) if isinstance(rows, slice) else column.filter(pa.array(rows))
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """Rows of one log: numbers of their lines, and the columns that the log has."""
 
     number: NDArray[np.int64]
-    fields: dict[str, pa.Array]
+    fields: dict[str, Column]
 
     def __len__(self) -> int:
         return len(self.number)
@@ -43,18 +55,21 @@ class Columns:
         column = self.fields.get(name)
         return pa.nulls(len(self), pa.string()) if column is None else column
 
+    def ends(self, name: str) -> Ends | pa.Array:
+        return self.text(name)
+
     def number_of(self, name: str) -> NDArray[np.int64]:
-        return whole_numbers(self.fields.get(name), len(self))
+        column = self.fields.get(name)
+        numbers: NDArray[np.int64] = column if isinstance(column, np.ndarray) else whole_numbers(column, len(self))
+        return numbers
 
     def ns(self, name: str) -> NDArray[np.int64]:
-        """A time or an interval; MISSING where there is none. JSON logs may hold times in ISO 8601."""
+        """A time or an interval; MISSING where there is none."""
         column = self.fields.get(name)
-        if column is None or len(column) == 0:
+        if column is None:
             return np.full(len(self), MISSING, dtype=np.int64)
-        if column.type == pa.string() and pc.any(pc.match_substring(column, ":")).as_py():
-            iso = iso_times(column)
-            return np.where(iso != MISSING, iso, seconds_ns(column))
-        return seconds_ns(column)
+        ns: NDArray[np.int64] = column if isinstance(column, np.ndarray) else times_ns(column)
+        return ns
 
     def truth(self, name: str) -> NDArray[np.int64]:
         """1 true, 0 false, MISSING."""
@@ -75,13 +90,22 @@ class Columns:
         return (ts > _FIRST_NS) & (ts < _LAST_NS)
 
     def where(self, keep: NDArray[np.bool_]) -> Columns:
-        mask = pa.array(keep)
-        return Columns(self.number[keep], {n: c.filter(mask) for n, c in self.fields.items()})
+        return Columns(self.number[keep], {n: _part(c, keep) for n, c in self.fields.items()})
 
     def parts(self, rows: int) -> Iterator[Columns]:
         for begin in range(0, len(self), rows):
-            part = slice(begin, begin + rows)
-            yield Columns(self.number[part], {n: c.slice(begin, rows) for n, c in self.fields.items()})
+            part = slice(begin, min(begin + rows, len(self)))
+            yield Columns(self.number[part], {n: _part(c, part) for n, c in self.fields.items()})
+
+
+def times_ns(column: pa.Array) -> NDArray[np.int64]:
+    """Times as text: seconds since 1970, or ISO 8601 (JSON logs may be written so, and zeek-cut -d makes them so)."""
+    if not len(column):
+        return np.zeros(0, dtype=np.int64)
+    if pc.any(pc.match_substring(column, ":")).as_py():
+        iso = iso_times(column)
+        return np.where(iso != MISSING, iso, seconds_ns(column))
+    return seconds_ns(column)
 
 
 # -- connections --------------------------------------------------------------------------------------------------------------
@@ -173,8 +197,8 @@ def _ends(c: Columns) -> dict[str, Any]:
     return {
         "number": c.number,
         "start": start,
-        "src": c.text("id.orig_h"),
-        "dst": c.text("id.resp_h"),
+        "src": c.ends("id.orig_h"),
+        "dst": c.ends("id.resp_h"),
         "sport": _port(c.number_of("id.orig_p")),
         "dport": _port(c.number_of("id.resp_p")),
     }
@@ -188,15 +212,22 @@ def _counter(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where((numbers >= 0) & (numbers < 2**50), numbers, MISSING)
 
 
+def _of_ipv6(hosts: Ends | pa.Array) -> NDArray[np.bool_]:
+    if isinstance(hosts, Ends):
+        return np.equal(hosts.version, 6)
+    words = _words(hosts)
+    six = [w is not None and ":" in w for w in words.dictionary.to_pylist()]
+    places = pc.fill_null(words.indices, len(six)).to_numpy(zero_copy_only=False)
+    found: NDArray[np.bool_] = np.array([*six, False])[places]
+    return found
+
+
 def _proto(c: Columns) -> NDArray[np.int64]:
     """By name; icmp of IPv6 is told by the addresses; others by number (`ip_proto`, newer logs)."""
     number = _codes(c.text("proto"), PROTOCOLS)
     icmp = number == 1
     if icmp.any():
-        hosts = _words(c.text("id.orig_h"))
-        six = [w is not None and ":" in w for w in hosts.dictionary.to_pylist()]
-        places = pc.fill_null(hosts.indices, len(six)).to_numpy(zero_copy_only=False)
-        number = np.where(icmp & np.array([*six, False])[places], 58, number)
+        number = np.where(icmp & _of_ipv6(c.ends("id.orig_h")), 58, number)
     said = c.number_of("ip_proto")
     return np.where((number == MISSING) & (said >= 0) & (said < 256), said, number)
 

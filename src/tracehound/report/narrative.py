@@ -248,6 +248,23 @@ def by_file(citations: Citations) -> list[FrameGroup]:
     return [FrameGroup(file, tuple(frames)) for file, frames in groups.items()]
 
 
+def no_template(probing: Probing) -> str:
+    """Why no request is shown."""
+    if not probing.payload_seen:
+        return "Cannot be told from this evidence: it needs packets. Flow logs carry no payload."
+    return "No request is common to the attempts in this evidence."
+
+
+def no_identity(probing: Probing) -> str:
+    """Why nothing is named."""
+    if not probing.payload_seen:
+        return (
+            "Not named: what tells one malware from another is what it sends, and that needs packets. From flows alone the "
+            "services, the pace, the order of targets, the retries and the outcomes were compared, and no profile came near."
+        )
+    return "No profile of known malware was compared, or none came near."
+
+
 def cited(citations: Citations, most: int = 6) -> str:
     """Citations in short: model.pcap frames 12, 40, 61; 1,204 in all. Empty where nothing is cited."""
     parts: list[str] = []
