@@ -399,6 +399,7 @@ def test_a_host_that_poses_as_the_router(flows):
 # -- remote calls, handshakes -----------------------------------------------------------------------------------------------
 
 RPRN, DRSR = "12345678-1234-abcd-ef00-0123456789ab", "e3514235-4b06-11d1-ab04-00c04fc2dcd2"
+SRVS = "4b324fc8-1670-01d3-1278-5a47bf6ee188"
 NRPC, EFSR = "12345678-1234-abcd-ef00-01234567cffb", "c681d488-d850-11d0-8c52-00c04fd90f7e"
 
 
@@ -424,7 +425,7 @@ def test_controllers_replicate_and_machines_change_their_passwords():
 
 @pytest.mark.parametrize(
     ("interface", "opnum", "name"),
-    [(RPRN, 89, "PrintNightmare"), (EFSR, 4, "PetitPotam"), (DRSR, 3, "DCSync"), ("4b324fc8-1670-01d3-1278-5a47bf6ee188", 74, "CVE-2022-30216")],
+    [(RPRN, 89, "PrintNightmare"), (EFSR, 4, "PetitPotam"), (DRSR, 3, "DCSync"), (SRVS, 74, "CVE-2022-30216")],
 )
 def test_calls_that_attacks_are_made_of(interface, opnum, name):
     e = Evidence()

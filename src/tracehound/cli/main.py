@@ -44,8 +44,13 @@ VERBS: Final[dict[str, str]] = {
     "hosts": "say who is on the network: names, hardware, system, services",
     "sql": "ask the tables with SQL",
     "who": "say whose an address is, offline",
+    "case": "keep an incident: evidence in custody, notes, timeline, exports",
+    "recheck": "ask whether a site answers now: the one verb that sends",
     "detectors": "list the detectors, or print one detector's page",
 }
+
+GROUPS: Final = ("case",)
+"""Verbs that have verbs of their own: their module has a `GROUP` (cli/group.py)."""
 
 USAGE: Final = """usage: tracehound VERB ... | tracehound -r FILE
 
