@@ -183,6 +183,62 @@ MAX_ARP_KINDS: Final = 100_000
 """Kinds of ARP message kept (sender, target, operation): a sweep of a /16 has 65,536."""
 MAX_LINK_SENDERS: Final = 500_000
 """Pairs of hardware and network address kept; behind a router all the world has one hardware address."""
+MAX_NTLM_PAIRS: Final = 64
+"""AV pairs of one NTLM message."""
+MAX_RPC_FRAGMENT_BYTES: Final = 64 * KIB
+"""C706 12.6.3.1: the length of a fragment has two bytes."""
+MAX_RPC_CALLS: Final = 1_024
+"""DCE/RPC calls of one association that wait for their answer."""
+MAX_RPC_CONTEXTS: Final = 4_096
+"""Interfaces that one association may bind."""
+MAX_SMB_MESSAGE_BYTES: Final = 17 * MIB
+"""[MS-SMB2] 3.3.5.2.7: servers allow reads and writes of 8 MiB; a length has three bytes."""
+MAX_SMB_HELD_BYTES: Final = 16 * MIB
+"""SMB requests of one connection that wait for their response."""
+MAX_SMB_WAITING: Final = 8_192
+"""[MS-SMB2] 3.3.1.2: so many credits a server gives at most."""
+MAX_SMB_DISORDER_BYTES: Final = 4 * MIB
+"""Data of one open file that waits for what lies before it."""
+MAX_SMB_OPEN: Final = 8_192
+"""Files that one SMB connection holds open; more are taken as closed."""
+MAX_RDP_MESSAGE_BYTES: Final = 64 * KIB
+"""A TPKT has a length of two bytes."""
+MAX_QUIC_CRYPTO_BYTES: Final = 64 * KIB
+"""Handshake bytes of one side in QUIC Initial packets; a client hello has 300 to 2,000."""
+MAX_QUIC_DATAGRAMS: Final = 48
+"""Datagrams of one QUIC connection that are looked at: its hellos stand in the first few."""
+MAX_SNMP_OIDS: Final = 64
+"""Objects of one SNMP flow that are kept."""
+MAX_SNMP_READ: Final = 256
+"""Messages of one SNMP flow whose objects are read; later ones are counted."""
+MAX_SNMP_USERS: Final = 1_024
+"""Communities or users of one SNMP flow: who guesses them tries many."""
+MAX_NTP_KINDS: Final = 64
+"""Kinds of NTP messages told apart in one flow."""
+MAX_NETBIOS_KINDS: Final = 4_096
+"""Kinds of NetBIOS messages told apart in one flow: a scan of names asks for many."""
+MAX_KERBEROS_MESSAGE_BYTES: Final = 256 * KIB
+"""A Kerberos message over TCP; tickets with many groups have some ten thousand bytes."""
+MAX_KERBEROS_WAITING: Final = 256
+"""Kerberos requests of one flow that wait for their answer."""
+MAX_LDAP_MESSAGE_BYTES: Final = 10 * MIB
+"""Active Directory's MaxReceiveBuffer."""
+MAX_LDAP_WAITING: Final = 1_024
+"""LDAP operations of one connection that wait for their result."""
+MAX_LDAP_FILTER: Final = 4_000
+"""Characters of a filter that are kept."""
+MAX_SUNRPC_MESSAGE_BYTES: Final = 2 * MIB
+"""One fragment of an ONC RPC record: NFS moves 1 MiB at once."""
+MAX_SUNRPC_MESSAGES: Final = 50_000
+"""ONC RPC messages of one flow that are read: NFS moves files with millions."""
+MAX_SUNRPC_KINDS: Final = 1_024
+"""Procedures told apart in one flow."""
+MAX_SUNRPC_WAITING: Final = 4_096
+"""ONC RPC calls of one flow that wait for their reply."""
+MAX_RADIUS_WAITING: Final = 256
+"""RADIUS requests of one flow that wait for their answer: an identifier has one byte."""
+MAX_SSDP_KINDS: Final = 1_024
+"""Kinds of SSDP messages told apart in one flow."""
 HEAD_BYTES: Final = 256
 """First payload bytes kept per flow and direction (templates of protocols without a parser, service identification)."""
 

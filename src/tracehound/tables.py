@@ -899,11 +899,11 @@ RDP: Final = Table(
         Column("routing_token", TEXT, "msts cookie or token of a load balancer", nullable=True),
         Column("requested_protocols", pa.list_(TEXT), "security that the client offers: RDP, SSL, HYBRID, RDSTLS, ...", nullable=True),
         Column("security_protocol", NAME, "security that the server chose", nullable=True),
-        Column("result", NAME, "encrypted, success, or why the server refused", nullable=True),
+        Column("result", NAME, "encrypted, Success, or why the server refused", nullable=True),
         Column("client_name", TEXT, "name of the client's machine", nullable=True),
         Column("client_build", NAME, "client's build, as Zeek names it: 'RDP 5.1'; otherwise its number", nullable=True),
         Column("client_build_number", pa.int64(), "number of the client's build", nullable=True),
-        Column("client_version", NAME, "RDP version of the client, '5.4'", nullable=True),
+        Column("client_version", NAME, "RDP version of the client: '4.0', '5.0 to 8.1', '10.7'", nullable=True),
         Column("keyboard_layout", NAME, "keyboard of the client, 'English - United States'", nullable=True),
         Column("client_dig_product_id", TEXT, "product id of the client", nullable=True),
         Column("desktop_width", pa.uint16(), "width of the desktop", "pixels", nullable=True),
@@ -1246,7 +1246,7 @@ ALL: Final[dict[str, Table]] = {
     for t in (
         EVIDENCE, QUALITY, NOTES, PACKETS, ARP, LINK_ADDRESSES, FLOWS, HEADS, *TRANSACTIONS, HOST_EVENTS,
         ADDRESSES, HOST_FACTS, HOSTS, FINDINGS,
-    )  # fmt: skip
+    )
 }
 
 

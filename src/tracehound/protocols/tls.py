@@ -257,6 +257,26 @@ class TlsSession:
         if both or self._read_bytes > MAX_TLS_HANDSHAKE_BYTES:
             self._finish()
 
+    def handshake(self, client: bool, data: bytes, packet_id: int, ts_ns: int) -> None:
+        """Take handshake messages that come without records (QUIC, RFC 9001 4)."""
+        if self._packet_id < 0:
+            self._packet_id, self._ts_ns = packet_id, ts_ns
+        self._messages(client, self._sides[client], data)
+
+    def encrypted(self, client: bool) -> None:
+        """One side sends what only a finished handshake allows."""
+        self._sides[client].spoke = True
+
+    @property
+    def hello(self) -> ClientHello | None:
+        """What the client said, if it is whole."""
+        return self._hello
+
+    @property
+    def answered(self) -> bool:
+        """Whether a server's hello was read."""
+        return self._version is not None
+
     def _note(self, text: str) -> None:
         if text not in self._notes:
             self._notes.append(text)
