@@ -1387,7 +1387,7 @@ ALL: Final[dict[str, Table]] = {
     for t in (
         EVIDENCE, QUALITY, NOTES, PACKETS, ARP, LINK_ADDRESSES, FLOWS, *LOGS, HEADS, *TRANSACTIONS, HOST_EVENTS, ADDRESSES, HOST_FACTS,
         HOSTS, FINDINGS,
-    )  # fmt: skip
+    )
 }
 
 

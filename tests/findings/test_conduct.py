@@ -394,3 +394,65 @@ def test_a_host_that_poses_as_the_router(flows):
     assert "10.0.0.5 (00:1b:21:00:00:05) poses as 10.0.0.1" in found["10.0.0.5"].statement
     assert found["10.0.0.5"].confidence.value >= 0.7 and "poses as 10.0.0.1" in v.summary
     assert set(found) == {"10.0.0.5"}, "the true router is not accused"
+
+
+# -- remote calls, handshakes -----------------------------------------------------------------------------------------------
+
+RPRN, DRSR = "12345678-1234-abcd-ef00-0123456789ab", "e3514235-4b06-11d1-ab04-00c04fc2dcd2"
+SRVS = "4b324fc8-1670-01d3-1278-5a47bf6ee188"
+NRPC, EFSR = "12345678-1234-abcd-ef00-01234567cffb", "c681d488-d850-11d0-8c52-00c04fd90f7e"
+
+
+def rpc(e: Evidence, at: int, src: str, dst: str, interface: str, opnum: int, operation: str | None = None) -> None:
+    flow = e.answered(at, src, dst, 445, sent=4000, got=2000, service="smb")
+    e.more.setdefault("dce_rpc", []).append(
+        {"of": flow, "service": "smb", "interface_uuid": interface, "opnum": opnum, "operation": operation, "result": "response"}
+    )
+
+
+def test_controllers_replicate_and_machines_change_their_passwords():
+    e = Evidence()
+    flow = e.answered(T0, "10.0.2.1", "10.0.0.10", 88, service="krb_tcp")
+    e.more["kerberos"] = [{"of": flow, "service": "krb_tcp", "request_type": "AS"}]
+    rpc(e, T0, "10.0.0.10", "10.0.0.11", DRSR, 3, "DRSGetNCChanges")
+    rpc(e, T0, "10.0.2.1", "10.0.0.10", NRPC, 26, "NetrServerAuthenticate3")
+    rpc(e, T0, "10.0.2.1", "10.0.0.10", NRPC, 30, "NetrServerPasswordSet2")
+    rpc(e, T0, "10.0.2.1", "10.0.0.10", RPRN, 1, "RpcOpenPrinter")
+    v = verdict(e)
+    quiet(v, "rpc_attack")
+    assert any("they replicate" in i.reason for i in v.innocents)
+
+
+@pytest.mark.parametrize(
+    ("interface", "opnum", "name"),
+    [(RPRN, 89, "PrintNightmare"), (EFSR, 4, "PetitPotam"), (DRSR, 3, "DCSync"), (SRVS, 74, "CVE-2022-30216")],
+)
+def test_calls_that_attacks_are_made_of(interface, opnum, name):
+    e = Evidence()
+    rpc(e, T0, HOST, "10.0.0.10", interface, opnum)
+    (found,) = of_kind(verdict(e), "rpc_attack")
+    assert found.host == HOST and name in found.statement and found.confidence.value >= 0.8
+
+
+def test_a_logon_that_is_tried_until_it_works():
+    e = Evidence()
+    for n in range(250):
+        rpc(e, T0 + n * S // 10, HOST, "10.0.0.10", NRPC, 26, "NetrServerAuthenticate3")
+    rpc(e, T0 + 30 * S, HOST, "10.0.0.10", NRPC, 30, "NetrServerPasswordSet2")
+    found = of_kind(verdict(e), "rpc_attack")
+    assert len(found) == 2 and "Zerologon" in found[0].statement and "succeeded" in found[0].statement + found[1].statement
+
+
+def test_handshakes_that_deceive_and_those_that_can_be_read():
+    e = Evidence()
+    flow = e.answered(T0, HOST, "203.0.113.5", 443, service="ssl")
+    ticket = e.answered(T0, "10.0.2.1", "10.0.0.80", 443, service="ssl")
+    e.more["tls"] = [
+        {"of": flow, "subject": "CN=www.example.com", "note": "certificate: curve given by explicit parameters"},
+        {"of": ticket, "note": "session ticket under a key whose name is all zeros"},
+    ]
+    v = verdict(e)
+    (found,) = of_kind(v, "tls_attack")
+    assert found.host == "203.0.113.5" and "CVE-2020-0601" in found.statement
+    (weak,) = of_kind(v, "tls_weakness")
+    assert weak.host == "10.0.0.80" and "10.0.0.80" not in v.summary

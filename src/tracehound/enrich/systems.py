@@ -103,6 +103,8 @@ def of_stack(ttl: int, window: int | None, options: int | None) -> Said:
     why = f"TTL {ttl} (from {first})" + ("" if window is None else f", window {window}") + (
         "" if options is None else f", {options} bytes of TCP options"
     )
+    if options == 0:
+        return Said("a scanner, or a very small system (no TCP options)", 0.4, why)
     if first == 128:
         if options == 8:
             # MSS, NOP, NOP, SACK permitted: no window scaling, as before Vista.

@@ -18,7 +18,9 @@ from tracehound.findings import (
     generated_names,
     login_guessing,
     outward,
+    rpc_attacks,
     spread,
+    tls_attacks,
 )
 from tracehound.findings.model import Finding, Innocent
 from tracehound.findings.setting import Judged, Row, Setting
@@ -33,10 +35,12 @@ JUDGES: Final[dict[str, Judge]] = {
     "outward_transfers": outward.judge,
     "internal_spread": spread.judge,
     "admin_shares": admin_shares.judge,
+    "rpc_attacks": rpc_attacks.judge,
+    "tls_attacks": tls_attacks.judge,
     "arp_claims": arp_spoofing.judge,
     "cleartext_logins": credentials.judge,
 }
-EXPOSURES: Final = frozenset({credentials.KIND})
+EXPOSURES: Final = frozenset({credentials.KIND, tls_attacks.WEAKNESS})
 """Kinds of finding that tell of a weakness, not of a host that behaves strangely."""
 ON_LINK: Final = frozenset({arp_spoofing.KIND})
 """Kinds of finding about hosts on the very network of the capture: at home, whatever their addresses."""
