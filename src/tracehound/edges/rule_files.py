@@ -45,6 +45,11 @@ def _beside(path: str, name: str) -> str:
     return str(Path(path).parent / Path(name).expanduser())
 
 
+def _same(path: str) -> str:
+    """One name for one file, however it is reached."""
+    return path if path == STDIN else str(Path(path).resolve())
+
+
 def read_settings(
     config: str | None = None,
     *,
@@ -126,17 +131,17 @@ def configured_rule_files(config: str, settings: Settings) -> list[str]:
 def load_rules(paths: Sequence[str], settings: Settings) -> RuleSet:
     """All rules of some files, folders or patterns, with the files that they include."""
     files = [(path, _text(path, "-S")) for path in find_rule_files(paths)]
-    read = {path for path, _ in files}
+    read = {_same(path) for path, _ in files}
     at = 0
     while True:
         result = parse_rules(files, settings.variables)
-        new = [(_beside(i.source, i.path), i) for i in result.includes]
-        more = [path for path, _ in new if path not in read]
+        more = [path for i in result.includes if _same(path := _beside(i.source, i.path)) not in read]
         at += 1
         if not more:
             return result
         if at > MAX_RULE_INCLUDES:
             raise UsageError(f"-S {paths[0]}: files include each other more than {MAX_RULE_INCLUDES} deep")
         for path in dict.fromkeys(more):
-            files.append((path, _text(path, "include")))
-            read.add(path)
+            if _same(path) not in read:
+                files.append((path, _text(path, "include")))
+                read.add(_same(path))

@@ -47,7 +47,8 @@ _QUOTED: Final = re.compile(r'(!?)\s*"(.*)"\s*', re.DOTALL)
 _INLINE: Final = re.compile(r'(!?)\s*+"((?:[^"\\]|\\.)*+)"\s*+(?:,(.*))?', re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.?)", re.DOTALL)
 _HEX: Final = re.compile(r"[0-9a-fA-F\s]*")
-_PCRE: Final = re.compile(r"(?:m(?P<own>[^\w\s])(?P<a>.*)(?P=own)|/(?P<b>.*)/)(?P<flags>[A-Za-z]*)(?P<rest>\s*(?:,.*)?)", re.DOTALL)
+_PCRE: Final = re.compile(r"(?:m(?P<own>[^\w\s])(?P<a>.*)(?P=own)|/(?P<b>.*)/)(?P<flags>[A-Za-z]*)\s*", re.DOTALL)
+_CAPTURES: Final = re.compile(r"/[A-Za-z]*(\s*,\s*(?:flow|pkt|alert):)")
 _NAME: Final = re.compile(r"[A-Za-z_][\w.\-]*")
 
 
@@ -268,6 +269,10 @@ def _expression_problem(pattern: bytes, extended: bool) -> str:
 
 def _pcre(a: Assembly, value: str | None) -> None:
     negated, text = quoted(value)
+    names = ""
+    kept = _CAPTURES.search(text)
+    if kept is not None:
+        text, names = text[: kept.start(1)], text[kept.start(1) :]
     m = _PCRE.fullmatch(text)
     if m is None:
         raise KeywordError("is not of the form /expression/flags")
@@ -284,9 +289,9 @@ def _pcre(a: Assembly, value: str | None) -> None:
             raise KeywordError(f"{letter!r} is no flag")
     if len(set(letters)) > 1:
         raise KeywordError(f"{' and '.join(letters)} name two buffers")
-    captures = tuple(word.strip() for word in m["rest"].split(",")[1:])
+    captures = tuple(word.strip() for word in names.split(",")[1:])
     if any(not re.fullmatch(r"(?:flow|pkt|alert):\S+", word) for word in captures):
-        raise KeywordError(f"{m['rest'].strip(', ')[:40]!r} names no variable for a group")
+        raise KeywordError(f"{names.strip(', ')[:40]!r} names no variable for a group")
     pattern = expression.encode("utf-8", "surrogateescape")
     problem = _expression_problem(pattern, "x" in flags)
     if problem:
