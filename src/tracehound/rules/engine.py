@@ -42,6 +42,8 @@ from tracehound.rules.state import Memory
 from tracehound.rules.verify import decoded_base64_2045
 from tracehound.streams.reassemble import gather
 
+_INVALID: Final = frozenset(NOTE[n] for n in ("IP header cut", "IP header malformed", "IPv6 extension headers malformed"))
+_WHOLE: Final = frozenset((0, NOTE["bad checksum"], NOTE["transport not decoded"], NOTE["encrypted (ESP)"]))
 _FRAGMENT: Final = NOTE["fragment, waiting for the rest"]
 _NOT_FIRST: Final = NOTE["fragment, not the first of a known datagram"]
 _REQUEST: Final = re.compile(rb"(?m)^[A-Z-]{3,20}[ \t]([^\r\n]*(?:%[0-9a-fA-F]{2}|//|/\.|\\)[^\r\n]*)")
@@ -423,7 +425,9 @@ class Engine:
                 packet.link = bytes(view[link_at:ip_end])
             if more[4] >= 0:
                 packet.payload = bytes(view[more[4] : more[4] + more[5]])
-                packet.rebuilt = not (ip_at <= more[4] < ip_end)
+                if not ip_at <= more[4] < ip_end:
+                    packet.rebuilt = True
+                    packet.ip = _rebuilt(packet, view, more[4], more[5])
             yield packet
 
     # -- what is kept of flows that were not taken up --------------------------------------------------------------------------
@@ -550,12 +554,35 @@ def _either_way(plan: Plan, ends: Packet) -> bool:
     return plan.header_holds(other)
 
 
+def _rebuilt(p: Packet, view: memoryview, at: int, size: int) -> bytes:
+    """A datagram put together from fragments, as a packet: the header says that it is whole."""
+    header = bytearray(p.ip[: p.l4])
+    p.forget_places()
+    if p.family == 4 and len(header) >= 20:
+        header[6:8] = b"\0\0"
+        before = 8 if p.proto != TCP else 20
+        total = len(header) + before + size
+        header[2:4] = min(total, 65535).to_bytes(2, "big")
+    else:
+        header = bytearray(p.ip[:40])
+        if len(header) == 40:
+            header[6] = p.proto
+        before = 8 if p.proto != TCP else 20
+    return bytes(header) + bytes(view[max(0, at - before) : at + size])
+
+
 def _packet(values: tuple[Any, ...], to_server: bool) -> Packet:
     p = Packet()
     (p.number, p.ts, p.family, p.proto, p.sport, p.dport, p.flags, p.seq, p.ack, p.window, p.payload_len, note) = values
     p.fragment = note in (_FRAGMENT, _NOT_FIRST)
+    p.headed = note in _WHOLE
+    if note in _INVALID:
+        # decode-ipv4.c, decode-ipv6.c: a packet whose IP header does not hold is seen by rules for such events only.
+        p.family = 0
     if p.fragment:
         p.payload_len = p.window = 0
+        if p.family == 6:
+            p.proto = 44
     p.to_server = to_server
     return p
 

@@ -41,8 +41,10 @@ class Match:
     service: Service | None
     tx: Any
     service_name: str | None
-    captures: list[tuple[str, bytes]] = field(default_factory=list)
-    summary: dict[str, Any] | None = None
+    @property
+    def summary(self) -> dict[str, Any] | None:
+        """What the application layer says, as far as it had come when the rule matched."""
+        return self.service.summary(self.tx) if self.service is not None and self.tx is not None else None
 
 
 @dataclass(slots=True)
@@ -398,8 +400,10 @@ class Inspector:
             self._effects(plan, p)
             service = flow.service if flow is not None else None
             tx = self._current(service, p)
-            found.append(Match(plan, p, service, tx, flow.service_name if flow is not None else None,
-                               summary=service.summary(tx) if service is not None and tx is not None else None))
+            name = flow.service_name if flow is not None else None
+            for _ in range(2 if plan.both_ways and plan.holds_both_ways(p) else 1):
+                # detect-parse.c: `<>` makes two rules, one for each direction.
+                found.append(Match(plan, p, service, tx, name))
 
     def _current(self, service: Service | None, p: Packet) -> Any:
         """The transaction that an alert on a packet or the stream is told with."""
@@ -553,7 +557,7 @@ class Inspector:
                     plan.counts.passed += 1
                     self._note(plan, p, "matched", 99, f"matched in transaction {tx.number}")
                     self._effects(plan, p)
-                    found.append(Match(plan, p, service, tx, flow.service_name, summary=service.summary(tx)))
+                    found.append(Match(plan, p, service, tx, flow.service_name))
             if tx.done(side):
                 tx.verdicts[-1 - side] = 1
 

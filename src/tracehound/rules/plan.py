@@ -140,7 +140,7 @@ class Plan:
 
     def _ends(self, src: int, sport: int, dst: int, dport: int, p: Packet) -> bool:
         if self.dports is not None or self.sports is not None:
-            if p.proto not in WITH_PORTS or p.fragment:
+            if p.proto not in WITH_PORTS or not p.headed:
                 return False
             if self.dports is not None and not self.dports(dport):
                 return False
@@ -149,6 +149,10 @@ class Plan:
         if self.dst is not None and not self.dst(dst):
             return False
         return self.src is None or self.src(src)
+
+    def holds_both_ways(self, p: Packet) -> bool:
+        """Whether a `<>` rule's header holds in either direction of the packet."""
+        return self._ends(p.src, p.sport, p.dst, p.dport, p) and self._ends(p.dst, p.dport, p.src, p.sport, p)
 
     def why_header_fails(self, p: Packet) -> str:
         """The first part of the header that excludes the packet, in words; "" where none does."""
@@ -175,7 +179,7 @@ def _is_condition(state: State) -> bool:
     return state.command in ("isset", "isnotset")
 
 
-_IP_ONLY_TESTS: Final = frozenset(("sameip", "geoip", "iprep", "ip_proto"))
+_IP_ONLY_TESTS: Final = frozenset(("geoip", "iprep"))
 
 
 def _is_ip_only(rule: Rule, plan: Plan) -> bool:

@@ -260,8 +260,6 @@ class Tls(Service):
             half.changed = True
             self._tx.progress[to_server] = COMPLETE
             self.wants_raw.add(to_server)
-            if self._halves[0].changed and self._halves[1].changed:
-                self._finished()
         elif kind == _ALERT:
             if not half.changed and len(body) == 2 and body[0] == 2:
                 self._tx.event("error_message_encountered", to_server)
