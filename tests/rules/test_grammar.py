@@ -32,6 +32,10 @@ def test_a_rule_keeps_its_words_and_places():
     ]
 
 
+def test_a_negation_may_stand_apart():
+    assert one("alert tcp ! 10.0.0.0/8 ! 80 -> any any (sid:1;)").src == "!10.0.0.0/8"
+
+
 def test_places_in_continued_lines():
     w = one('alert tcp any any -> any any (msg:"x"; \\\n    content:"y"; \\\n\tsid:7;)')
     assert [(o.name, o.line, o.column) for o in w.options] == [("msg", 1, 31), ("content", 2, 5), ("sid", 3, 2)]

@@ -91,9 +91,22 @@ def test_inline_modifiers_of_snort3():
 
 def test_where_contents_are():
     found = groups('content:"a"; http_uri; content:"b"; uricontent:"c"; pcre:"/d/Ui"; file_data; content:"e"; pkt_data; content:"f";')
-    assert [s.pattern for s in found["http.uri"].steps] == [b"a", b"c", b"d"]
-    assert [s.pattern for s in found["payload"].steps] == [b"b", b"f"]
-    assert [s.pattern for s in found["file.data"].steps] == [b"e"]
+
+    def patterns(buffer):
+        return [s.pattern for s in found[buffer].steps if isinstance(s, Content | Pcre)]
+
+    assert patterns("http.uri") == [b"a", b"c", b"d"]
+    assert patterns("payload") == [b"b", b"f"]
+    assert patterns("file.data") == [b"e"]
+
+
+def test_relative_options_follow_the_last_match():
+    # The user guide on isdataat: it "will apply to the buffer of the previous content match".
+    found = groups('content:"GET"; http_method; content:".exe"; http_uri; isdataat:!1,relative; byte_test:1,>,5,0,relative; isdataat:9;')
+    assert found["http.uri"].steps == (Content(b".exe"), IsDataAt(1, True, True), ByteTest(1, ">", False, 5, 0, True))
+    assert found["payload"].steps == (IsDataAt(9),)
+    found = groups('content:"a"; pcre:"/b/U"; byte_jump:1,0,relative; base64_decode; base64_data; content:"x";')
+    assert [type(s).__name__ for s in found["http.uri"].steps] == ["Pcre", "ByteJump", "Base64Decode"]
 
 
 def test_a_buffer_named_again():
@@ -210,6 +223,9 @@ def test_steps_on_buffers():
         ("dce_opnum:1,15-18;", NumberTest("dcerpc.opnum", Numbers(((1, 1), (15, 18))))),
         ("krb5_msg_type:10;", NumberTest("krb5_msg_type", Numbers(((10, 10),)))),
         ("iprep:src,BadHosts,>,10;", NumberTest("iprep", Numbers(((11, 127),)), "src,BadHosts")),
+        ("sctp.chunk_type:!data;", NumberTest("sctp.chunk_type", Numbers(((1, 255),)))),
+        ("mqtt.type:CONNECT;", NumberTest("mqtt.type", Numbers(((1, 1),)))),
+        ("ntp.mode:client;", NumberTest("ntp.mode", Numbers(((3, 3),)))),
         ("geoip:src,RU,CN;", WordTest("geoip", ("RU", "CN"), False, "src")),
     ],
 )  # fmt: skip
@@ -248,6 +264,7 @@ def test_state():
         Tag("host", 100, "packets", "src"),
         Tag("session", 10, "seconds"),
     )
+    assert rule("tag:host;").tags == (Tag("host", 256, "packets", "dst"),)
     assert rule("tag:host_dst,bytes 100;").tags == (Tag("host", 100, "bytes", "dst"),)
 
 

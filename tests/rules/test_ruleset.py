@@ -66,7 +66,8 @@ def test_every_rule_keeps_its_meaning_in_every_dialect_that_can_say_it(emerging,
             text = convert(rule, dialect, VARIABLES)
         except RuleError as why:
             assert dialect == "snort3"
-            assert rule.threshold is not None or "ftpbounce" in why.cause, why
+            # Left over: a relative isdataat between a content and the modifier that moves it: it stays in the payload, alone.
+            assert rule.threshold is not None or "ftpbounce" in why.cause or "read it otherwise" in why.cause, why
             continue
         if rule.sid % 10 == 0:
             # convert has read its text back; so that this is not taken on trust:

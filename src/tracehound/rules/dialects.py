@@ -405,12 +405,15 @@ class _Writer:
         self.say(t.name, argument or None)
 
     def _steps(self, group: Group, modifier: str) -> None:
+        matched = False
         for step in group.steps:
             if isinstance(step, Content):
                 self._content(step, modifier)
+                matched = True
             elif isinstance(step, Pcre):
                 self._pcre(step, group, modifier)
-            elif modifier:
+                matched = True
+            elif modifier and not (matched and _is_relative(step)):
                 raise _CannotSayError(f"{self.name} looks at {group.buffer.name} with contents and expressions only")
             else:
                 _STEPS[type(step)](self, step)
@@ -448,8 +451,6 @@ class _Writer:
             if modifier:
                 self.say(modifier)
         if isdataat:
-            if modifier:
-                raise self.cannot("way to say that a content ends this buffer")
             self.say("isdataat", "!1,relative")
 
     def _content3(self, text: str, words: list[tuple[str, str | None]], fast: FastPattern | None) -> None:
@@ -535,6 +536,13 @@ class _Writer:
         if rule.target:
             self.known("target")
             self.say("target", rule.target)
+
+
+def _is_relative(step: Step) -> bool:
+    """Whether a step belongs to the buffer of the match before it, where none is open."""
+    return isinstance(step, Base64Decode) or (
+        isinstance(step, ByteTest | ByteJump | ByteExtract | ByteMath | IsDataAt) and step.relative
+    )
 
 
 _FLAG_LETTERS: Final = ((1, "F"), (2, "S"), (4, "R"), (8, "P"), (16, "A"), (32, "U"), (64, "E"), (128, "C"))

@@ -289,7 +289,11 @@ def _header(text: str) -> tuple[str, ...] | tuple[int, str]:
         while end < len(text) and (depth > 0 or not text[end].isspace()):
             depth += (text[end] == "[") - (text[end] == "]")
             end += 1
-        words.append(text[start:end])
+        word = text[start:end]
+        if words and words[-1] == "!":
+            # `! 10.0.0.0/8`: a negation may stand apart.
+            word = words.pop() + word
+        words.append(word)
         at = end
     if not words:
         return 0, "the rule has no header"

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from tracehound.rules.checks.catalog import CHECKS
 from tracehound.rules.checks.finding import Finding
@@ -26,7 +26,7 @@ def _fingerprint(f: Finding) -> str:
     return hashlib.sha256("\0".join((f.check, str(f.sid), f.keyword, f.message)).encode("utf-8", "replace")).hexdigest()[:32]
 
 
-def sarif(findings: Sequence[Finding]) -> dict[str, object]:
+def sarif(findings: Sequence[Finding]) -> dict[str, Any]:
     """The log of one run."""
     index = {name: n for n, name in enumerate(CHECKS)}
     results = [

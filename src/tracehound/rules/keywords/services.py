@@ -32,10 +32,13 @@ DNS_RCODES: Final[dict[str, int]] = {
     "nxrrset": 8, "notauth": 9, "notzone": 10, "badvers": 16, "badsig": 16, "badkey": 17, "badtime": 18, "badmode": 19,
     "badname": 20, "badalg": 21, "badtrunc": 22,
 }  # fmt: skip
-MQTT_TYPES: Final = (
-    "connect connack publish puback pubrec pubrel pubcomp subscribe suback unsubscribe unsuback pingreq pingresp disconnect auth "
-    "unassigned"
-)
+MQTT_TYPES: Final[dict[str, int]] = {
+    "unassigned": 0, "connect": 1, "connack": 2, "publish": 3, "puback": 4, "pubrec": 5, "pubrel": 6, "pubcomp": 7, "subscribe": 8,
+    "suback": 9, "unsubscribe": 10, "unsuback": 11, "pingreq": 12, "pingresp": 13, "disconnect": 14, "auth": 15,
+}  # fmt: skip
+NTP_MODES: Final[dict[str, int]] = {
+    "reserved": 0, "symmetric_active": 1, "symmetric_passive": 2, "client": 3, "server": 4, "broadcast": 5, "control": 6, "private": 7,
+}  # fmt: skip
 SNMP_TYPES: Final[dict[str, int]] = {
     "get_request": 0, "get_next_request": 1, "response": 2, "set_request": 3, "trap_v1": 4, "get_bulk_request": 5,
     "inform_request": 6, "trap_v2": 7, "report": 8,
@@ -314,7 +317,7 @@ KEYWORDS: Final = (
     _w("ftpdata_command", "ftp-data", "direction of the data", "retr stor"),
     _w("ftp.mode", "ftp", "mode of the data connection", "active passive"),
     _n("ftp.dynamic_port", "ftp", U16, "port announced for data"),
-    _w("ftp.reply_received", "ftp", "whether a reply came", "yes true 1 no false 0"),
+    _w("ftp.reply_received", "ftp", "whether a reply came", "yes on true 1 no off false 0"),
     # -- SMB, DCE/RPC
     _w("smb.version", "smb", "version of the dialect", "1 2"),
     Keyword("dcerpc.iface", "protocol", "interface that was bound", _dce_iface, (), ("dce_iface",), "s23"),
@@ -334,7 +337,7 @@ KEYWORDS: Final = (
     _n("ike.nonce_payload_length", "ike", U32, "length of the nonce"),
     _r("ike.chosen_sa_attribute", "ike", "an attribute of the association"),
     _n("mqtt.protocol_version", "mqtt", U8, "version of the protocol"),
-    _w("mqtt.type", "mqtt", "type of the message", MQTT_TYPES),
+    _n("mqtt.type", "mqtt", 15, "type of the message", MQTT_TYPES),
     _r("mqtt.flags", "mqtt", "flags of the message"),
     _n("mqtt.qos", "mqtt", 2, "quality of service"),
     _n("mqtt.reason_code", "mqtt", U8, "reason", None, "mqtt.connack.return_code"),
@@ -350,7 +353,7 @@ KEYWORDS: Final = (
     _n("dhcp.leasetime", "dhcp", LARGEST, "lease time"),
     _n("dhcp.rebinding_time", "dhcp", LARGEST, "rebinding time"),
     _n("dhcp.renewal_time", "dhcp", LARGEST, "renewal time"),
-    _n("ntp.mode", "ntp", 7, "mode"),
+    _n("ntp.mode", "ntp", 7, "mode", NTP_MODES),
     _n("ntp.stratum", "ntp", U8, "stratum"),
     _n("ntp.version", "ntp", 7, "version"),
     _n("ntp.leap_indicator", "ntp", 3, "leap indicator"),
