@@ -27,6 +27,7 @@ from tracehound.limits import MAX_RULE_HISTORY_BYTES, MAX_RULE_STREAM_BYTES
 from tracehound.packets.batch import NOTE, PacketBatch
 from tracehound.packets.decode import DecodeState, decode
 from tracehound.rules import state as states
+from tracehound.rules.events import decode_events
 from tracehound.rules.columns import Mask, may_match
 from tracehound.rules.frames import Frames, frames
 from tracehound.rules.inspect import Flow, Inspector, Match, Note
@@ -34,6 +35,7 @@ from tracehound.rules.packet import TCP, UDP, WITH_PORTS, Packet
 from tracehound.rules.plan import Plan
 from tracehound.rules.predicates import covers
 from tracehound.rules.prefilter import CODED, Prefilter, has_all
+from tracehound.rules.rule import Event
 from tracehound.rules.services import catalog
 from tracehound.rules.services.http import Http
 from tracehound.rules.services.identify import by_content
@@ -115,6 +117,7 @@ class Engine:
         self._held: OrderedDict[int, _Held] = OrderedDict()
         self._held_bytes = 0
         self._ip_only = [p for p in plans if p.unit == "ip_only"]
+        self._asks_events = any(isinstance(t, Event) and t.kind == "decode" for plan in plans for t in plan.rule.tests)
         self._by_header: list[Plan] = []
         self._by_service: list[Plan] = []
         self._by_flow: list[Plan] = []
@@ -185,6 +188,10 @@ class Engine:
         with np.errstate(over="ignore"):
             ends = (p.src_lo ^ p.src_hi * np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
             ends ^= np.where(np.isin(p.proto, (6, 17, 132)), p.sport, 0).astype(np.uint64) << np.uint64(17)
+            others = (p.dst_lo ^ p.dst_hi * np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
+            others ^= np.where(np.isin(p.proto, (6, 17, 132)), p.dport, 0).astype(np.uint64) << np.uint64(17)
+        # stream-tcp.c: a session that is taken up at its SYN-ACK began with the other side.
+        begun = (p.proto == TCP) & ((p.tcp_flags & 0x12) == 0x12) & self.options.midstream
         out = np.zeros(flow_id.size, np.bool_)
         rows = np.flatnonzero(flow_id >= 0)
         if not rows.size:
@@ -196,7 +203,7 @@ class Engine:
         for k, (number, at) in enumerate(zip(ids.tolist(), first.tolist(), strict=True)):
             have = known.get(number)
             if have is None:
-                have = known[number] = _Known(int(ends_here[at]))
+                have = known[number] = _Known(int(others[rows[at]] if begun[rows[at]] else ends_here[at]))
             firsts[k] = have.end
         out[rows] = ends_here == firsts[inverse]
         return out
@@ -292,7 +299,7 @@ class Engine:
                     continue
                 if not plan.transactional and not plan.header_holds(ends):
                     continue
-                if plan.side is not None and plan.side != to_server and not plan.transactional:
+                if plan.side is not None and plan.side != to_server and not plan.transactional and not self.options.midstream:
                     continue
                 others = self.prefilter.others.get(plan.order)
                 if others and known.whole and not plan.transactional and not has_all(others, texts, folded):
@@ -330,6 +337,8 @@ class Engine:
         known.looked |= 2 if to_server else 1
         if proto == TCP:
             name = by_content(data[:512], to_server)
+            if name is None and self.options.midstream:
+                name = by_content(data[:512], not to_server)
             name = name or catalog.by_port(data[:512], to_server, (ends.sport, ends.dport))
         elif proto == UDP:
             name = catalog.by_datagram(data, to_server, ends.sport, ends.dport)
@@ -423,6 +432,8 @@ class Engine:
                 packet.link = bytes(view[link_at:ip_at])
             else:
                 packet.link = bytes(view[link_at:ip_end])
+            if self._asks_events:
+                packet.events = decode_events(packet, packet.ip or bytes(view[link_at + 14 : ip_end]))
             if more[4] >= 0:
                 packet.payload = bytes(view[more[4] : more[4] + more[5]])
                 if not ip_at <= more[4] < ip_end:
@@ -521,6 +532,8 @@ def _needs_flow(plan: Plan) -> bool:
     """Whether a rule without literal asks about more than the packet at hand."""
     flow = plan.rule.flow
     asks = flow is not None and (flow.state in ("established", "not_established") or flow.stream == "only_stream")
+    if any(isinstance(t, Event) and t.kind == "stream" for t in plan.rule.tests):
+        return True
     return bool(asks or plan.conditions or plan.effects or plan.payload is not None and plan.wants_stream or any(
         getattr(t, "keyword", "") in ("stream_size", "flow.age", "flow.pkts", "flow.bytes", "app-layer-protocol", "ssl_version", "ssl_state")
         for t in plan.rule.tests

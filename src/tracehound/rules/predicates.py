@@ -409,7 +409,7 @@ def _tls_version(test: WordTest) -> Late:
 _TLS_VERSIONS: Final = {"1.0": 0x0301, "1.1": 0x0302, "1.2": 0x0303, "1.3": 0x0304, "sslv3": 0x0300, "sslv2": 0x0200}
 
 
-def _ssl_version(test: WordTest) -> PacketCheck:
+def _ssl_version(test: WordTest) -> Late:
     """detect-ssl-version.c: each word may be negated by itself; the version is that of the side's records."""
     wanted, refused = set(), set()
     for word in test.words:
@@ -417,32 +417,24 @@ def _ssl_version(test: WordTest) -> PacketCheck:
         number = _TLS_VERSIONS[text.lstrip("!").removeprefix("tls")]
         (refused if text.startswith("!") != test.negated else wanted).add(number)
 
-    def check(p: Packet) -> bool:
-        service = p.flow.service if p.flow is not None else None
-        if service is None or service.name != "tls":
-            return False
-        version = service.record_version[p.to_server]
+    def check(tx: Any, side: bool) -> bool | None:
+        version = tx.record_version[side] if hasattr(tx, "record_version") else 0
         if not version:
-            return False
+            return None
         return version in wanted or (bool(refused) and version not in refused)
 
-    return check
+    return Late("ssl_version", None, check, ("tls",))
 
 
-def _ssl_state(test: WordTest) -> PacketCheck:
+def _ssl_state(test: WordTest) -> Late:
     words = [w.strip().lower() for part in test.words for w in part.replace("|", ",").split(",")]
 
-    def check(p: Packet) -> bool:
-        service = p.flow.service if p.flow is not None else None
-        if service is None or service.name != "tls":
-            return False
-        return any(w.lstrip("!") in service.states for w in words) != test.negated
+    def check(tx: Any, _side: bool) -> bool | None:
+        states = getattr(tx, "states", ())
+        return True if any(w.lstrip("!") in states for w in words) != test.negated else None
 
-    return check
+    return Late("ssl_state", None, check, ("tls",))
 
-
-_PACKET_WORDS["ssl_version"] = _ssl_version
-_PACKET_WORDS["ssl_state"] = _ssl_state
 
 _TX_NUMBERS: Final[dict[str, Callable[[NumberTest], Late]]] = {
     "urilen": _urilen, "filesize": _filesize,
@@ -451,7 +443,7 @@ _TX_NUMBERS: Final[dict[str, Callable[[NumberTest], Late]]] = {
     "tls.cert_chain_len": _attribute("tls.cert_chain_len", "chain_length", "tls"),
 }  # fmt: skip
 _TX_WORDS: Final[dict[str, Callable[[WordTest], Late]]] = {
-    "filename": _filename, "fileext": _filename, "filemagic": _filemagic, "tls.version": _tls_version,
+    "filename": _filename, "fileext": _filename, "filemagic": _filemagic, "tls.version": _tls_version, "ssl_version": _ssl_version, "ssl_state": _ssl_state,
 }  # fmt: skip
 
 
