@@ -351,8 +351,9 @@ def test_refused_headers(header, kind):
 
 
 def test_a_rule_for_another_version_is_refused_for_that():
-    wrong = refusal("keyword.of.tomorrow; requires: version >= 99, feature magic;")
-    assert wrong.keyword == "requires"
+    for needed in ("version >= 99, feature ja3", "feature telepathy", "keyword of.tomorrow", "luck"):
+        assert refusal(f"keyword.of.tomorrow; requires: {needed};").keyword == "requires"
+    assert rule("requires: keyword http.uri, feature ja4;").requires == ("keyword http.uri", "feature ja4")
     assert rule("requires: version >= 7.0.3 < 8 | >= 8.0.0;").requires == ("version >= 7.0.3 < 8 | >= 8.0.0",)
 
 

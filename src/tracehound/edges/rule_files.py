@@ -3,6 +3,7 @@ their text (rules/settings.py, rules/ruleset.py)."""
 
 from __future__ import annotations
 
+import gc
 import glob
 import sys
 from collections.abc import Iterable, Sequence
@@ -130,7 +131,18 @@ def configured_rule_files(config: str, settings: Settings) -> list[str]:
 
 def load_rules(paths: Sequence[str], settings: Settings) -> RuleSet:
     """All rules of some files, folders or patterns, with the files that they include."""
-    files = [(path, _text(path, "-S")) for path in find_rule_files(paths)]
+    collecting = gc.isenabled()
+    # Hundreds of thousands of small values that all stay: looking for garbage among them takes as long as reading them.
+    gc.disable()
+    try:
+        return _load(find_rule_files(paths), settings)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _load(paths: Sequence[str], settings: Settings) -> RuleSet:
+    files = [(path, _text(path, "-S")) for path in paths]
     read = {_same(path) for path, _ in files}
     at = 0
     while True:

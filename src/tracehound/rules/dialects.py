@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from tracehound.errors import RuleError
-from tracehound.rules.keywords.assembly import SERVICES
+from tracehound.rules.keywords.assembly import covered_by
 from tracehound.rules.keywords.buffers import BASE64_DATA, BUFFERS, PAYLOAD, PCRE_LETTERS, spelled
 from tracehound.rules.keywords.catalog import COMMON
 from tracehound.rules.keywords.packet import HIGHEST
@@ -150,8 +150,7 @@ def _is_urilen(group: Group, step: Bsize) -> bool:
 def _tells_service(group: Group, service: str) -> bool:
     if not group.buffer.protocols or group.absent:
         return False
-    own = frozenset[str]().union(*(SERVICES.get(p, frozenset({p})) for p in group.buffer.protocols))
-    return own <= SERVICES.get(service, frozenset({service}))
+    return covered_by(group.buffer.protocols) <= covered_by((service,))
 
 
 def _ordered(rule: Rule) -> bool:

@@ -159,8 +159,11 @@ def _skip_if_required_is_missing(written: Written, assembly: Assembly) -> None:
         if option.name == "requires":
             assembly.option = index
             COMMON["requires"].read(assembly, option.value)
+            for word in assembly.requires:
+                name = word.removeprefix("keyword ").strip()
+                if word.startswith("keyword ") and (name not in COMMON or COMMON[name].never):
+                    raise KeywordError(f"the rule needs keyword {name[:40]!r}, which is not known")
             assembly.requires.clear()
-            assembly.needs.clear()
     assembly.option = -1
 
 

@@ -10,6 +10,7 @@ How options bind to each other, as in Suricata (detect-parse.c, detect-engine.c)
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, Literal
 
 from tracehound.rules.keywords.buffers import BASE64_DATA, BUFFERS, PAYLOAD
@@ -42,6 +43,12 @@ SERVICES: Final[dict[str, frozenset[str]]] = {
     "dns": frozenset({"dns", "doh2"}),
 }
 """What a word for a service covers, where that is more than itself (app-layer.c, AppProtoEquals)."""
+
+
+@lru_cache(maxsize=1024)
+def covered_by(protocols: tuple[str, ...]) -> frozenset[str]:
+    """All services that some words for services cover."""
+    return frozenset[str]().union(*(SERVICES.get(p, frozenset({p})) for p in protocols))
 
 
 OF_ONE_PACKET: Final = frozenset((
@@ -171,7 +178,7 @@ class Assembly:
 
     def speaks(self, protocols: tuple[str, ...]) -> None:
         """What is asked needs one of these application protocols; refuse what no flow can speak."""
-        covered = frozenset[str]().union(*(SERVICES.get(p, frozenset({p})) for p in protocols))
+        covered = covered_by(protocols)
         both = covered if self.services is None else self.services & covered
         if not both:
             assert self.services is not None

@@ -201,7 +201,7 @@ _TABLE: Final = (
     _b("rfb.name", "rfb", "t<", "name of the desktop"),
     _b("ike.init_spi", "ike", "t-", "SPI of the initiator"),
     _b("ike.resp_spi", "ike", "t-", "SPI of the responder"),
-    _b("ike.vendor", "ike", "t>*", "each vendor id"),
+    _b("ike.vendor", "ike", "t-*", "each vendor id"),
     _b("ike.key_exchange_payload", "ike", "t-", "key exchange payload"),
     _b("ike.nonce_payload", "ike", "t-", "nonce"),
     *(
@@ -209,7 +209,7 @@ _TABLE: Final = (
         for name, shape, meaning in (
             ("connect.clientid", ">", "client id"), ("connect.username", ">", "user"), ("connect.password", ">", "password"),
             ("connect.willtopic", ">", "topic of the will"), ("connect.willmessage", ">", "message of the will"),
-            ("connect.protocol_string", ">", "protocol name"), ("publish.topic", ">", "topic"), ("publish.message", ">", "message"),
+            ("connect.protocol_string", ">", "protocol name"), ("publish.topic", "-", "topic"), ("publish.message", "-", "message"),
             ("subscribe.topic", ">*", "each topic"), ("unsubscribe.topic", ">*", "each topic"),
         )
     ),
