@@ -233,6 +233,16 @@ def test_tests(options, test):
     assert rule(options).tests == (test,)
 
 
+def test_older_forms_of_buffers():
+    found = groups('tls.subject:!"CN=*.x"; tls.fingerprint:"ab:cd"; content:"y"; nocase;')
+    assert found["tls.cert_subject"].steps == (Content(b"CN=*.x", negated=True),)
+    assert found["tls.cert_fingerprint"].steps == (Content(b"ab:cd"),)
+    assert found["payload"].steps == (Content(b"y", nocase=True),)
+    assert refusal('tls.subject:"x"; nocase;').keyword == "nocase"
+    assert steps("ssh.protoversion:2_compat; ssh.softwareversion:PUTTY;", "ssh.proto") == (Pcre(rb"^(?:2|1\.99)"),)
+    assert steps("ssh.protoversion:1.5;", "ssh.proto") == (Content(b"1.5", startswith=True), Bsize(Numbers(((3, 3),))))
+
+
 def test_flow():
     assert rule("flow:established,from_server,no_frag;").flow == Flow("to_client", "established", None, "no_frag")
     assert rule("flow: To_Server , stateless;").flow == Flow("to_server", "stateless")

@@ -328,7 +328,7 @@ class _Writer:
         self.known(keyword)
         sign = "!" if test.negated else ""
         words = test.words
-        if keyword in ("filename", "fileext", "filemagic", "tls.subject", "tls.issuerdn", "tls.fingerprint", "ssh.softwareversion"):
+        if keyword in ("filename", "fileext", "filemagic"):
             self.say(keyword, f'{sign}"{content_text(words[0].encode("latin-1"))}"')
         elif keyword == "app-layer-protocol":
             self.say(keyword, sign + words[0] + (f",{test.detail}" if test.detail else ""))

@@ -55,6 +55,8 @@ _OTHERS: Final[dict[str, str]] = {
     "flow": "flow", "service": "service", "config": "action:config", "flow.pkts_toserver": "test:flow.pkts",
     "flow.pkts_toclient": "test:flow.pkts", "flow.bytes_toserver": "test:flow.bytes", "flow.bytes_toclient": "test:flow.bytes",
     "app-layer-protocol": "test:app-layer-protocol", "frame": "frame:*", "pkt_data": "buffer:payload",
+    "tls.subject": "buffer:tls.cert_subject", "tls.issuerdn": "buffer:tls.cert_issuer",
+    "tls.fingerprint": "buffer:tls.cert_fingerprint", "ssh.softwareversion": "buffer:ssh.software", "ssh.protoversion": "buffer:ssh.proto",
 }  # fmt: skip
 _MODIFIER_OF: Final = {b.modifier: b.name for b in BUFFERS.values() if b.modifier} | ALSO
 

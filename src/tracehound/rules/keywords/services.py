@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tracehound.rules.keywords.assembly import Assembly
+from tracehound.rules.keywords.assembly import Assembly, ContentDraft
 from tracehound.rules.keywords.keyword import Keyword, KeywordError
 from tracehound.rules.keywords.numbers import numbers
 from tracehound.rules.keywords.packet import HIGHEST, U8, U16, U32
 from tracehound.rules.keywords.payload import no_value, pattern_bytes, quoted, required, unquoted
-from tracehound.rules.rule import LARGEST, Numbers, NumberTest, WordTest
+from tracehound.rules.rule import LARGEST, Bsize, Numbers, NumberTest, Pcre, WordTest
 
 DNS_TYPES: Final[dict[str, int]] = {
     "a": 1, "ns": 2, "md": 3, "mf": 4, "cname": 5, "soa": 6, "mb": 7, "mg": 8, "mr": 9, "null": 10, "wks": 11, "ptr": 12,
@@ -103,19 +103,23 @@ def _present(keyword: str, protocols: str) -> Callable[[Assembly, str | None], N
     return read
 
 
-def _text(keyword: str, protocols: str) -> Callable[[Assembly, str | None], None]:
-    """A text in quotes, the older form of what a buffer does: found anywhere in the field."""
+def _text(buffer: str) -> Callable[[Assembly, str | None], None]:
+    """A text in quotes, the older form of a buffer with a content: found anywhere in it. No modifier belongs to it."""
 
     def read(a: Assembly, value: str | None) -> None:
-        a.speaks(tuple(protocols.split()))
         text = required(value)
         negated = text.startswith("!")
         if '"' in text:
             negated, text = quoted(text)
         else:
             text = text.lstrip("! ")
-        a.tests.append(WordTest(keyword, (pattern_bytes(text).decode("latin-1"),), negated))
-        a.need("test:" + keyword)
+        pattern = pattern_bytes(text)
+        if not pattern:
+            raise KeywordError("needs a text")
+        group = a.elsewhere(buffer)
+        group.steps.append(ContentDraft(pattern, negated, a.option, group))
+        a.need("buffer:" + buffer)
+        a.need("content")
 
     return read
 
@@ -194,9 +198,18 @@ def _ssh_protoversion(a: Assembly, value: str | None) -> None:
     text = unquoted(value).strip()
     if not re.fullmatch(r"2_compat|[1-9](?:\.\d+)?", text):
         raise KeywordError(f"{text[:20]!r} is neither 2_compat nor a version")
-    a.speaks(("ssh",))
-    a.tests.append(WordTest("ssh.protoversion", (text,)))
-    a.need("test:ssh.protoversion")
+    group = a.elsewhere("ssh.proto")
+    a.need("buffer:ssh.proto")
+    if text == "2_compat":
+        # RFC 4253 5.1: 1.99 is a server that speaks 2.0 and older ones.
+        group.steps.append(Pcre(rb"^(?:2|1\.99)"))
+        a.need("pcre")
+        return
+    draft = ContentDraft(text.encode(), False, a.option, group)
+    draft.startswith = True
+    group.steps += [draft, Bsize(Numbers(((len(text), len(text)),)))]
+    a.need("content")
+    a.need("bsize")
 
 
 # -- DCE/RPC, SMB ----------------------------------------------------------------------------------------------------------------
@@ -307,12 +320,12 @@ KEYWORDS: Final = (
     _p("tls_cert_expired", "tls", "the certificate had expired"),
     _p("tls_cert_valid", "tls", "the certificate was in its time"),
     _n("tls.cert_chain_len", "tls", U32, "certificates in the chain"),
-    Keyword("tls.subject", "protocol", "a part of the certificate's subject", _text("tls.subject", "tls")),
-    Keyword("tls.issuerdn", "protocol", "a part of the certificate's issuer", _text("tls.issuerdn", "tls")),
-    Keyword("tls.fingerprint", "protocol", "SHA-1 of the certificate", _text("tls.fingerprint", "tls")),
+    Keyword("tls.subject", "protocol", "a part of the certificate's subject", _text("tls.cert_subject")),
+    Keyword("tls.issuerdn", "protocol", "a part of the certificate's issuer", _text("tls.cert_issuer")),
+    Keyword("tls.fingerprint", "protocol", "SHA-1 of the certificate", _text("tls.cert_fingerprint")),
     # -- SSH, FTP, mail
     Keyword("ssh.protoversion", "protocol", "version of the protocol", _ssh_protoversion),
-    Keyword("ssh.softwareversion", "protocol", "a part of the software", _text("ssh.softwareversion", "ssh")),
+    Keyword("ssh.softwareversion", "protocol", "a part of the software", _text("ssh.software")),
     Keyword("ftpbounce", "protocol", "a PORT that names another host", _present("ftpbounce", "ftp"), dialects="s2"),
     _w("ftpdata_command", "ftp-data", "direction of the data", "retr stor"),
     _w("ftp.mode", "ftp", "mode of the data connection", "active passive"),
