@@ -153,7 +153,7 @@ def _requires(a: Assembly, value: str | None) -> None:
 
 def _service(a: Assembly, value: str | None) -> None:
     words = tuple(dict.fromkeys(_SERVICE_NAMES.get(w.strip(), w.strip()) for w in required(value).split(",")))
-    if not all(words):
+    if not all(re.fullmatch(r"[A-Za-z][\w.\-]*", w) for w in words):
         raise KeywordError("needs names of services")
     a.named_services = words
     a.need("service")
