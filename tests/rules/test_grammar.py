@@ -70,7 +70,7 @@ def test_semicolons():
 def test_what_is_no_rule():
     text = (
         "# remark\n#alert tcp any any -> any any (msg:\"off\"; sid:9;)\nipvar HOME_NET [10.0.0.0/8]\nportvar P [80,81]\n"
-        "include other.rules\nvar RULE_PATH ../rules\n\nnonsense\n# alert me (soon)\n"
+        "include other.rules\nvar RULE_PATH ../rules\n\nnonsense\nconfig checksum_mode: all\npreprocessor x: \\\n  y\n# alert me (soon)\n"
     )
     found = list(items(text, "f"))
     assert [type(x) for x in found] == [Disabled, Setting, Setting, Include, Setting, RuleError]
