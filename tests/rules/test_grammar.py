@@ -32,13 +32,18 @@ def test_a_rule_keeps_its_words_and_places():
     ]
 
 
+def test_a_negation_may_stand_apart():
+    assert one("alert tcp ! 10.0.0.0/8 ! 80 -> any any (sid:1;)").src == "!10.0.0.0/8"
+
+
 def test_places_in_continued_lines():
     w = one('alert tcp any any -> any any (msg:"x"; \\\n    content:"y"; \\\n\tsid:7;)')
     assert [(o.name, o.line, o.column) for o in w.options] == [("msg", 1, 31), ("content", 2, 5), ("sid", 3, 2)]
 
 
 def test_snort3_rules_span_lines_without_backslashes():
-    text = 'alert http\n(\n    msg:"x";\n    # a remark\n    http_uri; content:"/a",nocase;\n    sid:3;\n)\nalert tcp any any -> any any (sid:4;)'
+    text = 'alert http\n(\n    msg:"x";\n    # a remark\n    http_uri; content:"/a",nocase;\n    sid:3;\n)\n'
+    text += "alert tcp any any -> any any (sid:4;)"
     # The first line has no parenthesis yet: it is completed by the lines up to the closing one.
     found = list(items(text.replace("http\n(", "http ("), "f"))
     assert [type(x) for x in found] == [Written, Written]
@@ -65,7 +70,7 @@ def test_semicolons():
 def test_what_is_no_rule():
     text = (
         "# remark\n#alert tcp any any -> any any (msg:\"off\"; sid:9;)\nipvar HOME_NET [10.0.0.0/8]\nportvar P [80,81]\n"
-        "include other.rules\nvar RULE_PATH ../rules\n\nnonsense\n# alert me (soon)\n"
+        "include other.rules\nvar RULE_PATH ../rules\n\nnonsense\nconfig checksum_mode: all\npreprocessor x: \\\n  y\n# alert me (soon)\n"
     )
     found = list(items(text, "f"))
     assert [type(x) for x in found] == [Disabled, Setting, Setting, Include, Setting, RuleError]
@@ -104,11 +109,12 @@ def test_line_separators_inside_a_rule():
     assert [r.msg for r in found.rules] == ["a\u2028b"]
 
 
-PIECES = st.sampled_from(
-    'alert |tcp|any| -> |any any| <> |(|)|msg:"x"; |sid:1; |content:"a|41|b"; |content:!"x|";|;|"|\\|\\;|http_uri; |nocase; |depth:5; |'
-    'offset:-1; |pcre:"/a/Ri"; |flow:to_server; |#|\n|$HOME_NET|[|]|!|,|10.0.0.0/8|80:|byte_test:4,>,5,0; |isdataat:!1,relative; |'
-    'threshold:type limit, track by_src, count 1, seconds 1; |file_data; |http.uri; |xor:"0a"; |bsize:<5; |é|\x00|rev:1; |:'.split("|")
-)
+PIECES = st.sampled_from((
+    "alert ", "tcp", "any", " -> ", "any any", " <> ", "(", ")", 'msg:"x"; ', "sid:1; ", 'content:"a|41|b"; ', 'content:!"x', '";', ";",
+    '"', "\\", "\\;", "http_uri; ", "nocase; ", "depth:5; ", "offset:-1; ", 'pcre:"/a/Ri"; ', "flow:to_server; ", "#", "\n", "$HOME_NET",
+    "[", "]", "!", ",", "10.0.0.0/8", "80:", "byte_test:4,>,5,0; ", "isdataat:!1,relative; ", "file_data; ", "http.uri; ", "bsize:<5; ",
+    "threshold:type limit, track by_src, count 1, seconds 1; ", 'xor:"0a"; ', "é", "\x00", "rev:1; ", ":",
+))  # fmt: skip
 TEXTS = st.one_of(
     st.binary(max_size=200),
     st.lists(PIECES, max_size=25).map("".join),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 
 import hypothesis.strategies as st
 import pytest
@@ -54,6 +55,9 @@ def test_addresses(text, inside, outside):
         ("!80", ((0, 79), (81, 65535))),
         ("$PORTS", ((80, 80), (8000, 8004), (8006, 8010))),
         ("[80,81,82]", ((80, 82),)),
+        ("[80: 82]", ((80, 82),)),
+        ("[1024: ]", ((1024, 65535),)),
+        ("[ :7 , 9 ]", ((0, 7), (9, 9))),
         ("[1:100,!10:20,!15]", ((1, 9), (21, 100))),
     ],
 )
@@ -108,7 +112,7 @@ def test_arithmetic_of_ranges(a, b):
     assert members(first) == members(a)
     left = difference(first, second)
     assert members(left) == members(a) - members(b)
-    assert all(x[1] < y[0] for x, y in zip(left, left[1:], strict=False))
+    assert all(x[1] < y[0] for x, y in itertools.pairwise(left))
 
 
 @given(st.text(alphabet="![],$:.-/ 0123456789abcANYHOME_NET", max_size=40))

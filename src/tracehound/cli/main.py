@@ -57,7 +57,7 @@ VERBS: Final[dict[str, str]] = {
     "packets": "print packets",
     **PROTOCOLS,
     "alerts": "match Snort and Suricata rules; print alerts",
-    "files": "print files that were transferred; extract them, try YARA rules",
+    "files": "print transferred files; extract them, try YARA rules",
     "hosts": "say who is on the network: names, hardware, system, services",
     "sql": "ask the tables with SQL",
     "who": "say whose an address is, offline",

@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
     """`tracehound rules convert`."""
     p = options.parser("rules convert", SUMMARY)
     p.add_argument("rules", nargs="*", metavar="RULES", help="file, folder with *.rules, pattern, or - for standard input")
-    p.add_argument("--to", choices=_DIALECTS, required="--to" in argv or bool(argv), help="the dialect to print")
+    p.add_argument("--to", choices=_DIALECTS, required=True, help="the dialect to print")
     add_settings(p)
     p.add_argument("-o", "--output", default="-", metavar="FILE", help="write to FILE (- is standard output)")
     p.add_argument("-q", "--quiet", action="store_true", help="no reasons and no summary on standard error")

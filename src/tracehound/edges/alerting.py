@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tracehound import limits
 from tracehound.edges.evidence import EvidenceFile, list_evidence, read_batches
@@ -17,8 +18,9 @@ from tracehound.rules.hits import Descriptions
 from tracehound.rules.honours import HONOURS
 from tracehound.rules.inspect import Match, Note
 from tracehound.rules.plan import Plan
-from tracehound.rules.rule import Rule
+from tracehound.rules.rule import Datarep, Dataset, HashList, Rule
 from tracehound.rules.ruleset import RuleSet
+from tracehound.rules.sets import Load, SetError, Sets, digests_of
 from tracehound.rules.settings import Settings
 from tracehound.rules.support import missing, prefixes_of
 
@@ -50,17 +52,54 @@ def refusal(rule: Rule, prefixes: tuple[str, ...]) -> RuleError | None:
     )
 
 
+class Lists:
+    """Digests of the files that a rule names; paths count from the rule file's folder."""
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+
+    def digests(self, asked: HashList) -> frozenset[str]:
+        try:
+            return digests_of(asked, _beside(self._rule)(asked.path))
+        except OSError as problem:
+            raise SetError(f"{asked.path}: {problem.strerror}") from None
+
+
+def _beside(rule: Rule) -> Load:
+    folder = Path(rule.written.source).parent
+
+    def load(name: str) -> bytes:
+        with (folder / name).open("rb") as file:
+            return file.read(limits.MAX_RULE_SOURCE_BYTES)
+
+    return load
+
+
+def _open_sets(rule: Rule, sets: Sets) -> Sets:
+    for group in rule.groups:
+        for step in group.steps:
+            if isinstance(step, Dataset):
+                sets.open_set(step, _beside(rule))
+            elif isinstance(step, Datarep):
+                sets.open_reputations(step, _beside(rule))
+    return sets
+
+
 def make_ready(rules: RuleSet, settings: Settings) -> Ready:
     """Plans of all rules that can be honoured, in order, with their prefilter."""
     refused = list(rules.refused)
     prefixes = prefixes_of(HONOURS)
     made: list[Plan] = []
+    sets = Sets()
     for rule in rules.rules:
         wrong = refusal(rule, prefixes)
         if wrong is not None:
             refused.append(wrong)
             continue
-        made.append(plans.plan_of(rule))
+        try:
+            made.append(plans.plan_of(rule, lists=Lists(rule), sets=_open_sets(rule, sets)))
+        except SetError as problem:
+            refused.append(RuleError(rule.written.source, rule.written.line, str(problem), column=rule.written.column))
     made = plans.put_in_order(made, settings.priority_of)
     return Ready(made, prefilter.build(made), refused, Descriptions(dict(settings.classes)))
 

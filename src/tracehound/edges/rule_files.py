@@ -3,6 +3,7 @@ their text (rules/settings.py, rules/ruleset.py)."""
 
 from __future__ import annotations
 
+import gc
 import glob
 import sys
 from collections.abc import Iterable, Sequence
@@ -43,6 +44,11 @@ def _text(path: str, option: str) -> bytes:
 def _beside(path: str, name: str) -> str:
     """A file that another one names: beside it where the name is no whole path."""
     return str(Path(path).parent / Path(name).expanduser())
+
+
+def _same(path: str) -> str:
+    """One name for one file, however it is reached."""
+    return path if path == STDIN else str(Path(path).resolve())
 
 
 def read_settings(
@@ -125,18 +131,29 @@ def configured_rule_files(config: str, settings: Settings) -> list[str]:
 
 def load_rules(paths: Sequence[str], settings: Settings) -> RuleSet:
     """All rules of some files, folders or patterns, with the files that they include."""
-    files = [(path, _text(path, "-S")) for path in find_rule_files(paths)]
-    read = {path for path, _ in files}
+    collecting = gc.isenabled()
+    # Hundreds of thousands of small values that all stay: looking for garbage among them takes as long as reading them.
+    gc.disable()
+    try:
+        return _load(find_rule_files(paths), settings)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _load(paths: Sequence[str], settings: Settings) -> RuleSet:
+    files = [(path, _text(path, "-S")) for path in paths]
+    read = {_same(path) for path, _ in files}
     at = 0
     while True:
         result = parse_rules(files, settings.variables)
-        new = [(_beside(i.source, i.path), i) for i in result.includes]
-        more = [path for path, _ in new if path not in read]
+        more = [path for i in result.includes if _same(path := _beside(i.source, i.path)) not in read]
         at += 1
         if not more:
             return result
         if at > MAX_RULE_INCLUDES:
             raise UsageError(f"-S {paths[0]}: files include each other more than {MAX_RULE_INCLUDES} deep")
         for path in dict.fromkeys(more):
-            files.append((path, _text(path, "include")))
-            read.add(path)
+            if _same(path) not in read:
+                files.append((path, _text(path, "include")))
+                read.add(_same(path))

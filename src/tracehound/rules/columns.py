@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tracehound.packets.batch import PacketBatch
 from tracehound.rules.plan import Plan
-from tracehound.rules.rule import AddressSet, FlagTest, Numbers, NumberTest, PortSet, WordTest
+from tracehound.rules.rule import AddressSet, Event, FlagTest, Numbers, NumberTest, PortSet, WordTest
 
 Mask = NDArray[np.bool_]
 _ALL: Final = 0xFFFFFFFFFFFFFFFF
@@ -103,4 +103,6 @@ def may_match(plan: Plan, p: PacketBatch) -> Mask:
             out = _and(out, held & (p.proto == 6))
         elif isinstance(test, WordTest) and test.keyword == "sameip":
             out = _and(out, (p.src_hi == p.dst_hi) & (p.src_lo == p.dst_lo))
+        elif isinstance(test, Event) and test.kind == "decode":
+            out = _and(out, (p.note != 0) | ~np.isin(p.proto, (1, 6, 17, 58)))
     return out if out is not None else np.ones(p.ts.size, np.bool_)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from tracehound.errors import RuleError
-from tracehound.rules.keywords.assembly import SERVICES
+from tracehound.rules.keywords.assembly import covered_by
 from tracehound.rules.keywords.buffers import BASE64_DATA, BUFFERS, PAYLOAD, PCRE_LETTERS, spelled
 from tracehound.rules.keywords.catalog import COMMON
 from tracehound.rules.keywords.packet import HIGHEST
@@ -150,8 +150,7 @@ def _is_urilen(group: Group, step: Bsize) -> bool:
 def _tells_service(group: Group, service: str) -> bool:
     if not group.buffer.protocols or group.absent:
         return False
-    own = frozenset[str]().union(*(SERVICES.get(p, frozenset({p})) for p in group.buffer.protocols))
-    return own <= SERVICES.get(service, frozenset({service}))
+    return covered_by(group.buffer.protocols) <= covered_by((service,))
 
 
 def _ordered(rule: Rule) -> bool:
@@ -329,7 +328,7 @@ class _Writer:
         self.known(keyword)
         sign = "!" if test.negated else ""
         words = test.words
-        if keyword in ("filename", "fileext", "filemagic", "tls.subject", "tls.issuerdn", "tls.fingerprint", "ssh.softwareversion"):
+        if keyword in ("filename", "fileext", "filemagic"):
             self.say(keyword, f'{sign}"{content_text(words[0].encode("latin-1"))}"')
         elif keyword == "app-layer-protocol":
             self.say(keyword, sign + words[0] + (f",{test.detail}" if test.detail else ""))
@@ -405,12 +404,15 @@ class _Writer:
         self.say(t.name, argument or None)
 
     def _steps(self, group: Group, modifier: str) -> None:
+        matched = False
         for step in group.steps:
             if isinstance(step, Content):
                 self._content(step, modifier)
+                matched = True
             elif isinstance(step, Pcre):
                 self._pcre(step, group, modifier)
-            elif modifier:
+                matched = True
+            elif modifier and not (matched and _is_relative(step)):
                 raise _CannotSayError(f"{self.name} looks at {group.buffer.name} with contents and expressions only")
             else:
                 _STEPS[type(step)](self, step)
@@ -448,8 +450,6 @@ class _Writer:
             if modifier:
                 self.say(modifier)
         if isdataat:
-            if modifier:
-                raise self.cannot("way to say that a content ends this buffer")
             self.say("isdataat", "!1,relative")
 
     def _content3(self, text: str, words: list[tuple[str, str | None]], fast: FastPattern | None) -> None:
@@ -535,6 +535,13 @@ class _Writer:
         if rule.target:
             self.known("target")
             self.say("target", rule.target)
+
+
+def _is_relative(step: Step) -> bool:
+    """Whether a step belongs to the buffer of the match before it, where none is open."""
+    return isinstance(step, Base64Decode) or (
+        isinstance(step, ByteTest | ByteJump | ByteExtract | ByteMath | IsDataAt) and step.relative
+    )
 
 
 _FLAG_LETTERS: Final = ((1, "F"), (2, "S"), (4, "R"), (8, "P"), (16, "A"), (32, "U"), (64, "E"), (128, "C"))

@@ -27,6 +27,7 @@ from tracehound.limits import MAX_RULE_HISTORY_BYTES, MAX_RULE_STREAM_BYTES
 from tracehound.packets.batch import NOTE, PacketBatch
 from tracehound.packets.decode import DecodeState, decode
 from tracehound.rules import state as states
+from tracehound.rules.events import decode_events
 from tracehound.rules.columns import Mask, may_match
 from tracehound.rules.frames import Frames, frames
 from tracehound.rules.inspect import Flow, Inspector, Match, Note
@@ -34,6 +35,7 @@ from tracehound.rules.packet import TCP, UDP, WITH_PORTS, Packet
 from tracehound.rules.plan import Plan
 from tracehound.rules.predicates import covers
 from tracehound.rules.prefilter import CODED, Prefilter, has_all
+from tracehound.rules.rule import Event
 from tracehound.rules.services import catalog
 from tracehound.rules.services.http import Http
 from tracehound.rules.services.identify import by_content
@@ -42,6 +44,8 @@ from tracehound.rules.state import Memory
 from tracehound.rules.verify import decoded_base64_2045
 from tracehound.streams.reassemble import gather
 
+_INVALID: Final = frozenset(NOTE[n] for n in ("IP header cut", "IP header malformed", "IPv6 extension headers malformed"))
+_WHOLE: Final = frozenset((0, NOTE["bad checksum"], NOTE["transport not decoded"], NOTE["encrypted (ESP)"]))
 _FRAGMENT: Final = NOTE["fragment, waiting for the rest"]
 _NOT_FIRST: Final = NOTE["fragment, not the first of a known datagram"]
 _REQUEST: Final = re.compile(rb"(?m)^[A-Z-]{3,20}[ \t]([^\r\n]*(?:%[0-9a-fA-F]{2}|//|/\.|\\)[^\r\n]*)")
@@ -113,6 +117,7 @@ class Engine:
         self._held: OrderedDict[int, _Held] = OrderedDict()
         self._held_bytes = 0
         self._ip_only = [p for p in plans if p.unit == "ip_only"]
+        self._asks_events = any(isinstance(t, Event) and t.kind == "decode" for plan in plans for t in plan.rule.tests)
         self._by_header: list[Plan] = []
         self._by_service: list[Plan] = []
         self._by_flow: list[Plan] = []
@@ -183,6 +188,10 @@ class Engine:
         with np.errstate(over="ignore"):
             ends = (p.src_lo ^ p.src_hi * np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
             ends ^= np.where(np.isin(p.proto, (6, 17, 132)), p.sport, 0).astype(np.uint64) << np.uint64(17)
+            others = (p.dst_lo ^ p.dst_hi * np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
+            others ^= np.where(np.isin(p.proto, (6, 17, 132)), p.dport, 0).astype(np.uint64) << np.uint64(17)
+        # stream-tcp.c: a session that is taken up at its SYN-ACK began with the other side.
+        begun = (p.proto == TCP) & ((p.tcp_flags & 0x12) == 0x12) & self.options.midstream
         out = np.zeros(flow_id.size, np.bool_)
         rows = np.flatnonzero(flow_id >= 0)
         if not rows.size:
@@ -194,7 +203,7 @@ class Engine:
         for k, (number, at) in enumerate(zip(ids.tolist(), first.tolist(), strict=True)):
             have = known.get(number)
             if have is None:
-                have = known[number] = _Known(int(ends_here[at]))
+                have = known[number] = _Known(int(others[rows[at]] if begun[rows[at]] else ends_here[at]))
             firsts[k] = have.end
         out[rows] = ends_here == firsts[inverse]
         return out
@@ -290,7 +299,7 @@ class Engine:
                     continue
                 if not plan.transactional and not plan.header_holds(ends):
                     continue
-                if plan.side is not None and plan.side != to_server and not plan.transactional:
+                if plan.side is not None and plan.side != to_server and not plan.transactional and not self.options.midstream:
                     continue
                 others = self.prefilter.others.get(plan.order)
                 if others and known.whole and not plan.transactional and not has_all(others, texts, folded):
@@ -328,6 +337,8 @@ class Engine:
         known.looked |= 2 if to_server else 1
         if proto == TCP:
             name = by_content(data[:512], to_server)
+            if name is None and self.options.midstream:
+                name = by_content(data[:512], not to_server)
             name = name or catalog.by_port(data[:512], to_server, (ends.sport, ends.dport))
         elif proto == UDP:
             name = catalog.by_datagram(data, to_server, ends.sport, ends.dport)
@@ -421,9 +432,13 @@ class Engine:
                 packet.link = bytes(view[link_at:ip_at])
             else:
                 packet.link = bytes(view[link_at:ip_end])
+            if self._asks_events:
+                packet.events = decode_events(packet, packet.ip or bytes(view[link_at + 14 : ip_end]))
             if more[4] >= 0:
                 packet.payload = bytes(view[more[4] : more[4] + more[5]])
-                packet.rebuilt = not (ip_at <= more[4] < ip_end)
+                if not ip_at <= more[4] < ip_end:
+                    packet.rebuilt = True
+                    packet.ip = _rebuilt(packet, view, more[4], more[5])
             yield packet
 
     # -- what is kept of flows that were not taken up --------------------------------------------------------------------------
@@ -517,6 +532,8 @@ def _needs_flow(plan: Plan) -> bool:
     """Whether a rule without literal asks about more than the packet at hand."""
     flow = plan.rule.flow
     asks = flow is not None and (flow.state in ("established", "not_established") or flow.stream == "only_stream")
+    if any(isinstance(t, Event) and t.kind == "stream" for t in plan.rule.tests):
+        return True
     return bool(asks or plan.conditions or plan.effects or plan.payload is not None and plan.wants_stream or any(
         getattr(t, "keyword", "") in ("stream_size", "flow.age", "flow.pkts", "flow.bytes", "app-layer-protocol", "ssl_version", "ssl_state")
         for t in plan.rule.tests
@@ -550,12 +567,35 @@ def _either_way(plan: Plan, ends: Packet) -> bool:
     return plan.header_holds(other)
 
 
+def _rebuilt(p: Packet, view: memoryview, at: int, size: int) -> bytes:
+    """A datagram put together from fragments, as a packet: the header says that it is whole."""
+    header = bytearray(p.ip[: p.l4])
+    p.forget_places()
+    if p.family == 4 and len(header) >= 20:
+        header[6:8] = b"\0\0"
+        before = 8 if p.proto != TCP else 20
+        total = len(header) + before + size
+        header[2:4] = min(total, 65535).to_bytes(2, "big")
+    else:
+        header = bytearray(p.ip[:40])
+        if len(header) == 40:
+            header[6] = p.proto
+        before = 8 if p.proto != TCP else 20
+    return bytes(header) + bytes(view[max(0, at - before) : at + size])
+
+
 def _packet(values: tuple[Any, ...], to_server: bool) -> Packet:
     p = Packet()
     (p.number, p.ts, p.family, p.proto, p.sport, p.dport, p.flags, p.seq, p.ack, p.window, p.payload_len, note) = values
     p.fragment = note in (_FRAGMENT, _NOT_FIRST)
+    p.headed = note in _WHOLE
+    if note in _INVALID:
+        # decode-ipv4.c, decode-ipv6.c: a packet whose IP header does not hold is seen by rules for such events only.
+        p.family = 0
     if p.fragment:
         p.payload_len = p.window = 0
+        if p.family == 6:
+            p.proto = 44
     p.to_server = to_server
     return p
 

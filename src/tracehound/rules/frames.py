@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tracehound.capture.records import RawBatch, Records
 from tracehound.kernels import kernel
 from tracehound.limits import MAX_TUNNEL_NESTING_RULES
-from tracehound.packets.batch import PacketBatch
+from tracehound.packets.batch import NOTE, PacketBatch
 from tracehound.packets.decode import DecodeState, decode
 from tracehound.packets.link import network_layer
 
@@ -196,6 +196,9 @@ def frames(raw: RawBatch, packets: PacketBatch, inner_state: DecodeState) -> Fra
     ip_end = link_at + records.caplen
     out = Frames(packets, ip_at, ip_end, link_at, np.zeros(n, np.bool_))
     rows, links = np.arange(n), records.link_type
+    rebuilt = np.flatnonzero(packets.payload_offset >= raw.length)
+    if rebuilt.size:
+        out, rows, links = _with_fragments(out, rebuilt, links)
     for _ in range(MAX_TUNNEL_NESTING_RULES):
         p = out.packets
         wanted = _interesting(p, out.ip_at[rows], links) if rows.size == p.ts.size else rows[
@@ -211,6 +214,23 @@ def frames(raw: RawBatch, packets: PacketBatch, inner_state: DecodeState) -> Fra
             return out
         out, rows, links = _with_inner(raw, out, found, inner_state)
     return out
+
+
+def _with_fragments(
+    out: Frames, rebuilt: NDArray[np.int64], links: NDArray[np.int32]
+) -> tuple[Frames, NDArray[np.int64], NDArray[np.int32]]:
+    """The fragment that completed a datagram is a packet of its own, behind the datagram."""
+    p = out.packets
+    order = np.sort(np.concatenate([np.arange(p.ts.size), rebuilt]), kind="stable")
+    again = np.zeros(order.size, np.bool_)
+    again[1:] = order[1:] == order[:-1]
+    columns = {name: getattr(p, name)[order] for name in PacketBatch._fields[1:]}
+    for name in ("sport", "dport", "tcp_flags", "seq", "ack", "window", "option_len", "payload_len", "payload_caplen"):
+        columns[name][again] = 0
+    columns["payload_offset"][again] = -1
+    columns["note"][again] = NOTE["fragment, waiting for the rest"]
+    whole = Frames(PacketBatch(p.buffer, **columns), *(column[order] for column in out[1:]))
+    return whole, np.arange(order.size), links[order]
 
 
 def _take(p: PacketBatch, rows: NDArray[np.int64]) -> PacketBatch:

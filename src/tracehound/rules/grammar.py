@@ -9,7 +9,7 @@ One grammar for Snort 2, Snort 3 and Suricata:
 - `;` ends an option unless a backslash stands before it, inside quotes as well (Suricata, Snort 2); where that would cut a quoted
   text in two, the quotes decide (Snort 3);
 - `#` begins a line that is not read; a rule in it is disabled and counted;
-- `var`, `ipvar`, `portvar` define variables, `include` names another file (Snort 2).
+- `var`, `ipvar`, `portvar` define variables, `include` names another file; the other lines of a snort.conf are passed over.
 
 Bytes that are not UTF-8 are kept (surrogateescape), so that a content has the bytes of the file.
 Sources: Suricata detect-parse.c, Snort 2.9 manual 3.1, Snort 3 rule writing guide."""
@@ -38,7 +38,8 @@ _BLANK: Final = re.compile(r"\s*+")
 _WORD: Final = re.compile(r"\s*(\S+)")
 _SETTING: Final = re.compile(r"\s*(var|ipvar|portvar)\s+(\S+)\s+(.*\S)\s*\Z", re.DOTALL)
 _INCLUDE: Final = re.compile(r"\s*include\s+(.*\S)\s*\Z")
-_IGNORED: Final = re.compile(r"\s*(config|preprocessor|output|event_filter|suppress|rate_filter|dynamic\w+|ruletype)\b(?!.*\()")
+_OTHER_SETTING: Final = re.compile(r"\s*(?:config|preprocessor|output|dynamic(?:preprocessor|engine|detection)|ruletype)\s[^(]*\Z")
+"""Lines of a snort.conf that have no bearing on what a rule means."""
 _DISABLED: Final = re.compile(r"\s*#[#\s]*(" + "|".join(sorted(ACTIONS)) + r")\s[^(]*\(.*\bsid\s*:\s*\d+.*\)\s*\Z")
 _SNORT3_QUOTE: Final = re.compile(r'!?\s*+"(?:[^"\\]|\\.)*+"\s*+,', re.DOTALL)
 
@@ -106,7 +107,8 @@ def items(text: bytes | str, source: str) -> Iterator[Item]:
             at += 1
         if len(pieces) == 1 and not bare.endswith(")") and "(" in bare and _begins_rule(bare):
             at = _open_rule(lines, at, pieces)
-        yield _item(pieces, first + 1, source)
+        if not _OTHER_SETTING.match(" ".join(pieces)):
+            yield _item(pieces, first + 1, source)
 
 
 def _lines(text: bytes) -> list[str]:
@@ -157,11 +159,6 @@ def _item(pieces: list[str], line: int, source: str) -> Item:
     if len(text) > MAX_RULE_BYTES:
         return RuleError(source, line, f"a rule of more than {MAX_RULE_BYTES} bytes", column=1)
     return written_rule(text, source, line, starts if len(pieces) > 1 else None)
-
-
-def ignored_setting(text: str) -> bool:
-    """Whether a line of snort.conf says something that has no bearing on rules."""
-    return _IGNORED.match(text) is not None
 
 
 def _place(offset: int, line: int, starts: list[int] | None) -> tuple[int, int]:
@@ -289,7 +286,11 @@ def _header(text: str) -> tuple[str, ...] | tuple[int, str]:
         while end < len(text) and (depth > 0 or not text[end].isspace()):
             depth += (text[end] == "[") - (text[end] == "]")
             end += 1
-        words.append(text[start:end])
+        word = text[start:end]
+        if words and words[-1] == "!":
+            # `! 10.0.0.0/8`: a negation may stand apart.
+            word = words.pop() + word
+        words.append(word)
         at = end
     if not words:
         return 0, "the rule has no header"

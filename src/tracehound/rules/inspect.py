@@ -41,8 +41,10 @@ class Match:
     service: Service | None
     tx: Any
     service_name: str | None
-    captures: list[tuple[str, bytes]] = field(default_factory=list)
-    summary: dict[str, Any] | None = None
+    @property
+    def summary(self) -> dict[str, Any] | None:
+        """What the application layer says, as far as it had come when the rule matched."""
+        return self.service.summary(self.tx) if self.service is not None and self.tx is not None else None
 
 
 @dataclass(slots=True)
@@ -65,7 +67,7 @@ class Flow:
 
     __slots__ = (
         "bits", "dead", "dropped", "flow_id", "heads", "ints", "ip_only_done", "last", "octets", "original_service", "packets",
-        "passed", "rules", "service", "session", "spoken", "start", "ended", "chosen", "seen_sides", "dports",
+        "passed", "rules", "service", "session", "spoken", "start", "ended", "chosen", "seen_sides", "dports", "told", "turned", "earlier",
     )  # fmt: skip
 
     def __init__(self, flow_id: int, start: int) -> None:
@@ -90,6 +92,9 @@ class Flow:
         self.chosen: set[int] = set()
         self.seen_sides = 0
         self.dports = (0, 0)
+        self.told: set[int] = set()
+        self.turned = False
+        self.earlier: Service | None = None
 
     @property
     def service_name(self) -> str | None:
@@ -130,6 +135,8 @@ class Inspector:
         if flow is None:
             return self._alerts(None, p, None, extra, final=False)
         p.flow, p.has_flow = flow, True
+        if flow.turned:
+            p.to_server = not p.to_server
         flow.last = p
         flow.packets[p.to_server] += 1
         flow.octets[p.to_server] += len(p.ip)
@@ -157,6 +164,8 @@ class Inspector:
             fast_open = True
         outcome = session.packet(Segment(p.to_server, p.flags, p.seq, p.ack, p.window, p.payload, fast_open), self.midstream)
         p.added = outcome.added
+        if outcome.event:
+            p.events = (*p.events, outcome.event)
         # flow.c: whether the packet belongs to an established flow is decided before the session takes it.
         p.established = before
         ended = outcome.ended and not flow.ended
@@ -245,6 +254,12 @@ class Inspector:
         head = flow.heads[to_server]
         head += data
         name = by_content(bytes(head[:512]), to_server) or catalog.by_port(bytes(head[:512]), to_server, flow.dports)
+        if name is None and flow.session is not None and flow.session.midstream and not flow.heads[not to_server]:
+            # Without a handshake the first packet may have been the server's.
+            name = by_content(bytes(head[:512]), not to_server)
+            if name is not None:
+                self._turn(flow)
+                to_server = not to_server
         if name is None:
             if hopeless(head):
                 flow.spoken[to_server] = FAILED
@@ -255,6 +270,19 @@ class Inspector:
             return
         flow.spoken[to_server] = name
         self._begin(flow, name, to_server)
+
+    def _turn(self, flow: Flow) -> None:
+        """The sides were taken for each other (flow.c: FlowSwap)."""
+        flow.turned = not flow.turned
+        session = flow.session
+        if session is not None:
+            session.client, session.server = session.server, session.client
+        flow.heads.reverse()
+        flow.spoken.reverse()
+        flow.packets.reverse()
+        flow.octets.reverse()
+        if flow.last is not None:
+            flow.last.to_server = not flow.last.to_server
 
     def _recognise_other(self, flow: Flow, to_server: bool, data: bytes) -> None:
         """The second side may speak something else than the first."""
@@ -285,12 +313,13 @@ class Inspector:
             return
         if made is None:
             # What is spoken now must be recognised anew.
+            flow.earlier = service
             flow.service, flow.spoken = None, [None, None]
             for side, data in rest.items():
                 self._said(flow, side, data)
             return
-        made.transactions = service.transactions
         made.count = service.count
+        flow.earlier = service
         flow.service, flow.spoken = made, [name, name]
         for side, data in rest.items():
             made.feed(side, data)
@@ -312,6 +341,10 @@ class Inspector:
 
     def _tidy(self, flow: Flow) -> None:
         """Let go of transactions that both sides have finished and that have been inspected."""
+        if flow.earlier is not None:
+            left = [tx for tx in flow.earlier.transactions if not (tx.verdicts.get(-1) and tx.verdicts.get(-2))]
+            flow.earlier.transactions = left
+            flow.earlier = flow.earlier if left else None
         service = flow.service
         if service is None or not service.transactions:
             return
@@ -363,8 +396,10 @@ class Inspector:
         elif rules is not None:
             for plan in rules.packet:
                 self._try_packet(plan, flow, p, window, found)
-        if flow is not None and flow.service is not None and flow.service.transactions:
-            self._transactions(flow, p, window, found, final)
+        if flow is not None:
+            for service in (flow.earlier, flow.service):
+                if service is not None and service.transactions:
+                    self._transactions(flow, service, p, window, found, final)
         if not found:
             return found
         found.sort(key=lambda m: m.plan.order)
@@ -392,14 +427,19 @@ class Inspector:
             plan.counts.time_ns += time.perf_counter_ns() - begin
         else:
             held = self._packet_rule(plan, flow, p, window)
+        if held and plan.once and flow is not None:
+            held = plan.order not in flow.told
+            flow.told.add(plan.order)
         if held:
             plan.counts.passed += 1
             self._note(plan, p, "matched", 99, "matched")
             self._effects(plan, p)
             service = flow.service if flow is not None else None
             tx = self._current(service, p)
-            found.append(Match(plan, p, service, tx, flow.service_name if flow is not None else None,
-                               summary=service.summary(tx) if service is not None and tx is not None else None))
+            name = flow.service_name if flow is not None else None
+            for _ in range(2 if plan.both_ways and plan.holds_both_ways(p) else 1):
+                # detect-parse.c: `<>` makes two rules, one for each direction.
+                found.append(Match(plan, p, service, tx, name))
 
     def _current(self, service: Service | None, p: Packet) -> Any:
         """The transaction that an alert on a packet or the stream is told with."""
@@ -414,19 +454,19 @@ class Inspector:
         for effect in plan.effects:
             states.carry_out(effect, p, self.memory)
 
-    def _service_fits(self, plan: Plan, flow: Flow | None, p: Packet) -> bool:
+    def _service_fits(self, plan: Plan, flow: Flow | None, service: Service | None) -> bool:
         if not plan.service and not plan.rule.services:
             return True
         if flow is None:
             return False
-        name = flow.service_name
+        name = service.name if service is not None else flow.service_name
         if name is None or name == FAILED:
             return False
         if plan.service:
             return covers(plan.service, name)
         return any(covers(s, name) for s in plan.rule.services)
 
-    def _early(self, plan: Plan, flow: Flow | None, p: Packet) -> bool:
+    def _early(self, plan: Plan, flow: Flow | None, p: Packet, service: Service | None = None) -> bool:
         """Header, protocol and tests of the packet."""
         if not plan.header_holds(p):
             if self.notes is not None:
@@ -435,7 +475,7 @@ class Inspector:
         if plan.side is not None and (not p.has_flow or p.to_server != plan.side):
             self._note(plan, p, "flow", 1, f"the packet goes to the {'server' if p.to_server else 'client'}")
             return False
-        if not self._service_fits(plan, flow, p):
+        if not self._service_fits(plan, flow, service):
             if self.notes is not None:
                 name = flow.service_name if flow is not None else None
                 self._note(plan, p, "service", 1, f"the flow is recognised as {name or 'nothing'}, not {plan.service}")
@@ -524,10 +564,8 @@ class Inspector:
 
     # -- transactions -----------------------------------------------------------------------------------------------------
 
-    def _transactions(self, flow: Flow, p: Packet, window: Window | None, found: list[Match], final: bool) -> None:
-        service, side = flow.service, p.to_server
-        if service is None:
-            return
+    def _transactions(self, flow: Flow, service: Service, p: Packet, window: Window | None, found: list[Match], final: bool) -> None:
+        side = p.to_server
         rules = flow.rules.transaction
         for tx in list(service.transactions):
             if tx.verdicts.get(-1 - side):
@@ -540,10 +578,10 @@ class Inspector:
                     if self.profile:
                         begin = time.perf_counter_ns()
                         plan.counts.checked += 1
-                        verdict = self._transaction_rule(plan, flow, p, tx, window, final)
+                        verdict = self._transaction_rule(plan, flow, service, p, tx, window, final)
                         plan.counts.time_ns += time.perf_counter_ns() - begin
                     else:
-                        verdict = self._transaction_rule(plan, flow, p, tx, window, final)
+                        verdict = self._transaction_rule(plan, flow, service, p, tx, window, final)
                     if verdict is None:
                         continue
                     if not verdict:
@@ -553,18 +591,20 @@ class Inspector:
                     plan.counts.passed += 1
                     self._note(plan, p, "matched", 99, f"matched in transaction {tx.number}")
                     self._effects(plan, p)
-                    found.append(Match(plan, p, service, tx, flow.service_name, summary=service.summary(tx)))
+                    found.append(Match(plan, p, service, tx, service.name))
             if tx.done(side):
                 tx.verdicts[-1 - side] = 1
 
-    def _transaction_rule(self, plan: Plan, flow: Flow, p: Packet, tx: Any, window: Window | None, final: bool) -> bool | None:
+    def _transaction_rule(
+        self, plan: Plan, flow: Flow, service: Service, p: Packet, tx: Any, window: Window | None, final: bool
+    ) -> bool | None:
         """True: it holds; False: it cannot hold in this transaction any more; None: not yet."""
-        if not self._early(plan, flow, p):
+        if not self._early(plan, flow, p, service):
             return None
         if plan.flow is not None and not plan.flow(p):
             self._note(plan, p, "flow", 1, "flow does not hold: " + _flow_words(p))
             return None
-        sources = flow.service.sources if flow.service is not None else {}
+        sources = service.sources
         place = -3 - plan.order * 2 - (0 if plan.transactional else p.to_server)
         done = tx.verdicts.get(place, 0)
         waiting = False
@@ -607,7 +647,7 @@ class Inspector:
                 continue
             return False
         for late in plan.late:
-            if late.service and flow.service_name not in late.service:
+            if late.service and service.name not in late.service:
                 return False
             if late.to_server is not None and late.to_server != p.to_server:
                 if not plan.transactional:

@@ -34,6 +34,7 @@ class Packet:
         "flow",
         "fragment",
         "has_flow",
+        "headed",
         "ip",
         "link",
         "matched",
@@ -76,6 +77,7 @@ class Packet:
         self.stream_match = False
         self.flow: Any = None
         self.flow_id = -1
+        self.headed = True
         self.events: tuple[str, ...] = ()
         self.matched: list[Any] = []
         self.link = b""
@@ -93,6 +95,10 @@ class Packet:
         other.flow, other.pseudo, other.added = self.flow, True, True
         other.flags = 16
         return other
+
+    def forget_places(self) -> None:
+        """`ip` is about to be another."""
+        self._l4 = -1
 
     # -- headers --------------------------------------------------------------------------------------------------------------
 

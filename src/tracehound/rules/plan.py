@@ -21,10 +21,10 @@ from tracehound.rules.rule import (
     AddressSet,
     Bits,
     Content,
+    FlagTest,
 
     FlowInt,
     Group,
-    NumberTest,
     PortSet,
     Rule,
     State,
@@ -34,6 +34,10 @@ from tracehound.rules.rule import (
 from tracehound.rules.verify import Chain, chain_of
 
 Unit = Literal["ip_only", "packet", "transaction"]
+PACKET_KEYWORDS: Final = frozenset((
+    "dsize", "ttl", "id", "tos", "seq", "ack", "window", "tcp.mss", "tcp.wscale", "itype", "icode", "icmp_id", "icmp_seq", "icmpv6.mtu",
+    "ip_proto", "fragoffset", "ipopts", "sameip", "ipv4.len",
+))  # fmt: skip
 _ACTIONS: Final = {"pass": 0, "drop": 1, "reject": 2, "rejectsrc": 2, "rejectdst": 2, "rejectboth": 2, "alert": 3, "log": 3, "config": 4}
 
 
@@ -118,6 +122,8 @@ class Plan:
     only_stream: bool = False
     link_only: bool = False
     quiet: bool = False
+    once: bool = False
+    """Nothing but the flow's protocol is asked: told once a flow (SIG_TYPE_PDONLY)."""
     flow_wide: bool = False
     """Its action (pass, drop) is applied to the whole flow."""
     counts: Counts = field(default_factory=Counts)
@@ -140,7 +146,7 @@ class Plan:
 
     def _ends(self, src: int, sport: int, dst: int, dport: int, p: Packet) -> bool:
         if self.dports is not None or self.sports is not None:
-            if p.proto not in WITH_PORTS or p.fragment:
+            if p.proto not in WITH_PORTS or not p.headed:
                 return False
             if self.dports is not None and not self.dports(dport):
                 return False
@@ -149,6 +155,10 @@ class Plan:
         if self.dst is not None and not self.dst(dst):
             return False
         return self.src is None or self.src(src)
+
+    def holds_both_ways(self, p: Packet) -> bool:
+        """Whether a `<>` rule's header holds in either direction of the packet."""
+        return self._ends(p.src, p.sport, p.dst, p.dport, p) and self._ends(p.dst, p.dport, p.src, p.sport, p)
 
     def why_header_fails(self, p: Packet) -> str:
         """The first part of the header that excludes the packet, in words; "" where none does."""
@@ -175,7 +185,7 @@ def _is_condition(state: State) -> bool:
     return state.command in ("isset", "isnotset")
 
 
-_IP_ONLY_TESTS: Final = frozenset(("sameip", "geoip", "iprep", "ip_proto"))
+_IP_ONLY_TESTS: Final = frozenset(("geoip", "iprep"))
 
 
 def _is_ip_only(rule: Rule, plan: Plan) -> bool:
@@ -217,7 +227,8 @@ def plan_of(rule: Rule, *, lists: Any = None, sets: Any = None) -> Plan:
     plan.service = proto.service
     plan.src, plan.dst = address_check(header.src), address_check(header.dst)
     plan.sports, plan.dports = port_check(header.src_ports), port_check(header.dst_ports)
-    plan.both_ways = header.direction == "<>"
+    # detect-parse.c: a `<>` whose sides are the same is no more than `->`.
+    plan.both_ways = header.direction == "<>" and (header.src, header.src_ports) != (header.dst, header.dst_ports)
     plan.transactional = header.direction == "=>"
     plan.link_only = proto.name == "pkthdr"
     if rule.flow is not None:
@@ -252,6 +263,10 @@ def plan_of(rule: Rule, *, lists: Any = None, sets: Any = None) -> Plan:
         plan.unit = "transaction"
     elif _is_ip_only(rule, plan):
         plan.unit = "ip_only"
+    plan.once = (
+        plan.unit == "packet" and bool(rule.tests) and not rule.groups and not rule.states
+        and all(getattr(t, "keyword", "") == "app-layer-protocol" for t in rule.tests)
+    )
     _choose_inspection(plan, rule)
     plan.quiet = rule.noalert or header.action in ("pass", "config")
     plan.flow_wide = plan.unit != "packet" or bool(plan.service) or (plan.stream_first and not plan.wants_packet)
@@ -265,21 +280,22 @@ def _choose_inspection(plan: Plan, rule: Rule) -> None:
     tcp = plan.protos is None or 6 in plan.protos
     if not tcp:
         return
+    # A keyword of the packet's header makes a rule look at packets only (SIG_FLAG_REQUIRE_PACKET).
     by_packet = only == "packet" or stream == "no_stream" or bool(plan.packet_groups) or any(
-        isinstance(t, NumberTest) and t.keyword == "dsize" for t in rule.tests
+        isinstance(t, FlagTest) or getattr(t, "keyword", "") in PACKET_KEYWORDS for t in rule.tests
     )
     by_stream = only == "stream" or stream == "only_stream"
     if by_stream:
         plan.wants_stream = plan.stream_first = plan.only_stream = True
         plan.wants_packet = False
         return
-    if by_packet and (only == "packet" or stream == "no_stream" or any(getattr(t, "keyword", "") == "dsize" for t in rule.tests)):
+    if by_packet:
         return
     plan.wants_stream = plan.stream_first = True
     steps = plan.payload.chain.steps if plan.payload is not None else ()
     anchored = any(isinstance(s, Content) and (s.offset is not None or s.depth is not None or s.startswith) for s in steps)
     sized = any(getattr(t, "keyword", "") == "stream_size" for t in rule.tests)
-    plan.wants_packet = anchored or sized or plan.payload is None or bool(plan.packet_groups)
+    plan.wants_packet = anchored or sized or plan.payload is None
 
 
 def _bit_rank(rule: Rule, kind: str) -> int:

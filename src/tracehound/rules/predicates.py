@@ -3,6 +3,7 @@ Never here: bytes looked for in buffers (verify.py), or state that outlives a fl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -53,7 +54,9 @@ def _mtu(p: Packet) -> int | None:
 
 def _real(get: Callable[[Packet], int | None], *protos: int) -> Callable[[Packet], int | None]:
     """Fields that a pseudo packet has not."""
-    return lambda p: get(p) if not p.pseudo and (not protos or p.proto in protos) else None
+    if protos:
+        return lambda p: get(p) if p.proto in protos and p.headed and not p.pseudo else None
+    return lambda p: get(p) if not p.pseudo else None
 
 
 NUMBERS: Final[dict[str, Callable[[Packet], int | None]]] = {
@@ -159,7 +162,7 @@ def _flags(test: FlagTest) -> PacketCheck:
     compare, keep, bits = _BY_MODE[test.mode], 0xFF & ~test.ignored, test.bits & ~test.ignored
 
     if test.keyword == "tcp.flags":
-        return lambda p: p.proto == TCP and not p.pseudo and compare(p.flags & keep, bits)
+        return lambda p: p.proto == TCP and p.headed and not p.pseudo and compare(p.flags & keep, bits)
 
     def fragbits(p: Packet) -> bool:
         if p.family != 4 or p.pseudo or len(p.ip) < 8:
@@ -191,6 +194,22 @@ def _ipopts(test: WordTest) -> PacketCheck:
 
 def _sameip(_test: WordTest) -> PacketCheck:
     return lambda p: p.family != 0 and p.src == p.dst
+
+
+_PORT_COMMAND: Final = re.compile(rb"^PORT[ \t]+(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})", re.I | re.M)
+
+
+def _ftpbounce(_test: WordTest) -> PacketCheck:
+    """detect-ftpbounce.c: a PORT command that names another address than the client's own."""
+
+    def check(p: Packet) -> bool:
+        found = _PORT_COMMAND.search(p.payload)
+        if found is None or p.family != 4:
+            return False
+        numbers = [int(n) for n in found.groups()]
+        return max(numbers) < 256 and int.from_bytes(bytes(numbers), "big") != p.src & 0xFFFFFFFF
+
+    return check
 
 
 FUZZY: Final[dict[str, frozenset[str]]] = {
@@ -243,7 +262,7 @@ def _app_layer_protocol(test: WordTest) -> PacketCheck:
 
 
 _PACKET_WORDS: Final[dict[str, Callable[[WordTest], PacketCheck]]] = {
-    "ipopts": _ipopts, "sameip": _sameip, "app-layer-protocol": _app_layer_protocol,
+    "ipopts": _ipopts, "sameip": _sameip, "ftpbounce": _ftpbounce, "app-layer-protocol": _app_layer_protocol,
 }  # fmt: skip
 _PACKET_NUMBERS: Final[dict[str, Callable[[NumberTest], PacketCheck]]] = {
     **dict.fromkeys(NUMBERS, _number), "stream_size": _stream_size, "flow.pkts": _flow_count, "flow.bytes": _flow_count,
@@ -390,7 +409,7 @@ def _tls_version(test: WordTest) -> Late:
 _TLS_VERSIONS: Final = {"1.0": 0x0301, "1.1": 0x0302, "1.2": 0x0303, "1.3": 0x0304, "sslv3": 0x0300, "sslv2": 0x0200}
 
 
-def _ssl_version(test: WordTest) -> PacketCheck:
+def _ssl_version(test: WordTest) -> Late:
     """detect-ssl-version.c: each word may be negated by itself; the version is that of the side's records."""
     wanted, refused = set(), set()
     for word in test.words:
@@ -398,32 +417,24 @@ def _ssl_version(test: WordTest) -> PacketCheck:
         number = _TLS_VERSIONS[text.lstrip("!").removeprefix("tls")]
         (refused if text.startswith("!") != test.negated else wanted).add(number)
 
-    def check(p: Packet) -> bool:
-        service = p.flow.service if p.flow is not None else None
-        if service is None or service.name != "tls":
-            return False
-        version = service.record_version[p.to_server]
+    def check(tx: Any, side: bool) -> bool | None:
+        version = tx.record_version[side] if hasattr(tx, "record_version") else 0
         if not version:
-            return False
+            return None
         return version in wanted or (bool(refused) and version not in refused)
 
-    return check
+    return Late("ssl_version", None, check, ("tls",))
 
 
-def _ssl_state(test: WordTest) -> PacketCheck:
+def _ssl_state(test: WordTest) -> Late:
     words = [w.strip().lower() for part in test.words for w in part.replace("|", ",").split(",")]
 
-    def check(p: Packet) -> bool:
-        service = p.flow.service if p.flow is not None else None
-        if service is None or service.name != "tls":
-            return False
-        return any(w.lstrip("!") in service.states for w in words) != test.negated
+    def check(tx: Any, _side: bool) -> bool | None:
+        states = getattr(tx, "states", ())
+        return True if any(w.lstrip("!") in states for w in words) != test.negated else None
 
-    return check
+    return Late("ssl_state", None, check, ("tls",))
 
-
-_PACKET_WORDS["ssl_version"] = _ssl_version
-_PACKET_WORDS["ssl_state"] = _ssl_state
 
 _TX_NUMBERS: Final[dict[str, Callable[[NumberTest], Late]]] = {
     "urilen": _urilen, "filesize": _filesize,
@@ -432,7 +443,7 @@ _TX_NUMBERS: Final[dict[str, Callable[[NumberTest], Late]]] = {
     "tls.cert_chain_len": _attribute("tls.cert_chain_len", "chain_length", "tls"),
 }  # fmt: skip
 _TX_WORDS: Final[dict[str, Callable[[WordTest], Late]]] = {
-    "filename": _filename, "fileext": _filename, "filemagic": _filemagic, "tls.version": _tls_version,
+    "filename": _filename, "fileext": _filename, "filemagic": _filemagic, "tls.version": _tls_version, "ssl_version": _ssl_version, "ssl_state": _ssl_state,
 }  # fmt: skip
 
 

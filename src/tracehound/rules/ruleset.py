@@ -9,20 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal
 
 from tracehound.errors import RuleError
-from tracehound.rules.grammar import Disabled, Include, Setting, items, written_rule
+from tracehound.rules.grammar import Disabled, Include, Setting, items
 from tracehound.rules.keywords.assembly import Assembly
 from tracehound.rules.keywords.catalog import COMMON, SNORT3
 from tracehound.rules.keywords.keyword import KeywordError, NeverError
 from tracehound.rules.rule import ANY_ADDRESS, ANY_PORT, AddressSet, Header, PortSet, Protocol, Rule, Written
 from tracehound.rules.variables import Variables
-
-
-def _p(name: str, ip: tuple[int, ...] = (), **more: str) -> Protocol:
-    return Protocol(name, ip, **more)  # type: ignore[arg-type]
-
 
 _SERVICES_TCP: Final = (
     "http", "http1", "http2", "tls", "ftp", "ftp-data", "smtp", "imap", "pop3", "smb", "ssh", "telnet", "rfb", "mqtt", "rdp",
@@ -34,33 +29,34 @@ TCP: Final = 6
 UDP: Final = 17
 
 PROTOCOLS: Final[dict[str, Protocol]] = {
-    "ip": _p("ip"),
-    "pkthdr": _p("pkthdr"),
-    "tcp": _p("tcp", (TCP,)),
-    "tcp-pkt": _p("tcp-pkt", (TCP,), only="packet"),
-    "tcp-stream": _p("tcp-stream", (TCP,), only="stream"),
-    "udp": _p("udp", (UDP,)),
-    "icmp": _p("icmp", (1, 58)),
-    "icmpv4": _p("icmpv4", (1,), family="ipv4"),
-    "icmpv6": _p("icmpv6", (58,), family="ipv6"),
-    "sctp": _p("sctp", (132,)),
-    "ipv4": _p("ipv4", family="ipv4"),
-    "ipv6": _p("ipv6", family="ipv6"),
-    "igmp": _p("igmp", (2,)),
-    "ether": _p("ether"),
-    "arp": _p("arp"),
-    **{s: _p(s, (TCP,), service=s) for s in _SERVICES_TCP},
-    **{s: _p(s, (UDP,), service=s) for s in _SERVICES_UDP},
-    **{s: _p(s, (TCP, UDP), service=s) for s in _SERVICES_BOTH},
-    "file": _p("file"),
-    "user": _p("user"),
+    "ip": Protocol("ip"),
+    "pkthdr": Protocol("pkthdr"),
+    "tcp": Protocol("tcp", (TCP,)),
+    "tcp-pkt": Protocol("tcp-pkt", (TCP,), only="packet"),
+    "tcp-stream": Protocol("tcp-stream", (TCP,), only="stream"),
+    "udp": Protocol("udp", (UDP,)),
+    "icmp": Protocol("icmp", (1, 58)),
+    "icmpv4": Protocol("icmpv4", (1,), family="ipv4"),
+    "icmpv6": Protocol("icmpv6", (58,), family="ipv6"),
+    "sctp": Protocol("sctp", (132,)),
+    "ipv4": Protocol("ipv4", family="ipv4"),
+    "ipv6": Protocol("ipv6", family="ipv6"),
+    "igmp": Protocol("igmp", (2,)),
+    "ether": Protocol("ether"),
+    "arp": Protocol("arp"),
+    **{s: Protocol(s, (TCP,), service=s) for s in _SERVICES_TCP},
+    **{s: Protocol(s, (UDP,), service=s) for s in _SERVICES_UDP},
+    **{s: Protocol(s, (TCP, UDP), service=s) for s in _SERVICES_BOTH},
+    "file": Protocol("file"),
+    "user": Protocol("user"),
 }
 """Word in a rule's header -> what it asks for."""
 ALIASES: Final[dict[str, str]] = {
     "ip4": "ipv4", "ip6": "ipv6", "icmp4": "icmpv4", "icmp6": "icmpv6", "ssl": "tls", "ikev2": "ike", "https": "tls",
-    "tcp-packet": "tcp-pkt", "ethernet": "ether", "msn": "msn",
+    "ethernet": "ether",
 }  # fmt: skip
 _ACTIONS: Final[dict[str, str]] = {"block": "drop", "sdrop": "drop"}
+_DIRECTIONS: Final[dict[str, Literal["->", "<>", "=>"]]] = {"->": "->", "<>": "<>", "=>": "=>"}
 _NO_ACTION: Final[dict[str, str]] = {
     "activate": "activate and dynamic rules were given up for flowbits and tag",
     "dynamic": "activate and dynamic rules were given up for flowbits and tag",
@@ -85,6 +81,7 @@ class RuleSet:
     """Rules that a higher revision of the same sid replaced."""
 
 
+@lru_cache(maxsize=256)
 def _protocol(word: str) -> Protocol:
     name = word.lower()
     name = ALIASES.get(name, name)
@@ -96,15 +93,10 @@ def _protocol(word: str) -> Protocol:
     return found
 
 
-@lru_cache(maxsize=256)
-def _protocol_of(word: str) -> Protocol:
-    return _protocol(word)
-
-
 def _header(written: Written, variables: Variables) -> Header:
     if written.action in _NO_ACTION:
         raise NeverError(_NO_ACTION[written.action])
-    protocol = _protocol_of(written.protocol or "ip")
+    protocol = _protocol(written.protocol or "ip")
     src: AddressSet = variables.address_set(written.src) if written.src else ANY_ADDRESS
     dst: AddressSet = variables.address_set(written.dst) if written.dst else ANY_ADDRESS
     sports: PortSet = variables.port_set(written.src_ports) if written.src_ports else ANY_PORT
@@ -112,8 +104,7 @@ def _header(written: Written, variables: Variables) -> Header:
     action = _ACTIONS.get(written.action, written.action)
     # Without a direction (Snort 3's service rules) both are meant.
     direction = written.direction or "<>"
-    assert direction in ("->", "<>", "=>")
-    return Header(action, protocol, src, sports, direction, dst, dports)  # type: ignore[arg-type]
+    return Header(action, protocol, src, sports, _DIRECTIONS[direction], dst, dports)
 
 
 def meaning(written: Written, variables: Variables) -> Rule:
@@ -159,8 +150,11 @@ def _skip_if_required_is_missing(written: Written, assembly: Assembly) -> None:
         if option.name == "requires":
             assembly.option = index
             COMMON["requires"].read(assembly, option.value)
+            for word in assembly.requires:
+                name = word.removeprefix("keyword ").strip()
+                if word.startswith("keyword ") and (name not in COMMON or COMMON[name].never):
+                    raise KeywordError(f"the rule needs keyword {name[:40]!r}, which is not known")
             assembly.requires.clear()
-            assembly.needs.clear()
     assembly.option = -1
 
 
@@ -224,6 +218,3 @@ def _with_setting(variables: Variables, setting: Setting) -> Variables:
     addresses = {setting.name: setting.value} if setting.kind != "portvar" else {}
     ports = {setting.name: setting.value} if setting.kind != "ipvar" else {}
     return variables.with_values(addresses, ports)
-
-
-__all__ = ["PROTOCOLS", "RuleSet", "meaning", "parse_rule", "parse_rules", "written_rule"]

@@ -242,6 +242,9 @@ def read_references(text: bytes | str, source: str, settings: Settings) -> Setti
 
 # -- threshold.config -------------------------------------------------------------------------------------------------------------
 
+_SUPPRESSED: Final[dict[str, Literal["", "by_src", "by_dst", "by_either"]]] = {
+    "": "", "by_src": "by_src", "by_dst": "by_dst", "by_either": "by_either", "by_both": "by_either",
+}  # fmt: skip
 _FILTER: Final = re.compile(r"(suppress|threshold|event_filter|rate_filter)\s*:?\s+(.*)", re.DOTALL)
 
 
@@ -290,10 +293,10 @@ def _read_filter(
         if others:
             raise KeywordError(f"{others[0].strip()[:40]!r} is none of its options")
         track, ip = given.get("track", ""), given.get("ip", "")
-        if track not in ("", "by_src", "by_dst", "by_either") or bool(track) != bool(ip):
+        if track not in _SUPPRESSED or bool(track) != bool(ip):
             raise KeywordError("track by_src, by_dst or by_either goes with ip and an address")
         addresses = variables.address_set(ip) if ip else None
-        suppressions.append(Suppression(gid, sid, track, addresses))  # type: ignore[arg-type]
+        suppressions.append(Suppression(gid, sid, _SUPPRESSED[track], addresses))
         return
     if kind == "rate_filter":
         action = given.get("new_action", "")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tracehound.limits import MAX_RULE_STREAM_BYTES
+from tracehound.rules.events import SYN_QUEUE
 
 FIN: Final = 1
 SYN: Final = 2
@@ -158,6 +159,7 @@ class Outcome:
     added: bool = False
     session: bool = False
     ended: bool = False
+    event: str = ""
 
 
 class Session:
@@ -239,8 +241,13 @@ class Session:
             return out
         if s.flags & SYN:
             if s.to_server:
-                self.syns += 1
+                event = ""
+                if self.client.first != (s.seq + 1) & 0xFFFFFFFF:
+                    self.syns += 1
+                    event = "3whs_syn_flood" if self.syns > SYN_QUEUE else ""
                 self.client.first = (s.seq + 1) & 0xFFFFFFFF
+                if event:
+                    return Outcome(session=True, event=event)
                 if s.fast_open and s.payload and not self.client.blocks:
                     return Outcome(session=True, added=self.client.add((s.seq + 1) & 0xFFFFFFFF, s.payload))
             else:

@@ -22,6 +22,7 @@ _V4: Final = (0xFFFF_0000_0000, 0xFFFF_FFFF_FFFF)
 _V6: Final[Ranges] = ((0, _V4[0] - 1), (_V4[1] + 1, 2**128 - 1))
 _ALL_PORTS: Final[Ranges] = ((0, 65535),)
 _TOKEN: Final = re.compile(r"\s*(!|\[|\]|,|\$\([^)]*\)|[^\s!\[\],]+)\s*")
+_PORT_TOKEN: Final = re.compile(r"\s*(!|\[|\]|,|\$\([^)]*\)|\d+\s*:\s*\d*|:\s*\d+|[^\s!\[\],]+)\s*")
 _NUMBER: Final = re.compile(r"\d{1,5}")
 
 
@@ -114,11 +115,12 @@ class _Reader:
     def _tokens(self, text: str) -> list[str]:
         tokens = []
         at = 0
+        pattern = _PORT_TOKEN if self.ports else _TOKEN
         while at < len(text):
-            m = _TOKEN.match(text, at)
+            m = pattern.match(text, at)
             if m is None:
                 break
-            tokens.append(m[1])
+            tokens.append("".join(m[1].split()) if self.ports and ":" in m[1] else m[1])
             at = m.end()
         self.items += len(tokens)
         if self.items > MAX_RULE_SET_ITEMS:

@@ -6,14 +6,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Final
-from urllib.parse import quote
+from typing import Any, Final
 
 from tracehound.rules.checks.catalog import CHECKS
 from tracehound.rules.checks.finding import Finding
 from tracehound.version import __version__
 
+_SAFE: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
 SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+def _uri(path: str) -> str:
+    """A path as a URI reference (RFC 3986)."""
+    return "".join(chr(b) if b in _SAFE else f"%{b:02X}" for b in path.encode("utf-8", "surrogateescape"))
 
 
 def _fingerprint(f: Finding) -> str:
@@ -21,7 +26,7 @@ def _fingerprint(f: Finding) -> str:
     return hashlib.sha256("\0".join((f.check, str(f.sid), f.keyword, f.message)).encode("utf-8", "replace")).hexdigest()[:32]
 
 
-def sarif(findings: Sequence[Finding]) -> dict[str, object]:
+def sarif(findings: Sequence[Finding]) -> dict[str, Any]:
     """The log of one run."""
     index = {name: n for n, name in enumerate(CHECKS)}
     results = [
@@ -33,7 +38,7 @@ def sarif(findings: Sequence[Finding]) -> dict[str, object]:
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": quote(f.source)},
+                        "artifactLocation": {"uri": _uri(f.source)},
                         "region": {"startLine": f.line, "startColumn": f.column},
                     }
                 }

@@ -215,7 +215,7 @@ def _distance_of_nothing(rule: Rule, settings: Settings) -> Iterator[tuple[str, 
         if group.buffer.name == "payload" and isinstance(first, Content) and first.relative:
             at = option_at(rule, "distance", "within")
             yield "counts from a match before it, and there is none in the payload: it counts from the start", at
-        elif isinstance(first, IsDataAt) and first.relative and not first.negated:
+        elif isinstance(first, IsDataAt) and first.relative and (group.buffer.name == "payload" or not first.negated):
             yield "counts from a match before it, and there is none: it counts from the start", option_at(rule, "isdataat")
 
 

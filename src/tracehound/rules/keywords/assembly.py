@@ -10,6 +10,7 @@ How options bind to each other, as in Suricata (detect-parse.c, detect-engine.c)
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, Literal
 
 from tracehound.rules.keywords.buffers import BASE64_DATA, BUFFERS, PAYLOAD
@@ -42,6 +43,12 @@ SERVICES: Final[dict[str, frozenset[str]]] = {
     "dns": frozenset({"dns", "doh2"}),
 }
 """What a word for a service covers, where that is more than itself (app-layer.c, AppProtoEquals)."""
+
+
+@lru_cache(maxsize=1024)
+def covered_by(protocols: tuple[str, ...]) -> frozenset[str]:
+    """All services that some words for services cover."""
+    return frozenset[str]().union(*(SERVICES.get(p, frozenset({p})) for p in protocols))
 
 
 OF_ONE_PACKET: Final = frozenset((
@@ -115,7 +122,7 @@ class Assembly:
 
     __slots__ = (
         "base64_open", "classtype", "detection_filter", "extra", "flow", "flow_option", "gid", "groups", "header",
-        "last_content", "last_step", "metadata", "msg", "named_services", "needs", "noalert", "option", "prefilter", "priority",
+        "last_content", "last_match", "metadata", "msg", "named_services", "needs", "noalert", "option", "prefilter", "priority",
         "references", "requires", "rev", "seen", "services", "sid", "snort3", "states", "sticky", "tags", "target", "tests",
         "threshold", "variables",
     )  # fmt: skip
@@ -127,7 +134,7 @@ class Assembly:
         self.groups: list[GroupDraft] = []
         self.sticky: GroupDraft | None = None
         self.last_content: ContentDraft | None = None
-        self.last_step: str = ""
+        self.last_match: ContentDraft | GroupDraft | None = None
         self.base64_open = False
         self.variables: set[str] = set()
         self.needs: list[Need] = []
@@ -171,7 +178,7 @@ class Assembly:
 
     def speaks(self, protocols: tuple[str, ...]) -> None:
         """What is asked needs one of these application protocols; refuse what no flow can speak."""
-        covered = frozenset[str]().union(*(SERVICES.get(p, frozenset({p})) for p in protocols))
+        covered = covered_by(protocols)
         both = covered if self.services is None else self.services & covered
         if not both:
             assert self.services is not None
@@ -241,19 +248,26 @@ class Assembly:
         self.need("buffer:" + buffer.name)
         return group
 
-    def add(self, step: Step, need: str) -> None:
-        """One more step of the buffer that is open."""
-        self.here().steps.append(step)
+    def add(self, step: Step, need: str, *, relative: bool = False) -> None:
+        """One more step of the buffer that is open. Where none is, a relative one belongs to the buffer of the content or
+        expression before it, as in Suricata: `content:".exe"; http_uri; isdataat:!1,relative;` asks for the end of the URI."""
+        group = self.here() if self.sticky is not None or not relative else self.of_last_match()
+        group.steps.append(step)
         self.need(need)
-        self.last_step = need
+
+    def of_last_match(self) -> GroupDraft:
+        """The group of the last content or expression, or of what has no name."""
+        last = self.last_match
+        if last is None:
+            return self._placed(PAYLOAD)
+        return last.group if isinstance(last, ContentDraft) else last
 
     def content(self, pattern: bytes, negated: bool, group: GroupDraft | None = None) -> ContentDraft:
         """One more content."""
         group = group or self.here()
         draft = ContentDraft(pattern, negated, self.option, group)
         group.steps.append(draft)
-        self.last_content = draft
-        self.last_step = "content"
+        self.last_content = self.last_match = draft
         return draft
 
     def modified(self) -> ContentDraft:

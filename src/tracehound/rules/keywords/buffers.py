@@ -201,7 +201,7 @@ _TABLE: Final = (
     _b("rfb.name", "rfb", "t<", "name of the desktop"),
     _b("ike.init_spi", "ike", "t-", "SPI of the initiator"),
     _b("ike.resp_spi", "ike", "t-", "SPI of the responder"),
-    _b("ike.vendor", "ike", "t>*", "each vendor id"),
+    _b("ike.vendor", "ike", "t-*", "each vendor id"),
     _b("ike.key_exchange_payload", "ike", "t-", "key exchange payload"),
     _b("ike.nonce_payload", "ike", "t-", "nonce"),
     *(
@@ -209,7 +209,7 @@ _TABLE: Final = (
         for name, shape, meaning in (
             ("connect.clientid", ">", "client id"), ("connect.username", ">", "user"), ("connect.password", ">", "password"),
             ("connect.willtopic", ">", "topic of the will"), ("connect.willmessage", ">", "message of the will"),
-            ("connect.protocol_string", ">", "protocol name"), ("publish.topic", ">", "topic"), ("publish.message", ">", "message"),
+            ("connect.protocol_string", ">", "protocol name"), ("publish.topic", "-", "topic"), ("publish.message", "-", "message"),
             ("subscribe.topic", ">*", "each topic"), ("unsubscribe.topic", ">*", "each topic"),
         )
     ),
@@ -218,7 +218,8 @@ _TABLE: Final = (
         for name, shape, meaning in (
             ("request.dn", ">", "distinguished name"), ("responses.dn", "<*", "each distinguished name"),
             ("request.attribute_type", ">*", "each attribute type"), ("responses.attribute_type", "<*", "each attribute type"),
-            ("responses.message", "<*", "each error message"),
+            ("responses.message", "<*", "each error message"), ("request.attributes", ">*", "each attribute type"),
+            ("responses.attributes", "<*", "each attribute type"),
         )
     ),
     _b("websocket.payload", "websocket", "t-", "payload of a message"),
@@ -228,6 +229,7 @@ _TABLE: Final = (
     _b("rdp.cookie", "rdp", "t>", "cookie"),
     _b("nfs.file_name", "nfs", "t-", "name of a file"),
     _b("tftp.file", "tftp", "t>", "name of a file"),
+    _b("ntp.reference_id", "ntp", "t-", "reference id"),
     _b("dnp3.data", "dnp3", "t-", "application data", aliases="dnp3_data", snort="23"),
     _b("modbus_data", "modbus", "t-", "data", snort="23"),
     _b("enip.product_name", "enip", "t-", "product name"),
@@ -243,6 +245,10 @@ _TABLE: Final = (
     _b("icmpv4.hdr", "", "p-", "ICMP header"),
     _b("icmpv6.hdr", "", "p-", "ICMPv6 header"),
     _b("igmp.hdr", "", "p-", "IGMP header"),
+    _b("sctp.hdr", "", "p-", "SCTP header and chunks"),
+    _b("sctp.chunk_data", "", "p-*", "data of each SCTP DATA chunk"),
+    _b("ip.src", "", "p-", "source address, binary"),
+    _b("ip.dst", "", "p-", "destination address, binary"),
     _b("ether.hdr", "", "p-", "Ethernet header"),
     _b("arp.hdr", "", "p-", "ARP message"),
     _b("frame", "", "t-*", "a frame of an application protocol, chosen by name"),

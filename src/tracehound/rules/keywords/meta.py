@@ -15,6 +15,8 @@ from tracehound.rules.keywords.payload import no_value, quoted, required, unquot
 
 SPEAKS_AS: Final = (8, 0, 3)
 """The Suricata version whose keywords are read; `requires: version` is answered with it."""
+FEATURES: Final = frozenset({"ja3", "ja4", "magic", "hyperscan"})
+"""Optional parts of Suricata that are always here; `requires: feature`."""
 _ESCAPES: Final = re.compile(r'\\([;:"\\/])')
 
 
@@ -138,9 +140,12 @@ def _requires(a: Assembly, value: str | None) -> None:
             if not _version_holds(rest):
                 raise KeywordError(f"the rule is for version {rest}; keywords are read as of {'.'.join(map(str, SPEAKS_AS))}")
         elif kind == "keyword":
-            a.need("keyword:" + rest)
+            # Whether there is such a keyword is looked up in ruleset.py, which knows them all.
+            if not rest:
+                raise KeywordError("names no keyword")
         elif kind == "feature":
-            a.need("feature:" + rest)
+            if rest not in FEATURES:
+                raise KeywordError(f"feature {rest[:40]!r} is not here; there are {', '.join(sorted(FEATURES))}")
         else:
             raise KeywordError(f"{word[:40]!r} asks for nothing that is known")
         a.requires.append(word)
@@ -148,7 +153,7 @@ def _requires(a: Assembly, value: str | None) -> None:
 
 def _service(a: Assembly, value: str | None) -> None:
     words = tuple(dict.fromkeys(_SERVICE_NAMES.get(w.strip(), w.strip()) for w in required(value).split(",")))
-    if not all(words):
+    if not all(re.fullmatch(r"[A-Za-z][\w.\-]*", w) for w in words):
         raise KeywordError("needs names of services")
     a.named_services = words
     a.need("service")

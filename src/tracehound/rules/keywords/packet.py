@@ -37,6 +37,13 @@ HIGHEST: Final[dict[str, int]] = {
 """Keyword -> the largest number it can have: where an open end is, when a rule is printed."""
 
 
+SCTP_CHUNKS: Final[dict[str, int]] = {
+    "data": 0, "init": 1, "init_ack": 2, "sack": 3, "heartbeat": 4, "hb_ack": 5, "abort": 6, "shutdown": 7, "shutdown_ack": 8,
+    "error": 9, "cookie_echo": 10, "cookie_ack": 11, "ecne": 12, "cwr": 13, "shutdown_complete": 14, "forward_tsn": 192,
+}  # fmt: skip
+"""Names of SCTP chunks (RFC 9260 3.2, RFC 3758)."""
+
+
 def number_test(
     keyword: str, high: int, names: Mapping[str, int] | None = None, low: int = 0
 ) -> Callable[[Assembly, str | None], None]:
@@ -268,7 +275,9 @@ KEYWORDS: Final = (
     Keyword("flow.elephant", "flow", "an elephant flow", word_test("flow.elephant", "toserver toclient either both")),
     Keyword("vlan.id", "header", "VLAN tag", _vlan_id),
     _n("vlan.layers", 3, "number of VLAN tags"),
-    Keyword("sctp.chunk_type", "header", "type of an SCTP chunk", number_test("sctp.chunk_type", U8)),
+    _n("sctp.chunk_type", U8, "type of an SCTP chunk", names=SCTP_CHUNKS),
+    _n("sctp.chunk_cnt", U16, "number of SCTP chunks"),
+    _n("sctp.vtag", U32, "SCTP verification tag"),
     Keyword("l3_csum", "header", "IP checksum", word_test("l3_csum")),
     *(
         Keyword(f"{name}-csum", "header", f"whether the checksum of {name} holds", word_test(f"{name}-csum", "valid invalid"))

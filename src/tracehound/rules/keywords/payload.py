@@ -15,7 +15,7 @@ import pcre2
 
 from tracehound.limits import MAX_RULE_PATTERN_BYTES
 from tracehound.rules.keywords.assembly import Assembly, ContentDraft, as_int
-from tracehound.rules.keywords.buffers import BASE64_DATA, PAYLOAD, PCRE_LETTERS
+from tracehound.rules.keywords.buffers import BASE64_DATA, PCRE_LETTERS
 from tracehound.rules.keywords.keyword import Keyword, KeywordError
 from tracehound.rules.keywords.numbers import numbers
 from tracehound.rules.rule import (
@@ -47,7 +47,8 @@ _QUOTED: Final = re.compile(r'(!?)\s*"(.*)"\s*', re.DOTALL)
 _INLINE: Final = re.compile(r'(!?)\s*+"((?:[^"\\]|\\.)*+)"\s*+(?:,(.*))?', re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.?)", re.DOTALL)
 _HEX: Final = re.compile(r"[0-9a-fA-F\s]*")
-_PCRE: Final = re.compile(r"(?:m(?P<own>[^\w\s])(?P<a>.*)(?P=own)|/(?P<b>.*)/)(?P<flags>[A-Za-z]*)(?P<rest>\s*(?:,.*)?)", re.DOTALL)
+_PCRE: Final = re.compile(r"(?:m(?P<own>[^\w\s])(?P<a>.*)(?P=own)|/(?P<b>.*)/)(?P<flags>[A-Za-z]*)\s*", re.DOTALL)
+_CAPTURES: Final = re.compile(r"/[A-Za-z]*(\s*,\s*(?:flow|pkt|alert):)")
 _NAME: Final = re.compile(r"[A-Za-z_][\w.\-]*")
 
 
@@ -268,6 +269,10 @@ def _expression_problem(pattern: bytes, extended: bool) -> str:
 
 def _pcre(a: Assembly, value: str | None) -> None:
     negated, text = quoted(value)
+    names = ""
+    kept = _CAPTURES.search(text)
+    if kept is not None:
+        text, names = text[: kept.start(1)], text[kept.start(1) :]
     m = _PCRE.fullmatch(text)
     if m is None:
         raise KeywordError("is not of the form /expression/flags")
@@ -284,9 +289,9 @@ def _pcre(a: Assembly, value: str | None) -> None:
             raise KeywordError(f"{letter!r} is no flag")
     if len(set(letters)) > 1:
         raise KeywordError(f"{' and '.join(letters)} name two buffers")
-    captures = tuple(word.strip() for word in m["rest"].split(",")[1:])
+    captures = tuple(word.strip() for word in names.split(",")[1:])
     if any(not re.fullmatch(r"(?:flow|pkt|alert):\S+", word) for word in captures):
-        raise KeywordError(f"{m['rest'].strip(', ')[:40]!r} names no variable for a group")
+        raise KeywordError(f"{names.strip(', ')[:40]!r} names no variable for a group")
     pattern = expression.encode("utf-8", "surrogateescape")
     problem = _expression_problem(pattern, "x" in flags)
     if problem:
@@ -299,11 +304,10 @@ def _pcre(a: Assembly, value: str | None) -> None:
         if not any(isinstance(s, Pcre | ContentDraft) for s in group.steps):
             # Suricata: "pcre with /R (relative) needs preceding match in the same buffer".
             raise KeywordError("R counts from a match before it in the same buffer, and there is none")
-    if letter:
-        a.elsewhere(PCRE_LETTERS[letter]).steps.append(step)
-        a.need("pcre")
-    else:
-        a.add(step, "pcre")
+    group = a.elsewhere(PCRE_LETTERS[letter]) if letter else a.here()
+    group.steps.append(step)
+    a.last_match = group
+    a.need("pcre")
 
 
 # -- byte_test, byte_jump, byte_extract, byte_math ----------------------------------------------------------------------------------
@@ -409,7 +413,7 @@ def _byte_test(a: Assembly, value: str | None) -> None:
         _count(a, words[0], w.digits, 1), operator, m[1] == "!", a.value(words[2], 0, 2**64 - 1), a.value(words[3], -65535, 65535),
         w.relative, w.endian, w.digits, w.bitmask,
     )  # fmt: skip
-    a.add(step, "byte_test")
+    a.add(step, "byte_test", relative=w.relative)
 
 
 def _byte_jump(a: Assembly, value: str | None) -> None:
@@ -422,7 +426,7 @@ def _byte_jump(a: Assembly, value: str | None) -> None:
         _count(a, words[0], w.digits, 0), a.value(words[1], -65535, 65535), w.relative, w.multiplier, w.endian, w.digits,
         w.align, w.origin, w.post_offset, w.bitmask,
     )  # fmt: skip
-    a.add(step, "byte_jump")
+    a.add(step, "byte_jump", relative=w.relative)
 
 
 def _named(a: Assembly, text: str) -> str:
@@ -442,7 +446,7 @@ def _byte_extract(a: Assembly, value: str | None) -> None:
     step = ByteExtract(
         count, a.value(words[1], -65535, 65535), name, w.relative, w.multiplier, w.endian, w.digits, w.align, w.bitmask
     )
-    a.add(step, "byte_extract")
+    a.add(step, "byte_extract", relative=w.relative)
     a.variables.add(name)
 
 
@@ -476,7 +480,7 @@ def _byte_math(a: Assembly, value: str | None) -> None:
         count, a.value(given["offset"], -65535, 65535),
         cast('Literal["+", "-", "*", "/", "<<", ">>"]', operator), rvalue, result, w.relative, w.endian, w.digits, w.bitmask,
     )  # fmt: skip
-    a.add(step, "byte_math")
+    a.add(step, "byte_math", relative=w.relative)
     a.variables.add(result)
 
 
@@ -486,7 +490,7 @@ def _isdataat(a: Assembly, value: str | None) -> None:
     at = a.value(words[0].lstrip("! "), 0, 65535)
     if any(word not in ("relative", "rawbytes") for word in words[1:]):
         raise KeywordError(f"{', '.join(words[1:])[:40]!r}: only relative and rawbytes go with it")
-    a.add(IsDataAt(at, "relative" in words, negated), "isdataat")
+    a.add(IsDataAt(at, "relative" in words, negated), "isdataat", relative="relative" in words)
 
 
 _BSIZE_VARIABLE: Final = re.compile(r"(!=|<=|>=|[=!<>])?\s*([A-Za-z_]\w*)")
@@ -494,7 +498,7 @@ _BSIZE_VARIABLE: Final = re.compile(r"(!=|<=|>=|[=!<>])?\s*([A-Za-z_]\w*)")
 
 def _bsize(a: Assembly, value: str | None) -> None:
     text = required(value)
-    if a.sticky is None and not any(g.buffer is PAYLOAD and g.steps for g in a.groups):
+    if a.sticky is None:
         raise KeywordError("stands after no buffer")
     m = _BSIZE_VARIABLE.fullmatch(text)
     if m is not None and m[2] in a.variables:
@@ -540,7 +544,8 @@ def _base64_decode(a: Assembly, value: str | None) -> None:
             offset = _plain(rest.strip(), 0, 65535)
         else:
             raise KeywordError(f"{word.strip()[:40]!r} is none of its options")
-    a.add(Base64Decode(count, offset, relative), "base64_decode")
+    # Relative or not, it looks where the last match was (detect-base64-decode.c).
+    a.add(Base64Decode(count, offset, relative), "base64_decode", relative=True)
     a.base64_open = True
 
 

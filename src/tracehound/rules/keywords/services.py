@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tracehound.rules.keywords.assembly import Assembly
+from tracehound.rules.keywords.assembly import Assembly, ContentDraft
 from tracehound.rules.keywords.keyword import Keyword, KeywordError
 from tracehound.rules.keywords.numbers import numbers
 from tracehound.rules.keywords.packet import HIGHEST, U8, U16, U32
 from tracehound.rules.keywords.payload import no_value, pattern_bytes, quoted, required, unquoted
-from tracehound.rules.rule import LARGEST, Numbers, NumberTest, WordTest
+from tracehound.rules.rule import LARGEST, Bsize, Numbers, NumberTest, Pcre, WordTest
 
 DNS_TYPES: Final[dict[str, int]] = {
     "a": 1, "ns": 2, "md": 3, "mf": 4, "cname": 5, "soa": 6, "mb": 7, "mg": 8, "mr": 9, "null": 10, "wks": 11, "ptr": 12,
@@ -32,10 +32,13 @@ DNS_RCODES: Final[dict[str, int]] = {
     "nxrrset": 8, "notauth": 9, "notzone": 10, "badvers": 16, "badsig": 16, "badkey": 17, "badtime": 18, "badmode": 19,
     "badname": 20, "badalg": 21, "badtrunc": 22,
 }  # fmt: skip
-MQTT_TYPES: Final = (
-    "connect connack publish puback pubrec pubrel pubcomp subscribe suback unsubscribe unsuback pingreq pingresp disconnect auth "
-    "unassigned"
-)
+MQTT_TYPES: Final[dict[str, int]] = {
+    "unassigned": 0, "connect": 1, "connack": 2, "publish": 3, "puback": 4, "pubrec": 5, "pubrel": 6, "pubcomp": 7, "subscribe": 8,
+    "suback": 9, "unsubscribe": 10, "unsuback": 11, "pingreq": 12, "pingresp": 13, "disconnect": 14, "auth": 15,
+}  # fmt: skip
+NTP_MODES: Final[dict[str, int]] = {
+    "reserved": 0, "symmetric_active": 1, "symmetric_passive": 2, "client": 3, "server": 4, "broadcast": 5, "control": 6, "private": 7,
+}  # fmt: skip
 SNMP_TYPES: Final[dict[str, int]] = {
     "get_request": 0, "get_next_request": 1, "response": 2, "set_request": 3, "trap_v1": 4, "get_bulk_request": 5,
     "inform_request": 6, "trap_v2": 7, "report": 8,
@@ -100,19 +103,23 @@ def _present(keyword: str, protocols: str) -> Callable[[Assembly, str | None], N
     return read
 
 
-def _text(keyword: str, protocols: str) -> Callable[[Assembly, str | None], None]:
-    """A text in quotes, the older form of what a buffer does: found anywhere in the field."""
+def _text(buffer: str) -> Callable[[Assembly, str | None], None]:
+    """A text in quotes, the older form of a buffer with a content: found anywhere in it. No modifier belongs to it."""
 
     def read(a: Assembly, value: str | None) -> None:
-        a.speaks(tuple(protocols.split()))
         text = required(value)
         negated = text.startswith("!")
         if '"' in text:
             negated, text = quoted(text)
         else:
             text = text.lstrip("! ")
-        a.tests.append(WordTest(keyword, (pattern_bytes(text).decode("latin-1"),), negated))
-        a.need("test:" + keyword)
+        pattern = pattern_bytes(text)
+        if not pattern:
+            raise KeywordError("needs a text")
+        group = a.elsewhere(buffer)
+        group.steps.append(ContentDraft(pattern, negated, a.option, group))
+        a.need("buffer:" + buffer)
+        a.need("content")
 
     return read
 
@@ -191,9 +198,18 @@ def _ssh_protoversion(a: Assembly, value: str | None) -> None:
     text = unquoted(value).strip()
     if not re.fullmatch(r"2_compat|[1-9](?:\.\d+)?", text):
         raise KeywordError(f"{text[:20]!r} is neither 2_compat nor a version")
-    a.speaks(("ssh",))
-    a.tests.append(WordTest("ssh.protoversion", (text,)))
-    a.need("test:ssh.protoversion")
+    group = a.elsewhere("ssh.proto")
+    a.need("buffer:ssh.proto")
+    if text == "2_compat":
+        # RFC 4253 5.1: 1.99 is a server that speaks 2.0 and older ones.
+        group.steps.append(Pcre(rb"^(?:2|1\.99)"))
+        a.need("pcre")
+        return
+    draft = ContentDraft(text.encode(), False, a.option, group)
+    draft.startswith = True
+    group.steps += [draft, Bsize(Numbers(((len(text), len(text)),)))]
+    a.need("content")
+    a.need("bsize")
 
 
 # -- DCE/RPC, SMB ----------------------------------------------------------------------------------------------------------------
@@ -304,17 +320,17 @@ KEYWORDS: Final = (
     _p("tls_cert_expired", "tls", "the certificate had expired"),
     _p("tls_cert_valid", "tls", "the certificate was in its time"),
     _n("tls.cert_chain_len", "tls", U32, "certificates in the chain"),
-    Keyword("tls.subject", "protocol", "a part of the certificate's subject", _text("tls.subject", "tls")),
-    Keyword("tls.issuerdn", "protocol", "a part of the certificate's issuer", _text("tls.issuerdn", "tls")),
-    Keyword("tls.fingerprint", "protocol", "SHA-1 of the certificate", _text("tls.fingerprint", "tls")),
+    Keyword("tls.subject", "protocol", "a part of the certificate's subject", _text("tls.cert_subject")),
+    Keyword("tls.issuerdn", "protocol", "a part of the certificate's issuer", _text("tls.cert_issuer")),
+    Keyword("tls.fingerprint", "protocol", "SHA-1 of the certificate", _text("tls.cert_fingerprint")),
     # -- SSH, FTP, mail
     Keyword("ssh.protoversion", "protocol", "version of the protocol", _ssh_protoversion),
-    Keyword("ssh.softwareversion", "protocol", "a part of the software", _text("ssh.softwareversion", "ssh")),
+    Keyword("ssh.softwareversion", "protocol", "a part of the software", _text("ssh.software")),
     Keyword("ftpbounce", "protocol", "a PORT that names another host", _present("ftpbounce", "ftp"), dialects="s2"),
     _w("ftpdata_command", "ftp-data", "direction of the data", "retr stor"),
     _w("ftp.mode", "ftp", "mode of the data connection", "active passive"),
     _n("ftp.dynamic_port", "ftp", U16, "port announced for data"),
-    _w("ftp.reply_received", "ftp", "whether a reply came", "yes true 1 no false 0"),
+    _w("ftp.reply_received", "ftp", "whether a reply came", "yes on true 1 no off false 0"),
     # -- SMB, DCE/RPC
     _w("smb.version", "smb", "version of the dialect", "1 2"),
     Keyword("dcerpc.iface", "protocol", "interface that was bound", _dce_iface, (), ("dce_iface",), "s23"),
@@ -334,7 +350,7 @@ KEYWORDS: Final = (
     _n("ike.nonce_payload_length", "ike", U32, "length of the nonce"),
     _r("ike.chosen_sa_attribute", "ike", "an attribute of the association"),
     _n("mqtt.protocol_version", "mqtt", U8, "version of the protocol"),
-    _w("mqtt.type", "mqtt", "type of the message", MQTT_TYPES),
+    _n("mqtt.type", "mqtt", 15, "type of the message", MQTT_TYPES),
     _r("mqtt.flags", "mqtt", "flags of the message"),
     _n("mqtt.qos", "mqtt", 2, "quality of service"),
     _n("mqtt.reason_code", "mqtt", U8, "reason", None, "mqtt.connack.return_code"),
@@ -350,7 +366,7 @@ KEYWORDS: Final = (
     _n("dhcp.leasetime", "dhcp", LARGEST, "lease time"),
     _n("dhcp.rebinding_time", "dhcp", LARGEST, "rebinding time"),
     _n("dhcp.renewal_time", "dhcp", LARGEST, "renewal time"),
-    _n("ntp.mode", "ntp", 7, "mode"),
+    _n("ntp.mode", "ntp", 7, "mode", NTP_MODES),
     _n("ntp.stratum", "ntp", U8, "stratum"),
     _n("ntp.version", "ntp", 7, "version"),
     _n("ntp.leap_indicator", "ntp", 3, "leap indicator"),

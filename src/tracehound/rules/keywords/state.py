@@ -192,6 +192,7 @@ def _tag(a: Assembly, value: str | None) -> None:
     if words[-1] in ("src", "dst"):
         direction = words.pop()
     if scope == "host" and len(words) > 1 and not direction:
+        # Without a count the host is the destination (user guide, tag).
         raise KeywordError("host needs src or dst")
     if scope == "session" and direction:
         raise KeywordError("session takes no direction")
@@ -199,7 +200,7 @@ def _tag(a: Assembly, value: str | None) -> None:
     if len(words) == 3 and words[1].isdecimal() and int(words[1]) > 0 and words[2] in ("packets", "seconds", "bytes"):
         count, metric = int(words[1]), words[2]
     elif len(words) == 1 and scope == "host":
-        count, metric, direction = 256, "packets", direction or "src"
+        count, metric, direction = 256, "packets", direction or "dst"
     if not metric:
         raise KeywordError("needs session or host, a count, packets, seconds or bytes, and for host src or dst")
     a.tags.append(

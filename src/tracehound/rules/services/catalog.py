@@ -10,6 +10,7 @@ from typing import Final
 from tracehound.rules.services.dns import Dns
 from tracehound.rules.services.ftp import Ftp
 from tracehound.rules.services.http import Http
+from tracehound.rules.services.http2 import Http2
 from tracehound.rules.services.identify import looks_like_dns
 from tracehound.rules.services.service import Service
 from tracehound.rules.services.smtp import Smtp
@@ -17,7 +18,7 @@ from tracehound.rules.services.ssh import Ssh
 from tracehound.rules.services.tls import Tls
 
 SERVICES: Final[dict[str, Callable[[], Service]]] = {
-    "http": Http, "dns": lambda: Dns(datagrams=False), "tls": Tls, "ssh": Ssh, "smtp": Smtp, "ftp": Ftp,
+    "http": Http, "http2": Http2, "dns": lambda: Dns(datagrams=False), "tls": Tls, "ssh": Ssh, "smtp": Smtp, "ftp": Ftp,
 }  # fmt: skip
 DATAGRAMS: Final[dict[str, Callable[[], Service]]] = {"dns": Dns}
 
@@ -48,5 +49,5 @@ def by_datagram(data: bytes, to_server: bool, sport: int, dport: int) -> str | N
     return None
 
 
-SERVICE_CLASSES: Final[tuple[type[Service], ...]] = (Http, Dns, Tls, Ssh, Smtp, Ftp)
+SERVICE_CLASSES: Final[tuple[type[Service], ...]] = (Http, Http2, Dns, Tls, Ssh, Smtp, Ftp)
 """What the engine reads: their buffers and events are what rules may ask for."""

@@ -62,7 +62,6 @@ class Ftp(Service):
         tx.command, tx.data = word, rest
         tx.progress[1] = COMPLETE
         self._waiting.append(tx)
-        self.wants_raw.add(True)
 
     def _reply(self, line: bytes) -> None:
         if not self._waiting:
@@ -77,7 +76,6 @@ class Ftp(Service):
             if not line.startswith(b"1"):
                 tx.progress[0] = COMPLETE
                 self._waiting.pop(0)
-            self.wants_raw.add(False)
 
     def summary(self, tx: FtpTransaction) -> dict[str, Any] | None:
         if tx.command is None:

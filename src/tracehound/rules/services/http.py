@@ -216,6 +216,10 @@ def _file_data(tx: HttpTransaction, to_server: bool) -> Any:
     return [bytes(f.content) for f in tx.files if f.to_server and f.content] or None
 
 
+def _file_names(tx: HttpTransaction, to_server: bool) -> list[bytes] | None:
+    return [f.name.encode("latin1", "replace") for f in tx.files if f.to_server == to_server and f.name] or None
+
+
 def _attribute(name: str) -> Any:
     return lambda tx, _to_server: getattr(tx, name)
 
@@ -252,6 +256,7 @@ SOURCES: Final[dict[str, Source]] = {
     "http.request_body": Source(True, BODY, _body, grows=True),
     "http.response_body": Source(False, BODY, _body, grows=True),
     "file.data": Source(None, BODY, _file_data, grows=True),
+    "file.name": Source(None, HEADERS, _file_names, grows=True),
     "http.stat_code": Source(False, LINE, _attribute("status")),
     "http.stat_msg": Source(False, LINE, _attribute("reason")),
     "http.response_line": Source(False, LINE, _stat_line),
@@ -324,6 +329,10 @@ class Http(Service):
             return
         side.ended = True
         self.stopped = self._in.ended and self._out.ended
+
+    def rest(self) -> dict[bool, bytes]:
+        """What was not read when the connection turned to another protocol."""
+        return {side: bytes(half.buffer) for side, half in ((True, self._in), (False, self._out)) if half.buffer}
 
     def end(self, to_server: bool) -> None:
         side = self._in if to_server else self._out

@@ -319,6 +319,13 @@ class Smtp(Service):
                 data = b""
         elif part.encoding == b"quoted-printable":
             data = quopri.decodestring(data)
+        elif not last:
+            # RFC 2046 5.1.1: the line break before a boundary belongs to the boundary.
+            text = data.rstrip(b"\r\n")
+            cut = max(len(text), len(data) - (2 if data.endswith(b"\r\n") else 1))
+            data, part.rest = data[:cut], data[cut:]
+        else:
+            data = b""
         if not data:
             return
         if part.file is not None:

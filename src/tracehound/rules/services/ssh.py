@@ -79,7 +79,6 @@ class Ssh(Service):
                 tx.proto[to_server] = proto
                 tx.software[to_server] = rest.split(b" ", 1)[0]
                 tx.progress[to_server] = BANNER
-                self.wants_raw.add(to_server)
         while len(part) >= 6 and not tx.done(to_server):
             # RFC 4253 6: packet length 4, padding length 1, payload.
             size = int.from_bytes(part[:4], "big")

@@ -38,6 +38,8 @@ class TlsTransaction(Transaction):
     names: tuple[str, ...] = ()
     server_alpn: bytes | None = None
     times: tuple[int | None, int | None] = (None, None)
+    record_version: list[int] = field(default_factory=lambda: [0, 0])
+    states: set[str] = field(default_factory=set)
 
     def chain_length(self, to_server: bool) -> int | None:
         return len(self.certificates[to_server]) or None
@@ -187,9 +189,9 @@ class Tls(Service):
 
     def __init__(self) -> None:
         super().__init__()
-        self.record_version = [0, 0]
-        self.states: set[str] = set()
         self._tx = TlsTransaction(0)
+        self.record_version = self._tx.record_version
+        self.states = self._tx.states
         self.count = 1
         self.transactions.append(self._tx)
         self._halves = (_Half(), _Half())
@@ -260,8 +262,6 @@ class Tls(Service):
             half.changed = True
             self._tx.progress[to_server] = COMPLETE
             self.wants_raw.add(to_server)
-            if self._halves[0].changed and self._halves[1].changed:
-                self._finished()
         elif kind == _ALERT:
             if not half.changed and len(body) == 2 and body[0] == 2:
                 self._tx.event("error_message_encountered", to_server)
