@@ -191,10 +191,9 @@ def calculated(sign: Int, a: Int, b: Int) -> Int:
 @kernel
 def run(
     program: NDArray[np.int64], buffer: NDArray[np.uint8], offset: NDArray[np.int64], caplen: NDArray[np.int32],
-    wirelen: NDArray[np.int32], link_type: NDArray[np.int32], passes: NDArray[np.bool_],
+    wirelen: NDArray[np.int32], link_type: NDArray[np.int32], stack: NDArray[np.int64], passes: NDArray[np.bool_],
 ) -> None:
-    """Run the program on every record."""
-    stack = np.zeros(_STACK, np.int64)
+    """Run the program on every record. `stack` is its room: kernels allocate nothing (kernels.py)."""
     for i in range(offset.size):
         link = offset[i]
         end = link + np.int64(caplen[i])
@@ -275,7 +274,8 @@ def run(
 def passing(chosen: Filter, buffer: NDArray[np.uint8], records: Records) -> NDArray[np.bool_]:
     """For each record whether the filter lets it pass."""
     out = np.zeros(records.offset.size, np.bool_)
-    run(chosen.program, buffer, records.offset, records.caplen, records.wirelen, records.link_type, out)
+    stack = np.zeros(_STACK, np.int64)
+    run(chosen.program, buffer, records.offset, records.caplen, records.wirelen, records.link_type, stack, out)
     return out
 
 
