@@ -41,12 +41,14 @@ VERBS: Final[dict[str, str]] = {
     "files": "print transferred files; extract them, try YARA rules",
     "sql": "ask the tables with SQL",
     "who": "say whose an address is, offline",
-    "rules check": "say what is wrong with rules; text, JSON, SARIF",
-    "rules convert": "print rules in Suricata's, Snort 2's, Snort 3's words",
+    "rules": "check rules, convert them from dialect to dialect",
+    "case": "keep an incident: evidence in custody, notes, timeline, exports",
+    "recheck": "ask whether a site answers now: the one verb that sends",
     "detectors": "list the detectors, or print one detector's page",
 }
-GROUPS: Final[frozenset[str]] = frozenset(verb.split(" ")[0] for verb in VERBS if " " in verb)
-"""First words of verbs of two words; `rules check` is the module cli/rules_check.py."""
+
+GROUPS: Final = ("rules", "case")
+"""Verbs that have verbs of their own: their module has a `GROUP` (cli/group.py)."""
 
 USAGE: Final = """usage: tracehound VERB ... | tracehound -r FILE
 
@@ -66,13 +68,6 @@ def _help() -> str:
     )
 
 
-def _help_of_group(group: str) -> str:
-    of_it = {verb: summary for verb, summary in VERBS.items() if verb.split(" ")[0] == group}
-    width = max(map(len, of_it))
-    lines = [f"  {verb.ljust(width)}  {summary}" for verb, summary in of_it.items()]
-    return f"usage: tracehound {group} VERB ...\n\n" + "\n".join(lines) + "\n"
-
-
 def run(argv: list[str]) -> int:
     """Carry out one command line; returns the exit status."""
     if not argv or argv[0] in ("-h", "--help", "help"):
@@ -85,11 +80,6 @@ def run(argv: list[str]) -> int:
     if verb == "-r" or verb.startswith("-r"):
         # The habit of tcpdump, Zeek and Suricata: -r FILE alone means "look at this".
         verb, rest = "investigate", [verb[2:], *rest] if len(verb) > 2 else rest
-    if verb in GROUPS:
-        if not rest or rest[0] in ("-h", "--help", "help"):
-            print(_help_of_group(verb), end="")
-            return 0 if rest else 2
-        verb, rest = f"{verb} {rest[0]}", rest[1:]
     if verb not in VERBS:
         print(f"tracehound: no verb {verb!r}; there are {', '.join(VERBS)}", file=sys.stderr)
         return 2
@@ -97,7 +87,7 @@ def run(argv: list[str]) -> int:
         from tracehound.cli import protocol
 
         return protocol.main(verb, rest)
-    module = importlib.import_module(f"tracehound.cli.{verb.replace(' ', '_')}")
+    module = importlib.import_module(f"tracehound.cli.{verb}")
     return int(module.main(rest))
 
 
