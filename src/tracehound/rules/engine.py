@@ -28,14 +28,14 @@ from tracehound.packets.batch import NOTE, PacketBatch
 from tracehound.packets.decode import DecodeState, decode
 from tracehound.rules import state as states
 from tracehound.rules.events import decode_events
-from tracehound.rules.columns import Mask, may_match
+from tracehound.rules.columns import Columns, Mask, may_match
 from tracehound.rules.frames import Frames, frames
 from tracehound.rules.inspect import Flow, Inspector, Match, Note
 from tracehound.rules.packet import TCP, UDP, WITH_PORTS, Packet
 from tracehound.rules.plan import Plan
 from tracehound.rules.predicates import covers
 from tracehound.rules.prefilter import CODED, Prefilter, has_all
-from tracehound.rules.rule import Event
+from tracehound.rules.rule import Bits, Event
 from tracehound.rules.services import catalog
 from tracehound.rules.services.http import Http
 from tracehound.rules.services.identify import by_content
@@ -85,7 +85,7 @@ class _Known:
     service: str | None = None
     looked: int = 0
     coded: Http | None = None
-    pending: list[Plan] = field(default_factory=list)
+    waiting: set[int] = field(default_factory=set)
     whole: bool = True
 
 
@@ -107,6 +107,7 @@ class Engine:
         self._memories: dict[int, Memory] = {}
         self.inspector = Inspector(Memory(), midstream=options.midstream, notes=notes, profile=options.profile)
         self.lost = Lost()
+        self._ends: dict[int, tuple[Packet | None, Packet | None]] = {}
         self._mine = mine
         self._decode = DecodeState(verify_checksums=options.verify_checksums)
         self._inner = DecodeState()
@@ -116,6 +117,7 @@ class Engine:
         self._known: dict[int, _Known] = {}
         self._held: OrderedDict[int, _Held] = OrderedDict()
         self._held_bytes = 0
+        self._setters = _setters(plans)
         self._ip_only = [p for p in plans if p.unit == "ip_only"]
         self._asks_events = any(isinstance(t, Event) and t.kind == "decode" for plan in plans for t in plan.rule.tests)
         self._by_header: list[Plan] = []
@@ -213,15 +215,20 @@ class Engine:
     def _header_rules(self, p: PacketBatch, flow_id: NDArray[np.int64], to_server: Mask) -> dict[int, list[Plan]]:
         """Rows that rules without payload may match: row -> rules."""
         out: dict[int, list[Plan]] = {}
+        if not p.ts.size:
+            return out
         if self._ip_only:
             rows = self._first_of_direction(p, flow_id, to_server)
             if rows.size:
-                part = PacketBatch(p.buffer, *(c[rows] for c in p[1:]))
+                part = Columns(PacketBatch(p.buffer, *(c[rows] for c in p[1:])))
                 for plan in self._ip_only:
                     for row in rows[may_match(plan, part)].tolist():
                         out.setdefault(row, []).append(plan)
+        columns = Columns(p)
         for plan in self._by_header:
-            for row in np.flatnonzero(may_match(plan, p)).tolist():
+            if not columns.has(plan):
+                continue
+            for row in np.flatnonzero(may_match(plan, columns)).tolist():
                 out.setdefault(row, []).append(plan)
         return out
 
@@ -281,7 +288,7 @@ class Engine:
         ends = _ends_of(p, row, to_server)
         if self._by_service and not known.looked & (2 if to_server else 1):
             self._service_rules(known, proto, to_server, data, ends, flow_id, fresh)
-        if not found and not known.pending:
+        if not found:
             return
         lower: list[bytes] = []
 
@@ -352,8 +359,11 @@ class Engine:
         """Rules without literal that ask about the flow: tried in all flows that their header allows."""
         if not rows.size:
             return
+        columns = Columns(_rows(p, rows))
         for plan in self._by_flow:
-            for number in np.unique(flow_id[rows[may_match(plan, _rows(p, rows))]]).tolist():
+            if not columns.has(plan):
+                continue
+            for number in np.unique(flow_id[rows[may_match(plan, columns)]]).tolist():
                 taken = self._taken.get(number)
                 if taken is None or plan.order not in taken.chosen:
                     fresh.setdefault(number, set()).add(plan.order)
@@ -367,13 +377,19 @@ class Engine:
         p = seen.packets
         out: list[Match] = []
         past: list[tuple[Packet, Flow]] = []
+        self._find_ends(p, flow_id, to_server, fresh)
         for number, orders in fresh.items():
             flow = self._taken.get(number)
+            orders = self._possible(number, flow, orders)
+            if not orders:
+                continue
             if flow is None:
                 flow = self._taken[number] = Flow(number, 0)
                 past += [(packet, flow) for packet in self._past(number)]
             flow.chosen |= orders
-            flow.rules.add([self.plans[order] for order in orders])
+            chosen = [self.plans[order] for order in orders]
+            for side, ends in enumerate(self._ends.get(number, (None, None))):
+                flow.sides[side ^ flow.turned].take(chosen, ends if self.inspector.notes is None else None)
         past.sort(key=lambda pair: pair[0].number)
         for packet, flow in past:
             out += self._one(flow, packet, [])
@@ -407,6 +423,34 @@ class Engine:
                 continue
             out += self._one(flow, packet, rules)
         return self._counted(out)
+
+    def _find_ends(self, p: PacketBatch, flow_id: NDArray[np.int64], to_server: Mask, fresh: dict[int, set[int]]) -> None:
+        """Of each flow that is taken up, its ends as a packet to the client and one to the server."""
+        self._ends = {}
+        if not fresh:
+            return
+        rows = np.flatnonzero(np.isin(flow_id, np.fromiter(fresh, np.int64, len(fresh))))
+        ids, first = np.unique(flow_id[rows], return_index=True)
+        for number, row in zip(ids.tolist(), rows[first].tolist(), strict=True):
+            one = _ends_of(p, row, bool(to_server[row]))
+            other = one.swapped(not one.to_server)
+            self._ends[number] = (other, one) if one.to_server else (one, other)
+
+    def _possible(self, number: int, flow: Flow | None, orders: set[int]) -> set[int]:
+        """Without those rules that wait for a flow bit which no rule of this flow could have set so far; they are kept in mind."""
+        known = self._known[number]
+        if known.waiting:
+            orders = orders | known.waiting
+        have = orders | flow.chosen if flow is not None else orders
+        while True:
+            out = {o for o in orders if all(s & have for s in self._setters.get(o, ()))}
+            if len(out) == len(orders):
+                break
+            known.waiting |= orders - out
+            orders = out
+            have = orders | flow.chosen if flow is not None else orders
+        known.waiting -= orders
+        return orders
 
     def _one(self, flow: Flow | None, packet: Packet, rules: list[Plan]) -> list[Match]:
         if flow is not None and not flow.start:
@@ -521,6 +565,25 @@ class Engine:
 
 def _rows(p: PacketBatch, rows: NDArray[np.int64]) -> PacketBatch:
     return PacketBatch(p.buffer, *(c[rows] for c in p[1:]))
+
+
+def _setters(plans: list[Plan]) -> dict[int, tuple[frozenset[int], ...]]:
+    """For rules that ask for flow bits: by condition, the rules that set one of them."""
+    by_name: dict[str, set[int]] = {}
+    for plan in plans:
+        for effect in plan.effects:
+            if isinstance(effect, Bits) and effect.kind == "flowbits" and effect.command in ("set", "toggle"):
+                for name in effect.names:
+                    by_name.setdefault(name, set()).add(plan.order)
+    out: dict[int, tuple[frozenset[int], ...]] = {}
+    for plan in plans:
+        asked = [
+            frozenset().union(*(by_name.get(name, ()) for name in c.names))
+            for c in plan.conditions if isinstance(c, Bits) and c.kind == "flowbits" and c.command == "isset"
+        ]  # fmt: skip
+        if asked:
+            out[plan.order] = tuple(asked)
+    return out
 
 
 def _leaves_traces(plan: Plan) -> bool:
