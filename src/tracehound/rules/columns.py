@@ -19,8 +19,10 @@ _ALL: Final = 0xFFFFFFFFFFFFFFFF
 class Columns:
     """A batch's columns with the masks that several rules share, made once."""
 
-    def __init__(self, p: PacketBatch) -> None:
+    def __init__(self, p: PacketBatch, fragment: NDArray[np.uint16] | None = None, header_len: NDArray[np.uint8] | None = None) -> None:
         self.p = p
+        self.fragment = fragment
+        self.header_len = header_len
         self._masks: dict[tuple[int, str], Mask | None] = {}
         self._dports = np.zeros(65536, np.bool_)
         self._dports[p.dport] = True
@@ -144,6 +146,18 @@ def may_match(plan: Plan, columns: Columns) -> Mask:
                 "=": have == bits, "+": (have & bits) == bits, "*": (have & bits) != 0, "!": (have & bits) == 0,
             }[test.mode]  # fmt: skip
             out = _and(out, held & (p.proto == 6))
+        elif isinstance(test, FlagTest) and columns.fragment is not None:
+            have = (columns.fragment >> 13) & (7 & ~test.ignored)
+            held = {
+                "=": have == test.bits, "+": (have & test.bits) == test.bits, "*": (have & test.bits) != 0, "!": (have & test.bits) == 0,
+            }[test.mode]  # fmt: skip
+            out = _and(out, held & (p.ip_version == 4))
+        elif isinstance(test, NumberTest) and test.keyword == "fragoffset" and columns.fragment is not None:
+            out = _and(out, _within(test.numbers, (columns.fragment & 0x1FFF).astype(np.int64)))
+        elif isinstance(test, NumberTest) and test.keyword == "id":
+            out = _and(out, _within(test.numbers, p.ip_id.astype(np.int64)))
+        elif isinstance(test, WordTest) and test.keyword == "ipopts" and columns.header_len is not None:
+            out = _and(out, columns.header_len > 20)
         elif isinstance(test, WordTest) and test.keyword == "sameip":
             out = _and(out, (p.src_hi == p.dst_hi) & (p.src_lo == p.dst_lo))
         elif isinstance(test, Event) and test.kind == "decode":

@@ -34,7 +34,7 @@ from tracehound.rules.inspect import Flow, Inspector, Match, Note
 from tracehound.rules.packet import TCP, UDP, WITH_PORTS, Packet
 from tracehound.rules.plan import Plan
 from tracehound.rules.predicates import covers
-from tracehound.rules.prefilter import CODED, Prefilter, has_all
+from tracehound.rules.prefilter import CODED, MAILED, Prefilter, has_all
 from tracehound.rules.rule import Bits, Event
 from tracehound.rules.services import catalog
 from tracehound.rules.services.http import Http
@@ -86,6 +86,8 @@ class _Known:
     looked: int = 0
     coded: Http | None = None
     waiting: set[int] = field(default_factory=set)
+    mailed: bool = False
+    asked: int = 0
     whole: bool = True
 
 
@@ -118,6 +120,7 @@ class Engine:
         self._held: OrderedDict[int, _Held] = OrderedDict()
         self._held_bytes = 0
         self._setters = _setters(plans)
+        self._silent, self._readers = _silent(plans)
         self._ip_only = [p for p in plans if p.unit == "ip_only"]
         self._asks_events = any(isinstance(t, Event) and t.kind == "decode" for plan in plans for t in plan.rule.tests)
         self._by_header: list[Plan] = []
@@ -149,7 +152,7 @@ class Engine:
         self._next_flow = int(state.clock[NEXT_ID])
         flow_id = assignment.flow_id
         to_server = self._directions(p, flow_id)
-        extra = self._header_rules(p, flow_id, to_server)
+        extra = self._header_rules(seen, flow_id, to_server)
         fresh = self._scan(p, flow_id, to_server)
         out += self._carry_out(seen, flow_id, to_server, extra, fresh)
         self._keep(seen, flow_id, to_server)
@@ -212,9 +215,10 @@ class Engine:
 
     # -- rules that look at headers -----------------------------------------------------------------------------------------
 
-    def _header_rules(self, p: PacketBatch, flow_id: NDArray[np.int64], to_server: Mask) -> dict[int, list[Plan]]:
+    def _header_rules(self, seen: Frames, flow_id: NDArray[np.int64], to_server: Mask) -> dict[int, list[Plan]]:
         """Rows that rules without payload may match: row -> rules."""
         out: dict[int, list[Plan]] = {}
+        p = seen.packets
         if not p.ts.size:
             return out
         if self._ip_only:
@@ -224,7 +228,7 @@ class Engine:
                 for plan in self._ip_only:
                     for row in rows[may_match(plan, part)].tolist():
                         out.setdefault(row, []).append(plan)
-        columns = Columns(p)
+        columns = Columns(p, seen.fragment, seen.header_len)
         for plan in self._by_header:
             if not columns.has(plan):
                 continue
@@ -281,6 +285,8 @@ class Engine:
         proto = int(p.proto[row])
         found = self.prefilter.found(data)
         texts = data
+        if MAILED in found:
+            known.mailed = True
         extra = self._decoded(known, to_server, proto, data, CODED in found)
         if extra:
             found = found + self.prefilter.found(extra)
@@ -320,7 +326,9 @@ class Engine:
         """Texts that are in the payload in another form: URIs with escapes, bodies with codings, mail in base64."""
         out: list[bytes] = []
         if proto == TCP and to_server:
-            for found in _REQUEST.finditer(data):
+            if not known.asked:
+                known.asked = 1 if by_content(data[:32], True) == "http" else 2
+            for found in _REQUEST.finditer(data) if known.asked == 1 else ():
                 out.append(normalised(found.group(1)))
         if proto == TCP and (coded or known.coded is not None):
             reader = known.coded
@@ -332,7 +340,7 @@ class Engine:
                     if message.body is not None and message.body.data:
                         out.append(bytes(message.body.data))
             reader.transactions = [tx for tx in reader.transactions if not (tx.done(False))][-4:]
-        if proto == TCP and to_server and len(data) > 200:
+        if known.mailed and to_server:
             for block in _BASE64_LINES.finditer(data):
                 out.append(decoded_base64_2045(block.group()))
         return b"\0".join(out)
@@ -441,15 +449,18 @@ class Engine:
         known = self._known[number]
         if known.waiting:
             orders = orders | known.waiting
+        all_of_them = orders
         have = orders | flow.chosen if flow is not None else orders
         while True:
             out = {o for o in orders if all(s & have for s in self._setters.get(o, ()))}
+            if flow is None and out <= self._silent:
+                # Nothing that could be told: bits are set that no rule of this flow asks for.
+                out = {o for o in out if self._readers.get(o, _NOBODY) & have}
             if len(out) == len(orders):
                 break
-            known.waiting |= orders - out
             orders = out
             have = orders | flow.chosen if flow is not None else orders
-        known.waiting -= orders
+        known.waiting = set(all_of_them - orders)
         return orders
 
     def _one(self, flow: Flow | None, packet: Packet, rules: list[Plan]) -> list[Match]:
@@ -584,6 +595,25 @@ def _setters(plans: list[Plan]) -> dict[int, tuple[frozenset[int], ...]]:
         if asked:
             out[plan.order] = tuple(asked)
     return out
+
+
+_NOBODY: Final[frozenset[int]] = frozenset()
+
+
+def _silent(plans: list[Plan]) -> tuple[frozenset[int], dict[int, frozenset[int]]]:
+    """Rules that do nothing but set flow bits, and for each the rules that ask for one of them."""
+    readers: dict[str, set[int]] = {}
+    for plan in plans:
+        for c in plan.conditions:
+            if isinstance(c, Bits) and c.kind == "flowbits":
+                for name in c.names:
+                    readers.setdefault(name, set()).add(plan.order)
+    out: dict[int, frozenset[int]] = {}
+    for plan in plans:
+        bits = [e for e in plan.effects if isinstance(e, Bits) and e.kind == "flowbits" and e.command == "set"]
+        if plan.quiet and plan.action == "alert" and len(bits) == len(plan.effects) and bits:
+            out[plan.order] = frozenset().union(*(readers.get(n, ()) for b in bits for n in b.names))
+    return frozenset(out), out
 
 
 def _leaves_traces(plan: Plan) -> bool:

@@ -411,8 +411,7 @@ class Inspector:
                     for plan in mine:
                         self._try_packet(plan, flow, p, window, found)
         elif rules is not None and rules.packet:
-            for plan in rules.on(p, window):
-                self._try_packet(plan, flow, p, window, found, True)
+            self._try_all(rules.on(p, window), flow, p, window, found)
         if flow is not None:
             for service in (flow.earlier, flow.service):
                 if service is not None and service.transactions:
@@ -431,6 +430,25 @@ class Inspector:
             if action in ("drop", "reject", "rejectsrc", "rejectdst", "rejectboth") and flow is not None:
                 flow.dropped = True
         return out
+
+    def _try_all(self, plans: list[Plan], flow: Flow | None, p: Packet, window: Window | None, found: list[Match]) -> None:
+        """Rules whose header holds; those whose literal is nowhere in packet and window are not even begun."""
+        if self.notes is not None:
+            for plan in plans:
+                self._try_packet(plan, flow, p, window, found, True)
+            return
+        texts = [data for _, data in window] if window else []
+        if p.payload:
+            texts.append(p.payload)
+        lower: list[bytes] = []
+        for plan in plans:
+            must = plan.must
+            if must is not None:
+                if must.nocase and not lower:
+                    lower = [data.lower() for data in texts]
+                if not any(must.data in data for data in (lower if must.nocase else texts)):
+                    continue
+            self._try_packet(plan, flow, p, window, found, True)
 
     def _note(self, plan: Plan, p: Packet, stage: str, depth: int, words: str, **more: Any) -> None:
         if self.notes is not None:

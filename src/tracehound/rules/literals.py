@@ -67,7 +67,7 @@ def weight(data: bytes) -> float:
         return 0.0
     if len(set(data)) == 1:
         # Runs of padding stand everywhere; of a letter, hardly anywhere.
-        return 0.0 if len(data) < 4 or data[0] in _PADDING else 8.0
+        return 0.0 if len(data) < 4 or (data[0] in _PADDING and (len(data) < 8 or data[0] != 0x90)) else 8.0
     total = sum(_BITS[b] for b in data[:MAX_LITERAL_BYTES])
     # Repeated pairs say little the second time.
     distinct = len({data[k : k + 2] for k in range(len(data) - 1)}) or 1
@@ -181,6 +181,16 @@ def literals_of(rule: Rule) -> list[Literal]:
     """All literals of a rule that must stand in the payload, the rarest first."""
     found = {c for group in rule.groups for c in _candidates(group) if weight(c.data)}
     return sorted((best_window(c) for c in found), key=lambda c: (-weight(c.data), c.data))
+
+
+def payload_literal(rule: Rule) -> Literal | None:
+    """The rarest literal that a rule asks of the payload itself."""
+    found = [
+        Literal(s.pattern.lower() if s.nocase else s.pattern, s.nocase)
+        for g in rule.groups if g.buffer.name == "payload" and not g.transforms
+        for s in g.steps if isinstance(s, Content) and not s.negated and s.pattern
+    ]  # fmt: skip
+    return max(found, key=lambda c: (weight(c.data), len(c.data)), default=None)
 
 
 def chosen(rule: Rule) -> Literal | None:
