@@ -451,15 +451,21 @@ class Engine:
             orders = orders | known.waiting
         all_of_them = orders
         have = orders | flow.chosen if flow is not None else orders
-        while True:
-            out = {o for o in orders if all(s & have for s in self._setters.get(o, ()))}
-            if flow is None and out <= self._silent:
-                # Nothing that could be told: bits are set that no rule of this flow asks for.
-                out = {o for o in out if self._readers.get(o, _NOBODY) & have}
-            if len(out) == len(orders):
-                break
-            orders = out
-            have = orders | flow.chosen if flow is not None else orders
+        setters = self._setters
+        asking = {o for o in orders if o in setters}
+        if asking:
+            # From those that ask for nothing on: a rule can hold once one that sets its bit can.
+            have = have - asking if flow is None else (have - asking) | flow.chosen
+            while True:
+                more = {o for o in asking if all(s & have for s in setters[o])}
+                if not more:
+                    break
+                have |= more
+                asking -= more
+            orders = orders - asking
+        if flow is None and orders <= self._silent:
+            # Nothing that could be told: bits are set that no rule of this flow asks for.
+            orders = {o for o in orders if self._readers.get(o, _NOBODY) & have}
         known.waiting = set(all_of_them - orders)
         return orders
 

@@ -62,7 +62,7 @@ def _expression_of_pcre(plan: Plan) -> tuple[bytes, int] | None:
             for letter in step.flags:
                 flags |= _FLAGS.get(letter, 0)
             pattern = step.pattern.removeprefix(b"^")
-            if re.search(rb"(?<!\\)(?<!\[)\^|(?<!\\)\$|\\[AzZbB]|\(\?<?[!=<]", pattern):
+            if re.search(rb"(?<!\\)(?<!\[)\^|(?<!\\)\$|\\[AzZbB]", pattern):
                 # What is joined for the scan has other ends than the packet that the expression is meant for.
                 return None
             return pattern, flags
