@@ -7,9 +7,11 @@ from typing import Final
 
 from tracehound.cli.group import Group
 
-GROUP: Final = Group("rules", "Check Snort and Suricata rules, and convert them.", {
-    "check": ("rules_check", "say what is wrong with rules, as text, JSON or SARIF"),
-    "convert": ("rules_convert", "print rules in Suricata's, Snort 2's or Snort 3's words"),
+GROUP: Final = Group("rules", "Work with Snort and Suricata rules.", {
+    "check": ("rules_check", "say what is wrong with rules; text, JSON, SARIF"),
+    "draft": ("rules_draft", "draft a rule from malicious flows"),
+    "test": ("rules_test", "test rules: hits, misses, false alarms, exposure, near misses"),
+    "convert": ("rules_convert", "print rules in Suricata's, Snort 2's, Snort 3's words"),
 })  # fmt: skip
 
 
