@@ -7,22 +7,14 @@ itself (status, evidence taken) stands in it at the time it was done."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from tracehound.report.incident import Moment
 
 NETWORK: Final = "network"
 HOST: Final = "host"
 MAIL: Final = "mail"
 CASE: Final = "case"
-
-
-class Moment(NamedTuple):
-    """One line: when, which side of the story (network, host, mail, case), what kind, in words, and where it is from."""
-
-    ts_ns: int
-    side: str
-    kind: str
-    what: str
-    source: str
 
 
 FACETS: Final = frozenset({"answers", "outcomes", "stack", "targets", "request_template", "turning_point"})

@@ -1,8 +1,8 @@
 """In: the words after `tracehound case`. Out: one thing done to a case, or shown of it, and the exit status.
 Never here: what an action means (cases/), how a case is kept (edges/casefile.py).
 
-The inner verbs stand in three files: case_entries.py (what people say), case_evidence.py (what is taken in), case_views.py (what
-is shown)."""
+The inner verbs stand in four files: case_entries.py (what people say), case_evidence.py (what is taken in), case_views.py (what
+is shown), case_sharing.py (what is handed on)."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ GROUP: Final = Group("case", "Keep an incident: evidence in custody, notes, task
     "run": ("case_evidence", "investigate the case's evidence and keep what it gives"),
     "timeline": ("case_views", "print everything in order of time"),
     "search": ("case_views", "search notes, mail, findings of all cases"),
+    "export": ("case_sharing", "write the case for others: reports, STIX, MISP, IODEF, XARF ..."),
+    "publish": ("case_sharing", "write a static, searchable archive of the case and its correspondence"),
+    "import": ("case_sharing", "take indicators of others (STIX, MISP) and look for them"),
     "verify": ("case_views", "prove custody: name every altered log entry, table, evidence, file"),
 })  # fmt: skip
 

@@ -19,6 +19,7 @@ from tracehound.edges.case_library import other_indicators
 from tracehound.edges.case_runs import latest_run
 from tracehound.edges.casefile import Case
 from tracehound.edges.investigation import knowledge
+from tracehound.report.incident import Moment
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
@@ -51,7 +52,7 @@ def host_events(case: Case) -> list[dict[str, Any]]:
     return rows
 
 
-def moments(case: Case, *, host: bool = True) -> list[timeline.Moment]:
+def moments(case: Case, *, host: bool = True) -> list[Moment]:
     """The case's timeline. `host` false leaves single host events out (there can be hundreds of thousands)."""
     latest = latest_run(case)
     found = [] if latest is None else case.rows("SELECT * FROM findings WHERE run_id = ?", (latest[0],))

@@ -11,6 +11,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tracehound.cases.hypotheses import ENGINE, proposals
 from tracehound.cases.indicators import of_verdict
 from tracehound.edges.casefile import Case
 from tracehound.edges.duck import Duck
@@ -76,6 +77,23 @@ def keep(case: Case, who: str, reading: Reading, verdict: Verdict, question: Que
     return Kept(entry.seq, folder, verdict)
 
 
+def propose(case: Case, who: str, verdict: Verdict) -> int:
+    """Enter the hypotheses that the engine can test, and what the evidence says of each; returns how many are new."""
+    known = {h["statement"]: int(h["hypothesis_id"]) for h in case.rows("SELECT * FROM hypotheses")}
+    new = 0
+    for p in proposals(verdict):
+        number = known.get(p.statement)
+        if number is None:
+            number, new = case.act(who, "hypothesis", {"statement": p.statement, "source": ENGINE}).seq, new + 1
+        for c in p.cells:
+            fields = {"hypothesis_id": number, "item": c.item, "mark": c.mark, "reason": c.reason, "source": ENGINE}
+            before = case.rows("SELECT mark, reason, source FROM weighings WHERE hypothesis_id = ? AND item = ?", (number, c.item))
+            # What a person weighed stands; what did not change is not said again.
+            if not before or (before[0]["source"] == ENGINE and (before[0]["mark"], before[0]["reason"]) != (c.mark, c.reason)):
+                case.act(who, "weigh", fields)
+    return new
+
+
 def _tables(reading: Reading, folder: Path) -> list[Path]:
     """Every table with rows as a Parquet file, a batch at a time."""
     folder.mkdir()
@@ -104,10 +122,12 @@ def latest_run(case: Case) -> tuple[int, Path] | None:
     return (int(found[0]["run_id"]), (case.folder / found[0]["name"]).parent) if found else None
 
 
-def tables_of(case: Case) -> dict[str, Path]:
-    """Table -> Parquet file: those of the newest run, and those made of host evidence."""
+def tables_of(case: Case) -> dict[str, list[Path]]:
+    """Table -> its Parquet files: those of the newest run, and those made of host evidence."""
     latest = latest_run(case)
-    return {} if latest is None else {p.stem: p for p in sorted((latest[1] / "tables").glob("*.parquet"))}
+    found = {} if latest is None else {p.stem: [p] for p in sorted((latest[1] / "tables").glob("*.parquet"))}
+    events = [case.folder / r["name"] for r in case.rows("SELECT name FROM host_sources ORDER BY seq")]
+    return {**found, "host_events": events} if events else found
 
 
 def duck_of(case: Case) -> Duck:
@@ -115,11 +135,10 @@ def duck_of(case: Case) -> Duck:
     duck = Duck()
     tables = tables_of(case)
     if tables:
-        duck.allow_files(list(tables.values()))
-    for name, path in tables.items():
-        duck.register(name, [path])
+        duck.allow_files([path for paths in tables.values() for path in paths])
+    for name, paths in tables.items():
+        duck.register(name, paths)
     for name in ("notes", "tasks", "evidence", "findings", "indicators", "hypotheses", "weighings", "messages"):
-        if name not in tables:
-            duck.register(name, pa.Table.from_pylist(case.rows(f"SELECT * FROM {name}") or [{"empty": None}]))
+        duck.register(f"case_{name}", pa.Table.from_pylist(case.rows(f"SELECT * FROM {name}") or [{"empty": None}]))
     duck.lock()
     return duck
