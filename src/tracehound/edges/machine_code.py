@@ -78,7 +78,7 @@ def machine_code(kernel: Kernel, args: tuple[Any, ...], shape: Shape) -> Call | 
 
 def _digest(kernel: Kernel, shape: Shape) -> str:
     llvm = _loader()
-    parts = (_text(kernel, {}), shape, sorted(OPTIONS.items()), llvm["processor"], llvm["version"])
+    parts = (_MAGIC, _text(kernel, {}), shape, sorted(OPTIONS.items()), llvm["processor"], llvm["version"])
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
