@@ -47,10 +47,20 @@ MAX_PEEK_BYTES: Final = 32 * MIB
 """Bytes read of a file in search of its first packet before files are put in order."""
 
 # -- packets ----------------------------------------------------------------------------------------------------------
-MAX_LINK_HEADERS: Final = 8
-"""VLAN tags and other link headers followed in one frame."""
+MAX_LINK_HEADERS: Final = 16
+"""Headers followed in one frame before its network layer: VLAN tags, MPLS labels, PPPoE, LLC."""
+MAX_TUNNEL_DEPTH: Final = 6
+"""Encapsulations followed in one packet. Zeek stops at 2; mirrored mobile traffic (ERSPAN, VXLAN, GTP, Teredo) comes to 4."""
+MAX_BUNDLED_FRAMES: Final = 128
+"""Frames taken out of one 802.11 A-MSDU: its 11,454 bytes hold no more TCP acknowledgments."""
 MAX_IPV6_EXTENSIONS: Final = 16
 """IPv6 extension headers followed in one packet."""
+MAX_FILTER_CHARACTERS: Final = 64 * KIB
+"""A capture filter."""
+MAX_FILTER_DEPTH: Final = 100
+"""Parentheses and negations inside each other in a capture filter."""
+MAX_QUALITY_KINDS: Final = 64
+"""Link types, EtherTypes and kinds of tunnels that the quality record counts each; the rest is counted as one."""
 MAX_FRAGMENT_BYTES: Final = 32 * MIB
 """Fragments kept waiting for the rest of their datagram."""
 MAX_FRAGMENTS_PER_DATAGRAM: Final = 8_192
@@ -216,3 +226,27 @@ MAX_RECHECKS: Final = 10_000
 """Times that one command asks again; the least time between two is RECHECK_LEAST_S."""
 RECHECK_LEAST_S: Final = 10.0
 """Seconds between two questions to the same site: this is a check, not a load."""
+
+# -- web ----------------------------------------------------------------------------------------------------------------
+MIN_PASSWORD_CHARACTERS: Final = 10
+"""Shortest password (NIST SP 800-63B asks for 8; no other rule makes one better)."""
+MAX_PASSWORD_CHARACTERS: Final = 1_024
+"""Longest password: hashing it takes time that somebody else decides."""
+LOGIN_FAILURES: Final = 8
+"""Failed logins of one name, or from one address, within LOGIN_WINDOW_S; then none is tried until the first is that old."""
+LOGIN_WINDOW_S: Final = 900
+"""Seconds that a failed login counts."""
+SESSION_S: Final = 12 * 3600
+"""Seconds that a login lasts: a shift."""
+MAX_FORM_BYTES: Final = 1 * MIB
+"""Body of a request that is no upload."""
+MAX_UPLOAD_BYTES: Final = 64 * GIB
+"""One file of evidence that is uploaded; it goes to the disk as it comes."""
+PAGE_ROWS: Final = 100
+"""Rows of a page of a table."""
+MAX_PAGE_ROWS: Final = 1_000
+"""Rows of a page of a table that may be asked for."""
+SQL_TIME_S: Final = 20.0
+"""Seconds that a user's SQL may take."""
+SQL_ROWS: Final = 10_000
+"""Rows of its answer that are given."""

@@ -17,6 +17,7 @@ from tracehound.flows.state import DISORDER, EVICTED, FLOW_ID, NEXT_ID, Closed, 
 from tracehound.flows.tcp_outcome import flow_table
 from tracehound.packets import quality
 from tracehound.packets.batch import PacketBatch
+from tracehound.packets.bpf_machine import Filter, filtered
 from tracehound.packets.decode import DecodeState, decode
 from tracehound.packets.packet_table import packet_table
 
@@ -69,6 +70,8 @@ class Wanted:
     community_id: bool = True
     file_details: bool = True
     """md5, entropy and facts of files, beside their size, kind and SHA-256."""
+    only: Filter | None = None
+    """A capture filter: what it does not let pass is as if it had not been captured."""
 
 
 @dataclass(slots=True)
@@ -91,7 +94,11 @@ class Run:
 
 
 def _decoded(batches: Iterable[RawBatch], run: Run) -> Iterator[Decoded]:
-    for raw in batches:
+    for whole in batches:
+        raw = whole
+        if run.wanted.only is not None:
+            raw = filtered(whole, run.wanted.only)
+            quality.leave_out(raw.evidence_id, whole.records.ts.size - raw.records.ts.size, run.quality)
         packets = decode(raw, run.decode)
         quality.observe(raw, packets, run.quality)
         yield raw, packets

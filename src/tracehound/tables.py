@@ -126,7 +126,7 @@ PACKETS: Final = Table(
         ),
         Column("payload_len", pa.int32(), "transport payload on the wire", "bytes", nullable=True),
         Column("vlan", NAME, "VLAN identifiers from the outside in, '10' or '10.200'", nullable=True),
-        Column("tunnel", NAME, "tunnels from the outside in", nullable=True),
+        Column("tunnel", NAME, "tunnels from the outside in, 'vxlan' or 'gtp.teredo'; the row shows what is inside", nullable=True),
         Column("flow_id", pa.int64(), "flow that the packet belongs to", nullable=True, upstream="flows.flow_id"),
         Column("decode_note", NAME, "why decoding stopped or what is odd; null = clean", nullable=True),
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from tracehound.edges.first_use import after_helper
 from tracehound.edges.store import Store
 from tracehound.errors import UsageError
 from tracehound.packets import quality
+from tracehound.packets.bpf_machine import compiled
 from tracehound.pipeline import Conversations, Run, Wanted, build_tables
 from tracehound.protocols.identify import with_told_services
 from tracehound.protocols.session import Interest, Keep
@@ -151,15 +153,19 @@ def read(
     hashes: bool = False,
     progress: Progress | None = None,
     keep: Keep | None = None,
+    bpf: str | None = None,
 ) -> Reading:
     """Read capture files, folders or '-' into tables.
 
     wanted   which tables (default: all but `packets`, one row a packet)
+    bpf      a capture filter in the language of tcpdump: what it does not let pass is as if it had not been captured
     hashes   also take the SHA-256 of every file (in a background thread)
     keep     takes the content of the files that are met in the evidence
     Raises EvidenceError where a path gives nothing at all; damage inside a file is kept in its quality record."""
     machine_code.install()
     wanted = wanted or Wanted()
+    if bpf is not None:
+        wanted = replace(wanted, only=compiled(bpf))
     files = list_evidence([paths] if isinstance(paths, str) else list(paths))
     wait = hash_in_background(files) if hashes else None
     store = Store()

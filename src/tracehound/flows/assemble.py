@@ -92,6 +92,7 @@ from tracehound.flows.state import (
     SYN_WINDOW,
     SYNS,
     TTL,
+    TUNNEL,
     VERSION,
     VLAN,
     WIDTH,
@@ -104,10 +105,13 @@ from tracehound.flows.state import (
 )
 from tracehound.kernels import Bool, Int, kernel
 from tracehound.limits import ATTEMPT_MERGE_NS, MAX_OPEN_FLOWS, TCP_IDLE_NS, UDP_IDLE_NS
-from tracehound.packets.batch import NOTE, PacketBatch
+from tracehound.packets.batch import ENCRYPTED, NOTES, PacketBatch
 from tracehound.packets.octets import be16, be32, be64
 
-_OTHER_TRANSPORT: Final = NOTE["transport not decoded"]
+_FLOWS: Final = np.array(
+    [text == "" or "tunnelled" in text or text in ("transport not decoded", *ENCRYPTED) for text in NOTES], dtype=np.bool_
+)
+"""Notes of packets that belong to a flow of their IP protocol although their transport was not read."""
 _SECOND: Final = 1_000_000_000
 _CLOSE_DELAY_NS: Final = 5 * _SECOND
 _LOGIN_IDLE_NS: Final = 3600 * _SECOND
@@ -615,7 +619,7 @@ def quoted_flow(
         dst_hi, dst_lo = np.int64(be64(buffer, at + 24)), np.int64(be64(buffer, at + 32))
         here = at + 40
     sport, dport = np.int64(0), np.int64(0)
-    if inner in (6, 17):
+    if inner in (6, 17, 132):
         sport, dport = be16(buffer, here), be16(buffer, here + 2)
     elif inner in (1, 58):
         sport = np.int64(buffer[here])
@@ -640,7 +644,7 @@ def assemble_packets(
         flow_id[i] = -1
         from_originator[i] = False
         note = np.int64(p.note[i])
-        if p.ip_version[i] == 0 or (note != 0 and note != _OTHER_TRANSPORT):
+        if p.ip_version[i] == 0 or (note != 0 and not _FLOWS[note]):
             continue
         ts = p.ts[i]
         if ts >= clock[NOW]:
@@ -701,6 +705,7 @@ def assemble_packets(
             f[k + END] = ts
             f[k + FIRST_PACKET] = p.packet_id[i]
             f[k + VLAN] = p.vlan[i]
+            f[k + TUNNEL] = p.tunnel[i]
             f[k + TTL] = p.ttl[i]
             f[k + IP_ID] = p.ip_id[i]
             clock[NEXT_ID] += 1

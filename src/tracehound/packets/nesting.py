@@ -1,0 +1,310 @@
+"""In: the decoded frames of a batch and which of their rows need a second look. Out: all rows: datagrams put together from
+fragments, packets within packets, frames bundled in one. Never here: headers (link.py, ip.py, tunnels.py, defrag.py).
+
+What a packet carries is a frame in the same buffer; it is decoded as such by the same kernel, a whole level at a time, and may
+carry another. limits.MAX_TUNNEL_DEPTH ends that. Fragments are put together in the order of the capture, so that a batch may
+be cut anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracehound.kernels import Int, kernel
+from tracehound.limits import MAX_BUNDLED_FRAMES, MAX_IPV6_EXTENSIONS, MAX_TUNNEL_DEPTH
+from tracehound.packets.batch import ENCRYPTED, NOTE, TUNNEL_BITS
+from tracehound.packets.columns import CARRIER, WAITING, Blocks, Frames, decode_frames
+from tracehound.packets.defrag import Datagram, DefragState, Fragment, add_fragment
+from tracehound.packets.link import BUNDLE, LLC, RAW
+from tracehound.packets.octets import be16
+from tracehound.packets.transport import folded, ones_complement
+from tracehound.packets.tunnels import ip_tunnel, udp_tunnel
+
+_TUNNEL: Final = NOTE["tunnelled in an encapsulation that is not followed"]
+_DEEP: Final = NOTE["tunnelled deeper than is followed"]
+_CHECKSUM: Final = NOTE["bad checksum"]
+_SEEN: Final = (NOTE["ARP"], NOTE["link-layer control (LLC, LLDP, STP, CDP, LCP)"], BUNDLE)
+"""What is worth a row of its own inside a tunnel although it is not IP."""
+_TELLING: Final = tuple(NOTE[text] for text in ENCRYPTED)
+"""Why a tunnel could not be followed: the reason becomes that of the packet which carries it."""
+
+
+@dataclass(slots=True)
+class Level:
+    """Rows decoded together. record: number of the capture's record that each row came in; keep: whether it stays a row."""
+
+    blocks: Blocks
+    rare: NDArray[np.int32]
+    record: NDArray[np.int64]
+    keep: NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class Nesting:
+    """What this module works on: the buffer (grown where datagrams do not fit behind `tail`) and the levels so far."""
+
+    buffer: NDArray[np.uint8]
+    tail: int
+    verify: bool
+    levels: list[Level] = field(default_factory=list)
+
+
+@kernel
+def find_inside(
+    buffer: NDArray[np.uint8], rows: NDArray[np.int32], ports: NDArray[np.uint16], small: NDArray[np.uint8],
+    payload_offset: NDArray[np.int64], payload: NDArray[np.int32], found: NDArray[np.int64],
+) -> Int:
+    """What the given rows carry, into the columns of `found`: row, offset, caplen, wirelen, link type, tunnel code. Returns
+    how many there are; one row may carry many (BUNDLE)."""
+    count = np.int64(0)
+    for n in range(rows.size):
+        i = rows[n]
+        at = payload_offset[i]
+        end = at + np.int64(payload[1, i])
+        wire_end = at + np.int64(payload[0, i])
+        if small[3, i] == BUNDLE:
+            # IEEE 802.11-2020 9.3.2.2: destination 6, source 6, length 2, then LLC and what it carries, padded to four bytes but
+            # for the last.
+            for _ in range(MAX_BUNDLED_FRAMES):
+                if at + 14 > end:
+                    break
+                size = 14 + be16(buffer, at + 12)
+                if at + size > wire_end:
+                    break
+                found[0, count], found[1, count] = i, at + 14
+                found[2, count], found[3, count] = min(size, end - at) - 14, size - 14
+                found[4, count], found[5, count] = LLC, 0
+                count += 1
+                at += (size + 3) & ~3
+            continue
+        if small[3, i] == CARRIER:
+            code, inner, link = ip_tunnel(buffer, at, end, np.int64(small[4, i]), np.int64(small[5, i]))
+        else:
+            code, inner, link = udp_tunnel(buffer, at, end, wire_end, np.int64(ports[0, i]), np.int64(ports[1, i]))
+        if link >= 0 and inner < end:
+            found[0, count], found[1, count] = i, inner
+            found[2, count], found[3, count] = end - inner, wire_end - inner
+            found[4, count], found[5, count] = link, code
+            count += 1
+    return count
+
+
+def depth(path: NDArray[Any]) -> NDArray[np.int64]:
+    """How many tunnels each path has."""
+    levels = np.zeros(path.shape, np.int64)
+    for level in range(MAX_TUNNEL_DEPTH):
+        levels += path >> (TUNNEL_BITS * level) > 0
+    return levels
+
+
+def _joined(outer: NDArray[np.int64], code: NDArray[np.int64], inner: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Tunnel paths one behind the other; what is beyond the depth limit is not kept."""
+    path = outer | code << TUNNEL_BITS * depth(outer)
+    path |= inner << TUNNEL_BITS * depth(path)
+    return (path & (1 << TUNNEL_BITS * MAX_TUNNEL_DEPTH) - 1).astype(np.int32)
+
+
+def _add_level(
+    work: Nesting, frames: Frames, record: NDArray[np.int64], vlan: NDArray[np.int32], path: NDArray[np.int32],
+    code: NDArray[np.int64],
+) -> Level:  # fmt: skip
+    """Decode frames that were found inside others, and hand down what those others went through."""
+    blocks, rare = decode_frames(work.buffer, frames, work.verify)
+    own_vlan, own_path = blocks.payload[3], blocks.payload[4]
+    own_vlan[:] = np.where(own_vlan == 0, vlan, own_vlan)
+    own_path[:] = _joined(path.astype(np.int64), code, own_path.astype(np.int64))
+    level = Level(blocks, rare, record, np.ones(record.size, np.bool_))
+    work.levels.append(level)
+    return level
+
+
+def _settle(outer: Level, rows: NDArray[np.int64], inner: Level | None) -> None:
+    """Decide which rows stay once the rows of `outer` that may carry something were looked into; rows[i] of `outer` carries
+    row i of `inner`."""
+    note, version = outer.blocks.small[3], outer.blocks.small[4]
+    opened = np.zeros(note.size, np.bool_)
+    if inner is not None:
+        inside = inner.blocks.small[3]
+        useful = (inner.blocks.small[4] != 0) | np.isin(inside, _SEEN) | (note[rows] == BUNDLE)
+        inner.keep &= useful
+        opened[rows[useful]] = True
+        told = np.isin(inside, _TELLING) & (note[rows] == CARRIER)
+        note[rows[told]] = inside[told]
+    closed = outer.rare[np.isin(note[outer.rare], (CARRIER, BUNDLE)) & ~opened[outer.rare]]
+    note[closed] = _TUNNEL
+    # A packet that only carries another is no row of its own; a UDP tunnel is also a flow between its ends.
+    outer.keep &= ~(opened & ((note == CARRIER) | (note == BUNDLE) | (version == 0)))
+
+
+def _open(work: Nesting, first: int) -> None:
+    """Decode what the levels from `first` on carry, and what that carries, until nothing is left."""
+    for _ in range(2 * MAX_TUNNEL_DEPTH):
+        if first == len(work.levels):
+            return
+        outer = work.levels[first]
+        first += 1
+        b = outer.blocks
+        note = b.small[3]
+        rows = outer.rare[(note[outer.rare] != WAITING) & (note[outer.rare] != _CHECKSUM)]
+        if rows.size == 0:
+            continue
+        full = depth(b.payload[4, rows]) >= MAX_TUNNEL_DEPTH
+        note[rows[full & (note[rows] != 0)]] = _DEEP
+        rows = rows[~full]
+        found = np.empty((6, rows.size + MAX_BUNDLED_FRAMES * int((note[rows] == BUNDLE).sum())), np.int64)
+        count = find_inside(work.buffer, rows, b.ports, b.small, b.payload_offset, b.payload, found)
+        row, offset, caplen, wirelen, link, code = found[:, : int(count)]
+        if row.size == 0:
+            _settle(outer, row, None)
+            continue
+        frames = Frames(offset.copy(), caplen.astype(np.int32), wirelen.astype(np.int32), link.astype(np.int32))
+        _settle(outer, row, _add_level(work, frames, outer.record[row], b.payload[3, row], b.payload[4, row], code))
+
+
+def _fragment(buffer: NDArray[np.uint8], b: Blocks, i: int, ts_ns: int) -> Fragment:
+    """Row i as a fragment; its columns are left as those of a packet that only waits."""
+    at, bits = int(b.payload_offset[i]), int(b.ports[2, i])
+    length, held, ip_bytes, vlan, tunnel = b.payload[:, i].tolist()
+    v6, proto = b.small[4, i] == 6, int(b.small[5, i])
+    header_bytes = ip_bytes - length
+    # IPv4: offset in 13 bits, eights of bytes. IPv6: the same 13 bits stand three places higher, which is bytes already.
+    fragment = Fragment(
+        key=(*b.addresses[:, i].tolist(), 0 if v6 else proto, int(b.numbers[2, i]), vlan << 32 | tunnel),
+        offset=(bits & 0xFFF8) if v6 else (bits & 0x1FFF) * 8,
+        more=bool(bits & 1) if v6 else bool(bits & 0x2000),
+        length=length,
+        data=buffer[at : at + held].tobytes(),
+        proto=proto,
+        header=buffer[at - header_bytes : at].tobytes(),
+        ts_ns=ts_ns,
+    )
+    b.ports[2, i], b.payload_offset[i] = 0, -1
+    b.payload[:2, i] = 0
+    return fragment
+
+
+def _whole_packet(whole: Datagram) -> bytes:
+    """The datagram as an IP packet that was never cut."""
+    header = bytearray(whole.header)
+    if header[0] >> 4 == 4:
+        # Total length (0 says "to the end of the frame" to ip.py), no fragment, and the checksum of that.
+        size = len(header) + len(whole.data)
+        header[2:4] = (size if size <= 0xFFFF else 0).to_bytes(2, "big")
+        header[6:8] = header[10:12] = b"\0\0"
+        total = int(folded(ones_complement(np.frombuffer(header, np.uint8), 0, len(header), 0)))
+        header[10:12] = (total ^ 0xFFFF).to_bytes(2, "big")
+        return bytes(header) + whole.data
+    # RFC 8200 4.5: the fragment header, the last 8 bytes here, goes; the header before it names what follows now.
+    del header[-8:]
+    names, here = 6, 40
+    while here < len(header):
+        names, here = here, here + (header[here + 1] + 1) * 8
+    header[names] = whole.proto
+    size = len(header) - 40 + len(whole.data)
+    header[4:6] = (size if size <= 0xFFFF else 0).to_bytes(2, "big")
+    return bytes(header) + whole.data
+
+
+def _append(work: Nesting, packet: bytes) -> int:
+    """Put bytes behind the batch's; returns where they begin."""
+    begin = work.tail
+    work.tail += len(packet)
+    if work.tail > work.buffer.size:
+        work.buffer = np.concatenate([work.buffer, np.zeros(max(work.buffer.size // 2, len(packet)), np.uint8)])
+    work.buffer[begin : work.tail] = np.frombuffer(packet, np.uint8)
+    return begin
+
+
+def _waiting(levels: list[Level], deep: int) -> list[tuple[int, Level, int]]:
+    """Fragments that are not looked at yet and have come through `deep` tunnels: (record, level, row), in capture order."""
+    found: list[tuple[int, Level, int]] = []
+    for level in levels:
+        b = level.blocks
+        rows = level.rare[b.small[3, level.rare] == WAITING]
+        if rows.size == 0:
+            continue
+        rows = rows[(b.payload_offset[rows] >= 0) & (depth(b.payload[4, rows]) == deep)]
+        found += [(record, level, i) for record, i in zip(level.record[rows].tolist(), rows.tolist(), strict=True)]
+    found.sort(key=lambda w: w[0])
+    return found
+
+
+def _join(work: Nesting, ts: NDArray[np.int64], fragments: DefragState) -> None:
+    """Put fragments together in capture order; the row that completes a datagram gives way to the datagram's row.
+
+    Those in fewer tunnels come first, all of them: what they carry is in more tunnels, so each time all fragments of a depth
+    are known, and a batch may be cut anywhere."""
+    for deep in range(MAX_TUNNEL_DEPTH + 1):
+        # More than one round where an IPv6 datagram is in fragments within fragments.
+        for _ in range(MAX_IPV6_EXTENSIONS):
+            made: list[tuple[Level, int, int, int]] = []
+            for record, level, i in _waiting(work.levels, deep):
+                whole = add_fragment(fragments, _fragment(work.buffer, level.blocks, i, int(ts[record])))
+                if whole is not None and whole.header:
+                    packet = _whole_packet(whole)
+                    level.keep[i] = False
+                    made.append((level, i, _append(work, packet), len(packet)))
+            if not made:
+                break
+            sizes = np.array([m[3] for m in made], np.int32)
+            frames = Frames(np.array([m[2] for m in made], np.int64), sizes, sizes, np.full(len(made), RAW, np.int32))
+            record_of = np.array([level.record[i] for level, i, _, _ in made], np.int64)
+            vlan, path = (np.array([level.blocks.payload[row, i] for level, i, _, _ in made], np.int32) for row in (3, 4))
+            first = len(work.levels)
+            _add_level(work, frames, record_of, vlan, path, np.zeros(len(made), np.int64))
+            _open(work, first)
+
+
+def unfold(
+    buffer: NDArray[np.uint8], length: int, level: Level, ts: NDArray[np.int64], verify: bool, fragments: DefragState
+) -> Nesting:
+    """Give every row of a decoded batch that needs it its second look.
+
+    length      bytes of the buffer that are the batch's
+    level       its rows, one a record
+    ts          the records' times, ns"""
+    work = Nesting(buffer, length, verify, [level])
+    _open(work, 0)
+    if any((lv.blocks.small[3, lv.rare] == WAITING).any() for lv in work.levels):
+        _join(work, ts, fragments)
+    return work
+
+
+def _take_places(whole: Level, others: list[Level], kept: list[NDArray[np.int64]]) -> bool:
+    """Where each row of further levels stands for one row of the first that goes, write it in its place; returns whether so."""
+    records = np.concatenate([level.record[rows] for level, rows in zip(others, kept[1:], strict=True)])
+    if not np.array_equal(np.sort(records), np.flatnonzero(~whole.keep)):
+        return False
+    for level, rows in zip(others, kept[1:], strict=True):
+        for f in fields(Blocks):
+            getattr(whole.blocks, f.name)[..., level.record[rows]] = getattr(level.blocks, f.name)[..., rows]
+    return True
+
+
+def gathered(levels: list[Level]) -> tuple[NDArray[np.int64] | None, Blocks]:
+    """The rows that stay, in the order of the capture, outer before inner: (record of each, or None if every record has one row;
+    columns)."""
+    whole, others = levels[0], levels[1:]
+    kept = [np.flatnonzero(level.keep) for level in levels]
+    if _take_places(whole, others, kept):
+        return None, whole.blocks
+    record = np.concatenate([level.record[rows] for level, rows in zip(levels, kept, strict=True)])
+    order = np.argsort(record, kind="stable")
+    # Nearly all rows are those of the first level: they are moved in one go, and the few others are put between them.
+    here = np.flatnonzero(order >= kept[0].size)
+    source = np.zeros(order.size, np.int64)
+    source[order < kept[0].size] = kept[0]
+    extra = order[here] - kept[0].size
+
+    def column(name: str) -> NDArray[Any]:
+        block: NDArray[Any] = getattr(whole.blocks, name)
+        out = block.take(source, axis=-1)
+        if here.size:
+            parts = [getattr(level.blocks, name)[..., rows] for level, rows in zip(others, kept[1:], strict=True)]
+            out[..., here] = np.concatenate(parts, axis=-1)[..., extra]
+        return out
+
+    return record[order], Blocks(*(column(f.name) for f in fields(Blocks)))
