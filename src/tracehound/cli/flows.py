@@ -11,7 +11,7 @@ from tracehound.cli import options
 from tracehound.edges.reading import Reading
 from tracehound.edges.table_output import write_parquet
 
-SUMMARY: Final = "Print the flows of captures: who talked to whom, how it began and ended, how it fared."
+SUMMARY: Final = "Print the flows of captures and flow logs: who talked to whom, how it began and ended, how it fared."
 _SQL: Final = "SELECT f.*, e.path AS file FROM flows f JOIN evidence e USING (evidence_id)"
 _TERMINAL: Final = (
     "strftime(start::TIMESTAMP_NS, '%Y-%m-%d %H:%M:%S.%g') AS start, proto, src, sport, dst, dport, service, "

@@ -66,13 +66,14 @@ def reading_of(
     transactions: bool = False,
     hashes: bool = False,
     file_details: bool = False,
+    link_addresses: bool = False,
     keep: Keep | None = None,
 ) -> Reading:
     """Read the evidence that the command line names, with progress on a terminal."""
     evidence, expression = evidence_and_filter(args)
     wanted = Wanted(
         packets=packets, transactions=transactions, verify_checksums=args.checksums == "all", file_details=file_details,
-        only=_compiled(expression),
+        link_addresses=link_addresses, only=_compiled(expression),
     )  # fmt: skip
     with progress_line(quiet=args.quiet) as progress:
         return read(evidence, wanted=wanted, hashes=hashes, progress=progress, keep=keep)

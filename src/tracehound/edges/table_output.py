@@ -66,9 +66,15 @@ def rfc3339_sql(name: str) -> str:
     )
 
 
+def _quoted(field: pa.Field) -> str:
+    """The column's name in SQL; that of a computed column may hold quotes itself."""
+    name: str = field.name
+    return '"' + name.replace('"', '""') + '"'
+
+
 def _as_text(field: pa.Field) -> str:
     """SQL that turns one column into text: RFC 3339 times, escaped bytes, JSON lists."""
-    name = f'"{field.name}"'
+    name = _quoted(field)
     if pa.types.is_timestamp(field.type):
         return f"{rfc3339_sql(name)} AS {name}"
     if pa.types.is_list(field.type):
@@ -77,7 +83,7 @@ def _as_text(field: pa.Field) -> str:
 
 
 def _json_value(field: pa.Field) -> str:
-    name = f'"{field.name}"'
+    name = _quoted(field)
     if pa.types.is_timestamp(field.type):
         return f"{rfc3339_sql(name)} AS {name}"
     if pa.types.is_binary(field.type):
@@ -169,7 +175,7 @@ def _zeek_type(field: pa.Field) -> str:
 
 def _zeek_value(field: pa.Field) -> str:
     """Zeek's ASCII writer: '-' unset, '(empty)' empty, T/F, seconds with 6 decimals, separators escaped as \\xNN."""
-    name = f'"{field.name}"'
+    name = _quoted(field)
     if pa.types.is_timestamp(field.type):
         text = f"printf('%d.%06d', epoch_ns({name}) // 1000000000, epoch_ns({name}) % 1000000000 // 1000)"
     elif pa.types.is_boolean(field.type):

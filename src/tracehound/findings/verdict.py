@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tracehound.detectors.catalog import Ask, Catalog, tables_of
 from tracehound.findings import answers as answering
-from tracehound.findings import beacons
+from tracehound.findings import conduct
 from tracehound.findings import outcomes as outcoming
 from tracehound.findings.citations import Citer
 from tracehound.findings.identity import HostSigns, host_measures, identities, named, observations, service_name
@@ -40,6 +40,7 @@ from tracehound.findings.observed import Columns, columns_of, of_hosts
 from tracehound.findings.order import first_rows, port_order, revisits, target_order
 from tracehound.findings.probes import Probes, from_table
 from tracehound.findings.samples import samples
+from tracehound.findings.setting import Setting
 from tracehound.findings.stack import stack
 from tracehound.findings.suspects import Answers, Suspect, choose
 from tracehound.findings.template import align
@@ -103,7 +104,7 @@ def judge(
     given = overrides or {}
     health = catalog.run("capture_health", ask, available).to_pylist()[0]
     if not health["flows"]:
-        return _nothing(run)
+        return _without_flows(ask, catalog, run, available, host)
     for name in ("attempts", "contacts"):
         catalog = catalog.materialise(name, ask, available, **given.get(name, {}))
     available = available | {"attempts", "contacts"}
@@ -121,6 +122,7 @@ def judge(
     view = _View(ask, catalog, available, _citer(ask, available, run), health, answer, hosts, columns_of(ask, available))
     unanswerable = _unanswerable(view)
     one_sided = one_sided_reason(health)
+    roles = answer("host_roles")
     if one_sided is not None:
         suspects: list[Suspect] = []
         innocents: list[Innocent] = []
@@ -134,7 +136,7 @@ def judge(
                 verticals=answer("vertical_scans"),
                 blocks=answer("block_scans"),
                 walks=answer("trw", hosts=_listed(walkers)) if walkers else [],
-                roles=answer("host_roles"),
+                roles=roles,
                 outages=answer("outages"),
                 agents=answer("host_agents") if "http" in available else [],
             ),
@@ -166,11 +168,17 @@ def judge(
         )
         for n, (hosts, one, span) in enumerate(groups, 1)
     ]
-    beating, regular = _beacons(view, home, host, suspects)
-    recognised += beating
+    behaving, regular, needs = _conduct(view, home, host, suspects, roles)
+    unanswerable += needs
+    exposures = [f for f in behaving if f.kind in conduct.EXPOSURES]
+    near = conduct.EXPOSURES | conduct.ON_LINK
+    far = [f for f in behaving if f.kind not in near and home and f.host is not None and f.host not in home]
+    recognised += [f for f in behaving if f not in exposures and f not in far]
     innocents = [i for i in [*innocents, *regular] if i.host not in {f.host for f in recognised}]
-    verdict_findings = (*findings, *recognised, *abroad)
-    others = outside_sentence([group[:2] for group in groups], not_weighed > 0)
+    verdict_findings = (*findings, *recognised, *abroad, *far, *exposures)
+    others = outside_sentence([group[:2] for group in groups], not_weighed > 0) + "".join(
+        f" From outside: {f.statement}" for f in far[:2]
+    )
     return Verdict(
         summary=summary(verdict_findings, inside, outside, one_sided, health, host, recognised, others),
         findings=verdict_findings,
@@ -283,6 +291,7 @@ def _describe(
         timeline=timeline(probes, view.health["first_ns"], view.health["last_ns"], bin_ns),
         bin_ns=bin_ns,
         measures=(*suspect.figures, *((("pace", phases_text(spans)),) if spans else ()), *_retries(counts)),
+        payload_seen=bool(requests or heads) or table["first_packet_id"].null_count < table.num_rows,
     )
     if targets_of is not None:
         probing = replace(probing, target_summary=targets_of(probing, probes, view.ask))
@@ -408,23 +417,28 @@ def _first_flows(view: _View, hosts: Sequence[str]) -> dict[str, list[Citation]]
     return found
 
 
-def _beacons(
-    view: _View, home: frozenset[str], host: str | None, suspects: Sequence[Suspect]
-) -> tuple[list[Finding], list[Innocent]]:
-    """Hosts that contact one place at regular times."""
-    rows = [r for r in view.answer("beacons") if host in (None, r["src"])]
-    page = view.catalog["beacons"]
-    return beacons.findings(
-        rows,
-        first_ns=view.health["first_ns"],
-        last_ns=view.health["last_ns"],
-        home=home,
-        hosts=view.hosts,
-        accused={(s.host, s.proto, s.dport if s.shape == "horizontal" else None) for s in suspects},
-        citer=view.citer,
-        detector=page.label,
-        technique=page.technique,
-    )
+def _conduct(
+    view: _View, home: frozenset[str], host: str | None, suspects: Sequence[Suspect], roles: Sequence[Mapping[str, Any]]
+) -> tuple[list[Finding], list[Innocent], list[tuple[str, str]]]:
+    """What hosts do beside probing."""
+    accused = frozenset((s.host, s.proto, s.dport if s.shape == "horizontal" else None) for s in suspects)
+
+    def setting(detector: str, technique: str | None) -> Setting:
+        return Setting(
+            first_ns=view.health["first_ns"],
+            last_ns=view.health["last_ns"],
+            home=home,
+            hosts=view.hosts,
+            citer=view.citer,
+            detector=detector,
+            technique=technique,
+            accused=accused,
+            roles={r["src"]: r for r in roles},
+            host=host,
+            packets=bool(view.health["from_packets"]),
+        )
+
+    return conduct.judged(view.catalog, view.answer, setting)
 
 
 def _targets(suspect: Suspect) -> int:
@@ -741,6 +755,9 @@ def _counts(view: _View, available: frozenset[str], suspects: Sequence[Suspect])
     if "evidence" in available:
         packets = view.ask("SELECT CAST(COALESCE(SUM(packets), 0) AS BIGINT) AS n FROM evidence", {})["n"][0].as_py()
         found.append(("packets", int(packets)))
+        records = view.ask("SELECT CAST(COALESCE(SUM(records), 0) AS BIGINT) AS n FROM evidence", {})["n"][0].as_py()
+        if records:
+            found.append(("records of flow logs", int(records)))
     found.append(("flows", int(view.health["flows"])))
     row = view.ask(
         "SELECT COUNT(*) AS attempts, COUNT(DISTINCT src) AS hosts, COUNT(DISTINCT dst) AS targets FROM attempts", {}
@@ -768,32 +785,41 @@ def _method(catalog: Catalog) -> tuple[str, ...]:
         "host_roles",
         "outages",
         "transfers",
-        "beacons",
+        *conduct.JUDGES,
     )
     return tuple(f"{catalog[n].label}: {catalog[n].question}" for n in names)
 
 
 def _looked_for(catalog: Catalog, profiles: Sequence[Profile]) -> tuple[str, ...]:
     """What a reader would ask for, of all that was looked for; the detectors behind it stand in `method`."""
-    asked = [f"{catalog[n].label}: {catalog[n].question}" for n in ("probing_hosts", "vertical_scans", "block_scans", "beacons")]
+    asked = [f"{catalog[n].label}: {catalog[n].question}" for n in ("probing_hosts", "vertical_scans", "block_scans", *conduct.JUDGES)]
     families = len({p.family for p in profiles})
     if families:
         asked.append(f"profiles: Does a host behave as one of {families} known families of malware, tools and exploits?")
     return tuple(asked)
 
 
-def _nothing(run: Run) -> Verdict:
+def _without_flows(ask: Ask, catalog: Catalog, run: Run, available: frozenset[str], host: str | None) -> Verdict:
+    """What can be judged where nothing but the link layer was seen."""
+
+    def setting(detector: str, technique: str | None) -> Setting:
+        return Setting(0, 0, frozenset(), 0, _citer(ask, available, run), detector, technique, host=host)
+
+    findings, innocents, _needs = conduct.judged(
+        catalog, lambda name: catalog.run(name, ask, available).to_pylist(), setting, conduct.WITHOUT_FLOWS
+    )
+    told = " ".join(f.statement for f in findings)
     return Verdict(
-        summary="No flows in this evidence, so there is nothing to judge.",
-        findings=(),
-        innocents=(),
+        summary=f"{told}{' ' if told else ''}No flows in this evidence, so there is nothing {'else ' if told else ''}to judge.",
+        findings=tuple(findings),
+        innocents=tuple(innocents),
         unanswerable=(("Which hosts behave strangely?", "at least one IP packet or flow"),),
         quality=run.quality,
         evidence=run.evidence,
         home_networks=run.home_networks,
         home_reason=run.home_reason,
         counts=(("flows", 0),),
-        method=(),
+        method=tuple(f"{catalog[n].label}: {catalog[n].question}" for n in conduct.WITHOUT_FLOWS),
         version=run.version,
         synthetic=run.synthetic,
     )

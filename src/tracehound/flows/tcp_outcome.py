@@ -236,5 +236,6 @@ def flow_table(closed: Closed, *, with_community_id: bool = True) -> pa.Table:
         "icmp_from": address_column(unsigned[ICMP_HI], unsigned[ICMP_LO], version, no_icmp),
         "vlan": vlan_column(closed[VLAN]),
         "tunnel": tunnel_column(closed[TUNNEL]),
+        "first_record_id": pa.nulls(n, pa.int64()),
     }
     return pa.table([columns[name] for name in FLOWS.names], schema=schema)
