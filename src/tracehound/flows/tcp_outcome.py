@@ -191,7 +191,8 @@ def flow_table(closed: Closed, *, with_community_id: bool = True) -> pa.Table:
     def number(name: str, values: NDArray[Any], missing: NDArray[np.bool_] | None = None) -> pa.Array:
         kind = schema.field(name).type
         if pa.types.is_timestamp(kind):
-            return pa.array(values).cast(kind)
+            # A copy: a column that shares the records' memory would keep all 550 bytes of each alive with its 8.
+            return pa.array(values.copy()).cast(kind)
         return pa.array(values.astype(kind.to_pandas_dtype()), mask=missing)
 
     numbers: dict[str, tuple[NDArray[Any], NDArray[np.bool_] | None]] = {
