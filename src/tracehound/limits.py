@@ -266,3 +266,21 @@ MAX_CERTIFICATES: Final = 16
 """Certificates of one chain that are read."""
 MAX_CERTIFICATE_NAMES: Final = 1000
 """Names that one certificate may list; large providers come to some hundred."""
+
+# -- cases ------------------------------------------------------------------------------------------------------------
+MAX_ENTRY_CHARACTERS: Final = 200_000
+"""Characters of one note, task or statement; what is longer belongs into the evidence."""
+MAX_HOST_TEXT_CHARACTERS: Final = 8_000
+"""Characters of one cell of a host's own records."""
+MAX_HOST_LINE_BYTES: Final = 1 * MIB
+"""Longest line of a host's own records; the rest of a longer one is dropped and counted."""
+MAX_MAIL_BYTES: Final = 16 * MIB
+"""Bytes of one mail of the correspondence that are read."""
+RECHECK_TIMEOUT_S: Final = 10.0
+"""Seconds that a site has to answer when it is asked by name whether it still does."""
+RECHECK_BYTES: Final = 16 * KIB
+"""Bytes of such an answer that are read."""
+MAX_RECHECKS: Final = 10_000
+"""Times that one command asks again; the least time between two is RECHECK_LEAST_S."""
+RECHECK_LEAST_S: Final = 10.0
+"""Seconds between two questions to the same site: this is a check, not a load."""

@@ -1087,6 +1087,32 @@ SSDP: Final = Table(
     ),
 )
 
+HOST_EVENTS: Final = Table(
+    "host_events",
+    "One row a statement of a host about itself: a time of a file in a listing, a process, a log line, what an anti-virus found.",
+    (
+        Column("event_id", pa.int64(), "number of the row in this run"),
+        Column("source", TEXT, "file of evidence that says it"),
+        Column("line", pa.int64(), "line of that file, from 1 (of XML: number of the event)"),
+        Column("ts", TS, "when, the host's clock corrected; null = no time is said", "ns", nullable=True),
+        Column("ts_host", TS, "when, as the host's clock had it", "ns", nullable=True),
+        Column("time_kind", NAME, "what the time is of: modified, accessed, changed, born, logged, started, ended, seen"),
+        Column("kind", TEXT, "file, process, connection, login, detection, service, registry, scan, log"),
+        Column("path", TEXT, "file, program or registry key", nullable=True),
+        Column("process", TEXT, "process that did it", nullable=True),
+        Column("pid", pa.int64(), "its number", nullable=True),
+        Column("user", TEXT, "whose account", nullable=True),
+        Column("size", pa.int64(), "size of the file", "bytes", nullable=True),
+        Column("md5", TEXT, "MD5 as the source gives it", nullable=True),
+        Column("sha256", TEXT, "SHA-256 as the source gives it", nullable=True),
+        Column("peer", TEXT, "address at the other end of a connection", nullable=True),
+        Column("peer_port", pa.uint16(), "its port", nullable=True),
+        Column("detection", TEXT, "name that an anti-virus gives", nullable=True),
+        Column("message", TEXT, "the source's own words", nullable=True),
+        Column("note", TEXT, "what is uncertain: a guessed year, a guessed order of day and month; null = clean", nullable=True),
+    ),
+)
+
 ADDRESSES: Final = Table(
     "addresses",
     "One row a distinct address of the flows, with what is known of it offline.",
@@ -1142,7 +1168,7 @@ TRANSACTIONS: Final[tuple[Table, ...]] = (
 """The tables of the protocols, one each."""
 
 ALL: Final[dict[str, Table]] = {
-    t.name: t for t in (EVIDENCE, QUALITY, NOTES, PACKETS, FLOWS, HEADS, *TRANSACTIONS, ADDRESSES, FINDINGS)
+    t.name: t for t in (EVIDENCE, QUALITY, NOTES, PACKETS, FLOWS, HEADS, *TRANSACTIONS, HOST_EVENTS, ADDRESSES, FINDINGS)
 }
 
 

@@ -223,3 +223,8 @@ def test_ftp_data_of_a_capture_is_tied():
         files = reading.ask("SELECT name, bytes, service FROM files WHERE name IS NOT NULL ORDER BY txn_id").to_pylist()
         assert files == [{"name": "robots.txt", "bytes": 77, "service": "ftp_data"}] * 2
         assert len(reading.ask("SELECT * FROM flows WHERE service = 'ftp_data'")) == 4
+
+
+@pytest.mark.parametrize("sent", ["=?utf-8?Q?caf\u00c3\u00a9?=", "=?utf-8?B?Y2Fm\u00e9?="])
+def test_an_encoded_word_with_bytes_outside_ascii_is_left_as_it_was_sent(sent):
+    assert header_text(sent) == sent

@@ -21,7 +21,8 @@ from typing import Final, NoReturn
 import pyarrow as pa
 
 from tracehound import tables
-from tracehound.cli.main import USAGE, VERBS, run
+from tracehound.cli.group import Group
+from tracehound.cli.main import GROUPS, USAGE, VERBS, run
 from tracehound.detectors.catalog import Catalog, Detector, Parameter, load
 from tracehound.edges.packaged import detector_pages, profile_texts
 from tracehound.profiles.profile import parse_profile
@@ -154,8 +155,8 @@ class _Built(Exception):
         self.parser = parser
 
 
-def verb_parser(verb: str) -> argparse.ArgumentParser:
-    """The parser of one verb, without running the verb."""
+def verb_parser(*words: str) -> argparse.ArgumentParser:
+    """The parser of one verb (or of one inner verb: its group's name and its own), without running it."""
 
     def stop(parser: argparse.ArgumentParser, *_words: object) -> NoReturn:
         raise _Built(parser)
@@ -163,12 +164,12 @@ def verb_parser(verb: str) -> argparse.ArgumentParser:
     kept = argparse.ArgumentParser.parse_intermixed_args
     argparse.ArgumentParser.parse_intermixed_args = stop  # type: ignore[method-assign, assignment]
     try:
-        run([verb])
+        run(list(words))
     except _Built as built:
         return built.parser
     finally:
         argparse.ArgumentParser.parse_intermixed_args = kept  # type: ignore[method-assign]
-    raise AssertionError(f"{verb} does not parse its words")
+    raise AssertionError(f"{' '.join(words)} does not parse its words")
 
 
 def _option(action: argparse.Action) -> tuple[str, str]:
@@ -183,8 +184,26 @@ def _option(action: argparse.Action) -> tuple[str, str]:
     return spelled, _cell(said)
 
 
+def group_of(verb: str) -> Group:
+    """The group of a verb that has verbs of its own."""
+    group: Group = importlib.import_module(f"tracehound.cli.{verb}").GROUP
+    return group
+
+
+def verbs() -> list[tuple[str, ...]]:
+    """Every verb that parses words: an inner verb with its group's name before it."""
+    return [words for verb in VERBS for words in ([(verb, inner) for inner in group_of(verb).verbs] if verb in GROUPS else [(verb,)])]
+
+
 def _verb(verb: str) -> str:
-    parser = verb_parser(verb)
+    if verb in GROUPS:
+        group = group_of(verb)
+        return f"## {verb}\n\n{group.summary}\n\n" + "\n".join(_one(f"### {verb} {inner}", verb, inner) for inner in group.verbs)
+    return _one(f"## {verb}", verb)
+
+
+def _one(heading: str, *named: str) -> str:
+    parser = verb_parser(*named)
     actions = [a for a in parser._actions if a.dest != "help"]  # argparse gives no public list
     words = [
         str(a.metavar or a.dest).upper() + ("..." if a.nargs == "+" else "") for a in actions if not a.option_strings
@@ -193,7 +212,7 @@ def _verb(verb: str) -> str:
     spelled = " ".join(f"[{w}]" if optional else w for w in words)
     rows = [_option(a) for a in actions]
     return (
-        f"## {verb}\n\n`tracehound {verb} [options] {spelled}`\n\n{' '.join((parser.description or '').split())}\n\n"
+        f"{heading}\n\n`tracehound {' '.join(named)} [options] {spelled}`\n\n{' '.join((parser.description or '').split())}\n\n"
         + _rows(("word", "meaning"), [(left.replace("|", "\\|"), right) for left, right in rows])
     )
 

@@ -40,11 +40,11 @@ PROTOCOLS: Final[dict[str, str]] = {
     "netbios": "print kinds of NetBIOS messages: names of hosts and domains",
     "kerberos": "print Kerberos requests and their answers",
     "ldap": "print LDAP operations and their results",
-    "sunrpc": "print procedures called over ONC RPC (portmapper, NFS, ...)",
+    "sunrpc": "print procedures called over ONC RPC (portmapper, NFS)",
     "radius": "print RADIUS requests and their answers",
     "syslog": "print syslog messages",
     "ssdp": "print kinds of SSDP (UPnP) messages",
-    "database": "print connections to databases (MySQL, PostgreSQL, SQL Server, Redis)",
+    "database": "print connections to database servers",
     "logins": "print attempts to log in, whatever the protocol",
     "websocket": "print WebSocket connections",
 }
@@ -59,8 +59,13 @@ VERBS: Final[dict[str, str]] = {
     "files": "print files that were transferred; extract them, try YARA rules",
     "sql": "ask the tables with SQL",
     "who": "say whose an address is, offline",
+    "case": "keep an incident: evidence in custody, notes, timeline, exports",
+    "recheck": "ask whether a site answers now: the one verb that sends",
     "detectors": "list the detectors, or print one detector's page",
 }
+
+GROUPS: Final = ("case",)
+"""Verbs that have verbs of their own: their module has a `GROUP` (cli/group.py)."""
 
 USAGE: Final = """usage: tracehound VERB ... | tracehound -r FILE
 

@@ -79,7 +79,7 @@ def expression(place: Place, columns: Columns) -> str | None:
 
 
 def of_host(ask: Ask, columns: Columns, host: str) -> dict[str, tuple[Seen, ...]]:
-    """Attribute -> what is seen of `host`; an attribute that no table can show is absent."""
+    """Attribute -> what is seen of `host`; an attribute is absent where no table shows anything of its kind for this host."""
     found: dict[str, tuple[Seen, ...]] = {}
     for place in PLACES:
         text = expression(place, columns)
@@ -104,5 +104,7 @@ def of_host(ask: Ask, columns: Columns, host: str) -> dict[str, tuple[Seen, ...]
             )
             for r in rows
         )
-        found[place.attribute] = (*found.get(place.attribute, ()), *seen)
+        # A host that sent no mail shows no subject: that it does not show a worm's subject then says nothing.
+        if seen:
+            found[place.attribute] = (*found.get(place.attribute, ()), *seen)
     return found

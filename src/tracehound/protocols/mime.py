@@ -44,6 +44,8 @@ def _decoded(raw: bytes, charset: str) -> str:
 
 def _word(match: re.Match[str]) -> str:
     charset, how, body = match.groups()
+    if not body.isascii():  # RFC 2047 section 2: encoded-text is printable ASCII; anything else is left as it was sent
+        return match.group()
     if how in "bB":
         try:
             raw = binascii.a2b_base64(body + "=" * (-len(body) % 4))

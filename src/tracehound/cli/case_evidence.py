@@ -1,0 +1,100 @@
+"""In: files for a case. Out: them in custody; an investigation of all of them kept in the case. Never here: a format or a judgement."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from tracehound.cases.hypotheses import ENGINE, proposals
+from tracehound.cli.case import acting, parser
+from tracehound.cli.case_entries import case_of
+from tracehound.edges.casefile import Case
+from tracehound.edges.progress import progress_line
+from tracehound.errors import EvidenceError, UsageError
+from tracehound.findings.model import Verdict
+
+
+def _files(paths: list[str]) -> list[Path]:
+    """Files as named, folders as their files. Raises EvidenceError."""
+    found: list[Path] = []
+    for name in paths:
+        path = Path(name)
+        if path.is_dir():
+            found += sorted(p for p in path.rglob("*") if p.is_file())
+        elif path.exists():
+            found.append(path)
+        else:
+            raise EvidenceError(name, "no such file")
+    return found
+
+
+def add(name: str, says: str, argv: list[str]) -> int:
+    from tracehound.edges.case_intake import take
+
+    p = parser(name, says)
+    acting(p)
+    p.add_argument("files", nargs="+", metavar="FILE", help="file or folder; its kind is told from content")
+    p.add_argument("--copy", action="store_true", help="keep a read-only copy in the case (default: by reference)")
+    p.add_argument("--note", help="where it comes from")
+    p.add_argument("--host", metavar="ADDR|NAME", help="the host that a listing or log was made on")
+    p.add_argument("--skew", type=float, default=None, metavar="S", help="seconds that the host's clock was ahead (negative: behind)")
+    p.add_argument("--tz", default="UTC", metavar="ZONE", help="time zone of listings that name none (default: %(default)s)")
+    p.add_argument("--kind", help="treat the files as this kind instead of telling it from content")
+    args = p.parse_intermixed_args(argv)
+    files = _files(args.files)
+    with case_of(args) as case:
+        for path in files:
+            taken = take(
+                case, args.who, path, copy=args.copy, note=args.note, host=args.host, skew_s=args.skew, zone=args.tz, kind=args.kind
+            )
+            print(taken)
+    return 0
+
+
+def propose(case: Case, who: str, verdict: Verdict) -> int:
+    """Enter the hypotheses that the engine can test, and what the evidence says of each; returns how many are new."""
+    known = {h["statement"]: int(h["hypothesis_id"]) for h in case.rows("SELECT * FROM hypotheses")}
+    new = 0
+    for p in proposals(verdict):
+        number = known.get(p.statement)
+        if number is None:
+            number, new = case.act(who, "hypothesis", {"statement": p.statement, "source": ENGINE}).seq, new + 1
+        for c in p.cells:
+            fields = {"hypothesis_id": number, "item": c.item, "mark": c.mark, "reason": c.reason, "source": ENGINE}
+            before = case.rows("SELECT mark, reason, source FROM weighings WHERE hypothesis_id = ? AND item = ?", (number, c.item))
+            # What a person weighed stands; what did not change is not said again.
+            if not before or (before[0]["source"] == ENGINE and (before[0]["mark"], before[0]["reason"]) != (c.mark, c.reason)):
+                case.act(who, "weigh", fields)
+    return new
+
+
+def run(name: str, says: str, argv: list[str]) -> int:
+    import ipaddress
+
+    from tracehound.edges.case_runs import run as investigated
+    from tracehound.pipeline import Question
+
+    p = parser(name, says)
+    acting(p)
+    p.add_argument("--host", metavar="ADDR", help="only this host (default: the case's host)")
+    p.add_argument("--home", metavar="NET", action="append", default=[], help="a home network (CIDR); may be repeated")
+    p.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    args = p.parse_intermixed_args(argv)
+    for net in args.home:
+        try:
+            ipaddress.ip_network(net, strict=False)
+        except ValueError:
+            raise UsageError(f"--home: {net!r} is no network") from None
+    with case_of(args) as case:
+        question = Question(args.host or case.fact("host"), tuple(args.home))
+        with progress_line(quiet=args.quiet) as progress:
+            kept = investigated(case, args.who, question, progress=progress)
+        propose(case, args.who, kept.verdict)
+        print(kept.verdict.summary)
+        print(f"run {kept.run_id}: {kept.folder}", file=sys.stderr)
+    return 0
+
+
+VERBS: Final[dict[str, Callable[[str, str, list[str]], int]]] = {"add": add, "run": run}

@@ -1,0 +1,129 @@
+"""In: a case on disk. Out: what it says, put together: the timeline, what changed on the host, links of its mail, ties to other cases.
+Never here: how any of it is judged (cases/) or shown (cli/, report/, web/)."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tracehound.cases import timeline
+from tracehound.cases.host_changes import Changes, Skew, around, estimate_skew
+from tracehound.cases.linking import Link, Shared, known_aliases, links, shared
+from tracehound.correspondence.mentions import Mention, mentions
+from tracehound.edges.case_library import other_indicators
+from tracehound.edges.case_runs import latest_run
+from tracehound.edges.casefile import Case
+from tracehound.edges.investigation import knowledge
+from tracehound.report.incident import Moment
+
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+def ns_of(text: str) -> int:
+    """RFC 3339 text with up to nine digits (as a verdict's JSON has it) in ns."""
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    moment = datetime.datetime.fromisoformat(whole).replace(tzinfo=datetime.UTC)
+    return int((moment - _EPOCH).total_seconds()) * 1_000_000_000 + int(fraction[:9].ljust(9, "0") or 0)
+
+
+def verdict_json(case: Case) -> dict[str, Any] | None:
+    """The newest run's verdict as it was kept; None where the case was never investigated."""
+    latest = latest_run(case)
+    if latest is None:
+        return None
+    document: dict[str, Any] = json.loads((latest[1] / "verdict.json").read_text(encoding="utf-8"))
+    return document
+
+
+def host_events(case: Case) -> list[dict[str, Any]]:
+    """All host events of the case as dicts, times in ns."""
+    tables = [pq.read_table(case.folder / r["name"]) for r in case.rows("SELECT name FROM host_sources ORDER BY seq")]
+    if not tables:
+        return []
+    table = pa.concat_tables(tables)
+    for name in ("ts", "ts_host"):
+        table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.int64()))
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+def moments(case: Case, *, host: bool = True) -> list[Moment]:
+    """The case's timeline. `host` false leaves single host events out (there can be hundreds of thousands)."""
+    latest = latest_run(case)
+    found = [] if latest is None else case.rows("SELECT * FROM findings WHERE run_id = ?", (latest[0],))
+    verdict = verdict_json(case)
+    return timeline.merged(
+        timeline.of_findings(found),
+        timeline.of_turning_points(verdict, ns_of) if verdict else (),
+        timeline.of_mail(case.rows("SELECT * FROM messages")),
+        timeline.of_log(case.entries()),
+        timeline.of_host(host_events(case)) if host else (),
+    )
+
+
+def turning_points(case: Case) -> list[tuple[str, int, str, str | None]]:
+    """(finding_id, ts_ns, began or stopped, identified family) of every turning point inside the evidence, strongest finding first."""
+    verdict = verdict_json(case) or {}
+    out = []
+    for f in verdict.get("findings", ()):
+        probing = f.get("probing") or {}
+        family = next((i["family"] for i in probing.get("identities", ()) if i["tier"] in ("confirmed", "likely")), None)
+        out += [
+            (f["finding_id"], ns_of(t["ts"]), t["change"], family) for t in probing.get("turning_points", ()) if not t.get("at_edge")
+        ]
+    return out
+
+
+def host_changes(case: Case, at_ns: int | None = None) -> list[Changes]:
+    """What changed on the host around each turning point (or around `at_ns`)."""
+    events = host_events(case)
+    points = [("", at_ns, "", None)] if at_ns is not None else turning_points(case)
+    return [around(events, ts, known=_known_files(family)) for _, ts, _, family in points if ts is not None]
+
+
+def _known_files(family: str | None) -> frozenset[str]:
+    return frozenset(
+        i.value.lower() for p in knowledge().profiles if p.family == family for i in p.indicators if i.kind == "file"
+    )
+
+
+def clock_skew(case: Case) -> Skew | None:
+    """How far the host's clock was off, from files that it received over the network."""
+    latest = latest_run(case)
+    path = None if latest is None else latest[1] / "tables" / "files.parquet"
+    if path is None or not path.is_file():
+        return None
+    carried = pq.read_table(path, columns=["ts", "name", "bytes", "sha256", "md5"])
+    carried = carried.set_column(0, "ts", carried["ts"].cast(pa.int64()))
+    return estimate_skew(host_events(case), carried.to_pylist())
+
+
+def mail_mentions(case: Case) -> dict[str, list[Mention]]:
+    """Message key -> what the mail names."""
+    aliases = known_aliases(knowledge().profiles)
+    return {
+        r["message_key"]: mentions(r["subject"] + "\n" + r["text"], aliases)
+        for r in case.rows("SELECT message_key, subject, text FROM messages ORDER BY sent_ns")
+    }
+
+
+def mail_links(case: Case) -> list[Link]:
+    """Which mail names what a finding is about."""
+    latest = latest_run(case)
+    if latest is None:
+        return []
+    rows = case.rows("SELECT finding_id, kind, host FROM findings WHERE run_id = ?", (latest[0],))
+    findings = [r for r in rows if r["kind"] not in timeline.FACETS]
+    indicators = case.rows("SELECT type, value, source FROM indicators")
+    return [link for key, named in mail_mentions(case).items() for link in links(key, named, findings, indicators)]
+
+
+def seen_before(case: Case, cases: Path | None = None) -> list[Shared]:
+    """Indicators that other cases of the same folder have, too."""
+    cases = cases if cases is not None else case.folder.parent
+    return shared(case.rows("SELECT type, value FROM indicators"), other_indicators(cases, case.folder))
