@@ -243,6 +243,8 @@ MAX_FIRST_COMMANDS: Final = 20
 """Of them kept."""
 MAX_REDIS_REPLIES: Final = 256
 """Replies of a Redis server that are read, in search of the one to AUTH."""
+MAX_DTLS_DATAGRAMS: Final = 128
+"""Datagrams of one DTLS flow that are looked at in search of its handshake."""
 HEAD_BYTES: Final = 256
 """First payload bytes kept per flow and direction (templates of protocols without a parser, service identification)."""
 

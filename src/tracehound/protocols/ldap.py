@@ -29,8 +29,8 @@ from tracehound.streams.reassemble import Chunk
 _SIMPLE, _SASL, _SICILY = 0x80, 0xA3, frozenset({0x89, 0x8A, 0x8B})
 """[MS-ADTS] 5.1.1.1.3: Microsoft's older way to carry NTLM in a bind."""
 _NAMES: Final[dict[int, str]] = {
-    _UNBIND: "unbind", _SEARCH: "search", _MODIFY: "modify", _ADD: "add", _DELETE: "delete", _RENAME: "moddn", _COMPARE: "compare",
-    _ABANDON: "abandon", _EXTENDED: "extended",
+    _BIND: "bind", _UNBIND: "unbind", _SEARCH: "search", _MODIFY: "modify", _ADD: "add", _DELETE: "delete", _RENAME: "moddn",
+    _COMPARE: "compare", _ABANDON: "abandon", _EXTENDED: "extended",
 }  # fmt: skip
 _FINAL: Final = frozenset({_BOUND, _DONE, _MODIFIED, _ADDED, _DELETED, _RENAMED, _COMPARED, _EXTENDED_DONE})
 _ANSWERS: Final = _FINAL | {_ENTRY, _REFERENCE, _INTERMEDIATE}
@@ -205,7 +205,8 @@ class LdapExchange(Reporter):
         operation = _Operation(number, body.tag, packet_id, ts_ns, _NAMES.get(body.tag, "?"))
         try:
             read(self, data, body, operation)
-        except (Broken, IndexError):
+        except (Broken, IndexError, ValueError):
+            # ValueError: fewer elements than the operation has parts.
             self.note("a message is malformed")
         if body.tag in (_UNBIND, _ABANDON):
             self._row(operation, None, None)
