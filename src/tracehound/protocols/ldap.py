@@ -161,6 +161,7 @@ class _Operation:
     tag: int
     packet_id: int
     ts_ns: int
+    row: int | None = None
     name: str = ""
     version: str | None = None
     object: str | None = None
@@ -202,7 +203,7 @@ class LdapExchange(Reporter):
         read = _READERS.get(body.tag)
         if read is None:
             return
-        operation = _Operation(number, body.tag, packet_id, ts_ns, _NAMES.get(body.tag, "?"))
+        operation = _Operation(number, body.tag, packet_id, ts_ns, self.number("ldap"), _NAMES.get(body.tag, "?"))
         try:
             read(self, data, body, operation)
         except (Broken, IndexError, ValueError):
@@ -341,10 +342,12 @@ class LdapExchange(Reporter):
                        note="anonymous" if o.method == "simple" and not o.user else None)  # fmt: skip
 
     def _row(self, o: _Operation, result: str | None, answer: str | None) -> None:
-        self.row(
-            "ldap", o.ts_ns, o.number, o.version, o.name, o.object, o.argument, o.scope, o.filter, o.attributes or None,
+        if o.row is None:
+            return
+        self.emit("ldap", (
+            *self.begin(o.row, o.ts_ns), o.number, o.version, o.name, o.object, o.argument, o.scope, o.filter, o.attributes or None,
             o.entries if o.tag == _SEARCH else None, result, answer, o.packet_id, self.said,
-        )  # fmt: skip
+        ))  # fmt: skip
 
     def end(self) -> None:
         for operation in self._waiting.values():
