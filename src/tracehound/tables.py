@@ -352,6 +352,30 @@ LOG_ALERTS: Final = Table(
     ),
 )
 
+WITNESSES: Final = Table(
+    "witnesses",
+    "One row a source of each flow that several sources saw: what each of them says of it. The flow itself keeps the words of the "
+    "first: captures before logs, logs that count packets before others.",
+    (
+        Column("flow_id", pa.int64(), "the flow", upstream="flows.flow_id"),
+        Column("evidence_id", pa.int32(), "file of the witness", upstream="evidence.evidence_id"),
+        Column("clock_ahead_s", pa.float64(), "how far its clock was taken to be ahead of the first witness's", "s"),
+        Column("start", TS, "first packet, by the source's clock", "ns"),
+        Column("end", TS, "last packet, by the source's clock", "ns"),
+        Column("src", NAME, "originator as this source has it"),
+        Column("pkts_src", pa.int64(), "packets from the originator", "packets", nullable=True),
+        Column("pkts_dst", pa.int64(), "packets from the responder", "packets", nullable=True),
+        Column("bytes_src", pa.int64(), "bytes from the originator as the source counts them", "bytes", nullable=True),
+        Column("bytes_dst", pa.int64(), "bytes from the responder as the source counts them", "bytes", nullable=True),
+        Column("payload_src", pa.int64(), "payload from the originator", "bytes", nullable=True),
+        Column("payload_dst", pa.int64(), "payload from the responder", "bytes", nullable=True),
+        Column("conn_state", NAME, "Zeek's conn_state", nullable=True),
+        Column("outcome", NAME, "how the attempt fared, as this source shows it", nullable=True),
+        Column("first_record_id", pa.int64(), "first record, where the source is a flow log", nullable=True, upstream="records.record_id"),
+        Column("contradiction", TEXT, "in what it contradicts the first witness; null = in nothing", nullable=True),
+    ),
+)
+
 HEADS: Final = Table(
     "heads",
     "The first payload bytes of each flow and direction, for protocols that have no table of their own. A first TCP payload "
@@ -855,7 +879,7 @@ TRANSACTIONS: Final[tuple[Table, ...]] = (
     HTTP, DNS, TLS, SMTP, POP3, IMAP, FTP, IRC, TELNET, SIP, LOGINS, FILES, WEBSOCKET,
 )  # fmt: skip
 """The tables of the protocols, one each."""
-LOGS: Final[tuple[Table, ...]] = (RECORDS, ARGUS, LOG_ALERTS)
+LOGS: Final[tuple[Table, ...]] = (RECORDS, ARGUS, LOG_ALERTS, WITNESSES)
 """The tables that flow logs fill beside those that captures fill as well."""
 
 ALL: Final[dict[str, Table]] = {
