@@ -43,7 +43,7 @@ def test_numbers_and_seconds(values):
             return MISSING
         cut, _, fraction = text.partition(".")
         digits = cut.removeprefix("-") + fraction
-        if not digits.isdecimal() or "e" in text or int(cut.removeprefix("-") or 0) > 9_000_000_000:
+        if cut in ("", "-") or not digits.isdecimal() or "e" in text or int(cut.removeprefix("-")) > 9_000_000_000:
             return MISSING
         return int(number.copy_abs() * 10**9) * (-1 if text.startswith("-") else 1)
 

@@ -330,7 +330,8 @@ def conn_states(rows: j.Rows, src: NDArray[np.int64]) -> NDArray[np.int64]:
     f, g = (_of_side(rows, j.FLAGS, end) for end in (src, dst))
     known = tcp & ((f >= 0) | (g >= 0))
     f, g = np.maximum(f, 0), np.maximum(g, 0)
-    here, there = (_of_side(rows, j.PKTS, end) != 0 for end in (src, dst))
+    # Of an originator that nobody counted it is known that it was there; of a responder it is not.
+    here, there = _of_side(rows, j.PKTS, src) != 0, _of_side(rows, j.PKTS, dst) > 0
     mention = rows[:, j.JOINS] == MENTION
     syn, syn_ack = f & 2 > 0, g & 2 > 0
     code = {name: n for n, name in enumerate(CONN_STATES)}
