@@ -26,15 +26,23 @@ class EvidenceError(TracehoundError):
 
 
 class RuleError(TracehoundError):
-    """A detector, profile or rule is wrong: names the file, line and the cause."""
+    """A detector, profile or rule is wrong: names the file, line (and column and keyword, where known) and the cause. `kind`
+    says of a rule what is wrong in one word: syntax, unknown-keyword, invalid-option, contradiction, undefined-variable,
+    duplicate-sid, unsupported."""
 
     exit_status = 3
 
-    def __init__(self, source: str, line: int, cause: str) -> None:
+    def __init__(
+        self, source: str, line: int, cause: str, *, column: int | None = None, keyword: str = "", kind: str = "syntax"
+    ) -> None:
+        self.kind = kind
         self.source = source
         self.line = line
         self.cause = cause
-        super().__init__(f"{source}:{line}: {cause}")
+        self.column = column
+        self.keyword = keyword
+        place = f"{source}:{line}" + ("" if column is None else f":{column}")
+        super().__init__(f"{place}: {keyword}: {cause}" if keyword else f"{place}: {cause}")
 
 
 class UsageError(TracehoundError):

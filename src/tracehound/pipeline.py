@@ -15,8 +15,9 @@ from tracehound.capture.records import RawBatch
 from tracehound.flows import assemble as flows
 from tracehound.flows.state import DISORDER, EVICTED, FLOW_ID, NEXT_ID, Closed, FlowState
 from tracehound.flows.tcp_outcome import flow_table
-from tracehound.packets import quality
+from tracehound.packets import link_addresses, quality
 from tracehound.packets.batch import PacketBatch
+from tracehound.packets.bpf_machine import Filter, filtered
 from tracehound.packets.decode import DecodeState, decode
 from tracehound.packets.packet_table import packet_table
 
@@ -83,6 +84,10 @@ class Wanted:
     community_id: bool = True
     file_details: bool = True
     """md5, entropy and facts of files, beside their size, kind and SHA-256."""
+    link_addresses: bool = False
+    """Which hardware address sends packets of which address (ARP messages are always noted)."""
+    only: Filter | None = None
+    """A capture filter: what it does not let pass is as if it had not been captured."""
 
 
 @dataclass(slots=True)
@@ -93,6 +98,7 @@ class Run:
     add: Add
     decode: DecodeState = field(default_factory=DecodeState)
     quality: quality.QualityState = field(default_factory=quality.QualityState)
+    link: link_addresses.LinkState = field(default_factory=link_addresses.LinkState)
     chains: dict[int, FlowState] = field(default_factory=dict)
     log_chains: dict[int, LogState] = field(default_factory=dict)
     next_flow_id: int = 1
@@ -106,9 +112,16 @@ class Run:
 
 
 def _decoded(batches: Iterable[RawBatch], run: Run) -> Iterator[Decoded]:
-    for raw in batches:
+    for whole in batches:
+        raw = whole
+        if run.wanted.only is not None:
+            raw = filtered(whole, run.wanted.only)
+            quality.leave_out(raw.evidence_id, whole.records.ts.size - raw.records.ts.size, run.quality)
         packets = decode(raw, run.decode)
         quality.observe(raw, packets, run.quality)
+        link_addresses.observe_arp(raw, packets, run.link)
+        if run.wanted.link_addresses:
+            link_addresses.observe_senders(raw, packets, run.link)
         yield raw, packets
 
 

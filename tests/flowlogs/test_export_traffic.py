@@ -72,7 +72,7 @@ def test_a_real_exporters_datagrams(tmp_path, version):
         port = here.getsockname()[1]
         words = ["nfreplay", "-r", str(source), "-v", version, "-H", "127.0.0.1", "-p", str(port)]
         subprocess.run(words, capture_output=True, check=True, timeout=30)
-        datagrams = []
+        datagrams: list[bytes] = []
         while sum(len(d) for d in datagrams) < 48 * len(flows):
             try:
                 datagrams.append(here.recv(65536))

@@ -1,5 +1,5 @@
 """In: tables.py, limits.py, the detectors' pages, the profiles and the verbs' parsers. Out: docs/tables.md, docs/limits.md,
-docs/detectors.md, docs/profiles.md and docs/cli.md, so that they are never out of date.
+docs/detectors.md, docs/profiles.md, docs/rule-keywords.md, docs/rule-checks.md and docs/cli.md, so that they are never out of date.
 Never here: words that only the documentation needs.
 
     python -m tracehound.cli.docs docs           write the pages
@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from tracehound import tables
 from tracehound.cli.group import Group
-from tracehound.cli.main import GROUPS, USAGE, VERBS, run
+from tracehound.cli.main import ELSEWHERE, GROUPS, USAGE, VERBS, run
 from tracehound.detectors.catalog import Catalog, Detector, Parameter, load
 from tracehound.edges.packaged import detector_pages, profile_texts
 from tracehound.profiles.profile import parse_profile
@@ -186,7 +186,7 @@ def _option(action: argparse.Action) -> tuple[str, str]:
 
 def group_of(verb: str) -> Group:
     """The group of a verb that has verbs of its own."""
-    group: Group = importlib.import_module(f"tracehound.cli.{verb}").GROUP
+    group: Group = importlib.import_module(ELSEWHERE.get(verb, f"tracehound.cli.{verb}")).GROUP
     return group
 
 
@@ -266,11 +266,74 @@ def profiles_page() -> str:
     return "\n".join(parts)
 
 
+_KEYWORD_TITLES: Final = {
+    "meta": "About the rule",
+    "action": "What happens besides the alert",
+    "header": "Headers",
+    "flow": "Flow",
+    "payload": "Bytes",
+    "modifier": "Modifiers of a content",
+    "buffer": "Buffers",
+    "transform": "Transforms",
+    "protocol": "Fields of application protocols",
+    "event": "Events",
+    "file": "Files",
+    "state": "State",
+}
+_DIALECT_NAMES: Final = {"s": "Suricata", "2": "Snort 2", "3": "Snort 3"}
+
+
+def rule_keywords_page() -> str:
+    """docs/rule-keywords.md: every keyword of rules with what becomes of rules that have it."""
+    from tracehound.rules.honours import HONOURS
+    from tracehound.rules.support import table
+
+    rows = table(HONOURS)
+    counts = {word: sum(r.status == word for r in rows) for word in ("yes", "some", "not yet", "never")}
+    parts = [
+        _WRITTEN_BY.format(source="src/tracehound/rules/keywords and rules/honours.py"),
+        "# Rule keywords\n\nEvery keyword of Suricata 8, Snort 2.9 and Snort 3 that is read. *yes*: rules with it are matched exactly.\n"
+        "*some*: with these values. *not yet* and *never*: such rules are refused, naming file, line, column and keyword; the\n"
+        "others still load. [rules.md](rules.md) explains how rules are read.\n",
+        f"{counts['yes']} yes, {counts['some']} some, {counts['not yet']} not yet, {counts['never']} never.\n",
+    ]
+    for kind, title in _KEYWORD_TITLES.items():
+        shown = [
+            (
+                ", ".join(f"`{name}`" for name in (r.keyword.name, *r.keyword.aliases)),
+                _cell(r.keyword.meaning),
+                ", ".join(_DIALECT_NAMES[letter] for letter in r.keyword.dialects),
+                r.status,
+                _cell(r.reason),
+            )
+            for r in rows
+            if r.keyword.kind == kind
+        ]
+        parts.append(f"## {title}\n\n" + _rows(("keyword", "meaning", "of", "matched", "which, or why not"), shown))
+    return "\n".join(parts)
+
+
+def rule_checks_page() -> str:
+    """docs/rule-checks.md: every check of `rules check`."""
+    from tracehound.rules.checks.catalog import CHECKS
+
+    parts = [
+        _WRITTEN_BY.format(source="src/tracehound/rules/checks"),
+        "# Checks of rules\n\nWhat `tracehound rules check` looks for. Errors keep a rule from loading. `--only` and `--skip` take\n"
+        "the names.\n",
+        _rows(("check", "level", "what"), [(f"[{c.id}](#{c.id})", c.level, _cell(c.title)) for c in CHECKS.values()]),
+        *(f"## {c.id}\n\n*{c.level}* {c.title}.\n\n{c.page}\n" for c in CHECKS.values()),
+    ]
+    return "\n".join(parts)
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "tables.md": tables_page,
     "limits.md": limits_page,
     "detectors.md": detectors_page,
     "profiles.md": profiles_page,
+    "rule-keywords.md": rule_keywords_page,
+    "rule-checks.md": rule_checks_page,
     "cli.md": cli_page,
 }
 

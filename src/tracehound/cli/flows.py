@@ -6,10 +6,13 @@ import argparse
 import sys
 from typing import Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from tracehound.cli import options
 from tracehound.edges.flow_output import BINARY, WRITERS, write_flows_as
 from tracehound.edges.reading import Reading
-from tracehound.edges.table_output import STDOUT
+from tracehound.edges.table_output import STDOUT, write_parquet
 from tracehound.errors import UsageError
 
 SUMMARY: Final = "Print the flows of captures and flow logs: who talked to whom, how it began and ended, how it fared."
@@ -28,6 +31,14 @@ _ZEEK: Final = (
 )
 
 
+def _with_file(reading: Reading) -> pa.Table:
+    """What _SQL asks for, in the order of flow_id; no database is needed for that."""
+    flows = reading.table("flows")
+    place = pc.index_in(flows["evidence_id"], pa.array([f.evidence_id for f in reading.files], pa.int32()))
+    paths = pa.array([f.path for f in reading.files], pa.string())
+    return flows.append_column("file", pa.DictionaryArray.from_arrays(place.combine_chunks(), paths))
+
+
 def main(argv: list[str]) -> int:
     """`tracehound flows`."""
     p = options.parser("flows", SUMMARY)
@@ -40,6 +51,9 @@ def main(argv: list[str]) -> int:
     with options.reading_of(args, transactions=not args.no_service and args.format not in WRITERS, records=False) as reading:
         if args.format in WRITERS:
             return _write_as(args, reading)
+        if args.format == "parquet" and not args.where and not args.columns and reading.in_memory("flows"):
+            write_parquet(_with_file(reading), args.output)
+            return options.warn_of_damage(reading, quiet=args.quiet)
         return options.print_table(args, reading, _SQL, key="flow_id", terminal_columns=_TERMINAL, zeek=("conn", _ZEEK))
 
 

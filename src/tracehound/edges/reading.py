@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from tracehound import limits
+from tracehound.edges import machine_code
 from tracehound.edges.ahead import ahead
-from tracehound.edges.duck import Duck
 from tracehound.edges.evidence import (
     EvidenceFile,
     evidence_table,
@@ -26,13 +26,15 @@ from tracehound.edges.evidence import (
 from tracehound.edges.first_use import after_helper
 from tracehound.edges.store import Store
 from tracehound.errors import UsageError
-from tracehound.packets import quality
+from tracehound.packets import link_addresses, quality
+from tracehound.packets.bpf_machine import compiled
 from tracehound.pipeline import Conversations, Run, Wanted, add_logs, build_tables
 from tracehound.protocols.identify import with_told_services
 from tracehound.protocols.session import Interest, Keep
 from tracehound.tables import ALL, LOGS, QUALITY, TRANSACTIONS
 
 if TYPE_CHECKING:
+    from tracehound.edges.duck import Duck
     from tracehound.edges.shards import Shards
     from tracehound.flowlogs.reader import Options
     from tracehound.flowlogs.witnesses import Offset
@@ -58,9 +60,12 @@ class Reading:
             "evidence": evidence_table(files),
             "capture_notes": notes_table(files),
             "quality": self._quality(),
+            "arp": link_addresses.arp_table(run.link),
         }
         if together is not None:
             self._extra["witnesses"] = together[0]
+        if run.wanted.link_addresses:
+            self._extra["link_addresses"] = link_addresses.senders_table(run.link)
 
     def _quality(self) -> pa.Table:
         rows = quality.items(self._run.quality, self._run.decode.fragments)
@@ -107,6 +112,10 @@ class Reading:
         built += ["heads", *(t.name for t in TRANSACTIONS)] if self._run.wanted.transactions else []
         return [*built, *self._extra]
 
+    def in_memory(self, name: str) -> bool:
+        """Whether all of a table is there without a file being read."""
+        return name in self._extra or isinstance(self._store.whole(name), pa.Table)
+
     def table(self, name: str) -> pa.Table:
         """A whole table in memory, flows in order of flow_id and transactions in order of txn_id."""
         if name in self._extra:
@@ -127,6 +136,8 @@ class Reading:
     def duck(self) -> Duck:
         """The database over all tables of this run."""
         if self._duck is None:
+            from tracehound.edges.duck import Duck
+
             self._duck = Duck(work_folder=self._store.folder)
             for name in self.names():
                 self._duck.register(name, self._extra[name] if name in self._extra else self._store.whole(name))
@@ -166,15 +177,20 @@ def read(
     progress: Progress | None = None,
     keep: Keep | None = None,
     log_options: Options | None = None,
+    bpf: str | None = None,
 ) -> Reading:
     """Read capture files, flow logs, folders or '-' into tables.
 
     wanted   which tables (default: all but `packets`, one row a packet)
+    bpf      a capture filter in the language of tcpdump: what it does not let pass is as if it had not been captured
     hashes   also take the SHA-256 of every file (in a background thread)
     keep     takes the content of the files that are met in the evidence
     log_options  what the user says of logs that do not say it themselves
     Raises EvidenceError where a path gives nothing at all; damage inside a file is kept in its quality record."""
+    machine_code.install()
     wanted = wanted or Wanted()
+    if bpf is not None:
+        wanted = replace(wanted, only=compiled(bpf))
     files = list_evidence([paths] if isinstance(paths, str) else list(paths))
     wait = hash_in_background(files) if hashes else None
     store = Store()

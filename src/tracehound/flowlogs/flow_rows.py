@@ -230,7 +230,7 @@ def record_rows(block: Block, src: Ends, dst: Ends, flow_id: NDArray[np.int64], 
 
     def text(name: str) -> pa.Array:
         kind = schema.field(name).type
-        column = block.texts.get(name)
+        column = block.texts.get("uid" if name == "source_uid" else name)
         if column is None:
             return pa.nulls(n, kind)
         return column if column.type == kind else _text_as(column, kind)

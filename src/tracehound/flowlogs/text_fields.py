@@ -224,8 +224,8 @@ def _groups(b: Bytes, at: Int, end: Int, groups: Places) -> Bool:
 
 
 @kernel
-def _addresses(b: Bytes, starts: Places, sizes: Places, hi: Places, lo: Places, version: Bytes) -> None:
-    groups = np.zeros(8, dtype=np.int64)
+def _addresses(b: Bytes, starts: Places, sizes: Places, hi: Places, lo: Places, version: Bytes, groups: Places) -> None:
+    """`groups` is room for the eight groups of one address: kernels allocate nothing (kernels.py)."""
     for row in range(starts.size):
         at, end = starts[row], starts[row] + sizes[row]
         hi[row], lo[row], version[row] = 0, 0, 0
@@ -313,7 +313,7 @@ def addresses(fields: Fields, column: int) -> Ends:
     """IPv4 and IPv6 addresses; version 0 for anything else."""
     n = len(fields.line)
     hi, lo, version = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.uint8)
-    _addresses(fields.text, fields.starts[column], fields.sizes[column], hi, lo, version)
+    _addresses(fields.text, fields.starts[column], fields.sizes[column], hi, lo, version, np.zeros(8, np.int64))
     return Ends(hi.view(np.uint64), lo.view(np.uint64), version)
 
 

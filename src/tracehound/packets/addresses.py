@@ -1,4 +1,4 @@
-"""In: addresses as two 64-bit numbers, VLAN tags as one. Out: canonical text, as dictionary-encoded Arrow columns in which
+"""In: addresses as two 64-bit numbers, VLAN tags and tunnels as one. Out: canonical text, as dictionary-encoded Arrow columns in which
 each distinct value is formatted once. Never here: what an address belongs to (enrich/)."""
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from tracehound.packets.batch import TUNNEL_BITS, TUNNELS
 
 _V4_MAPPED = 0xFFFF00000000
 """Upper part of ::ffff:a.b.c.d in the lower 64 bits."""
@@ -78,3 +80,20 @@ def vlan_column(vlan: NDArray[np.int64]) -> pa.Array:
     distinct, inverse = np.unique(vlan, return_inverse=True)
     texts = [str((v & 0x1FFF) - 1) + (f".{(v >> 13) - 1}" if v >> 13 else "") if v else "" for v in distinct.tolist()]
     return dictionary(inverse, texts, vlan == 0)
+
+
+def tunnel_text(path: int) -> str:
+    """A tunnel path from the outside in: 'gtp.teredo'."""
+    names = []
+    while path > 0:
+        names.append(TUNNELS[path & (1 << TUNNEL_BITS) - 1])
+        path >>= TUNNEL_BITS
+    return ".".join(names)
+
+
+def tunnel_column(path: NDArray[Any]) -> pa.Array:
+    """Tunnel paths as text; null where there is none."""
+    if not path.any():
+        return pa.DictionaryArray.from_arrays(pa.nulls(path.size, pa.int32()), pa.array([], pa.string()))
+    distinct, inverse = np.unique(path, return_inverse=True)
+    return dictionary(inverse, [tunnel_text(p) for p in distinct.tolist()], path == 0)

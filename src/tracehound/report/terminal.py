@@ -404,8 +404,12 @@ def other_findings(page: Page, verdict: Verdict) -> None:
         return
     page.heading("ALSO SEEN")
     for finding in others[: limits.MAX_REPORT_ROWS]:
-        span = "" if finding.from_ns is None else f" {narrative.period(finding.from_ns, finding.to_ns, page.tz)}."
-        page.put(f"- {finding.statement}{span} Confidence {narrative.confidence(finding.confidence)}.", hang=2)
+        span = narrative.span_note(finding, page.tz)
+        page.put(f"- {finding.statement}{' ' + span + '.' if span else ''}", hang=2)
+        page.put(f"Confidence {with_reasons(narrative.confidence(finding.confidence), finding.confidence.reasons)}.", indent=4)
+        cited = narrative.cited(finding.citations)
+        if cited:
+            page.put(f"Seen in {cited}.", indent=4)
         if finding.identity is not None:
             identity_lines(page, finding.identity)
     page.more(len(others), limits.MAX_REPORT_ROWS, "finding", indent=2)

@@ -1,0 +1,17 @@
+"""In: the words after `tracehound rules`. Out: one thing done with rules. Never here: the work (rules_check.py and its neighbours)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tracehound.cli.group import Group
+
+GROUP: Final = Group("rules", "Work with Snort and Suricata rules.", {
+    "check": ("rules_check", "say what is wrong with rules; text, JSON, SARIF"),
+    "convert": ("rules_convert", "print rules in Suricata's, Snort 2's, Snort 3's words"),
+})  # fmt: skip
+
+
+def main(argv: list[str]) -> int:
+    """`tracehound rules`."""
+    return GROUP.run(argv)

@@ -1,0 +1,1 @@
+"""In: rules. Out: what is wrong with them, beyond what keeps them from loading. Never here: repairing them."""

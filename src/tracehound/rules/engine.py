@@ -1,0 +1,602 @@
+"""In: rules, batches of capture records. Out: matches in packet order, and the state that lasts from batch to batch.
+START HERE for rules. Never here: reading files, printing.
+
+A batch goes through five steps: what is inside tunnels becomes rows (frames.py); flows are assigned; the payload of each
+direction is scanned once for the literals of all rules (prefilter.py), rules that look at headers only are masks over columns
+(columns.py); flows in which a rule may match are taken up; their packets, and single packets that a header rule may match, go
+through inspect.py in order.
+
+Most flows are never taken up. Their packets are kept (compactly, and up to a bound) until they end, so that a flow in which
+something is found later is inspected from its first packet on."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracehound.capture.records import RawBatch
+from tracehound.flows import assemble as flows
+from tracehound.flows.state import FLOW_ID, NEXT_ID, FlowState
+from tracehound.limits import MAX_RULE_HISTORY_BYTES, MAX_RULE_STREAM_BYTES
+from tracehound.packets.batch import NOTE, PacketBatch
+from tracehound.packets.decode import DecodeState, decode
+from tracehound.rules import state as states
+from tracehound.rules.events import decode_events
+from tracehound.rules.columns import Mask, may_match
+from tracehound.rules.frames import Frames, frames
+from tracehound.rules.inspect import Flow, Inspector, Match, Note
+from tracehound.rules.packet import TCP, UDP, WITH_PORTS, Packet
+from tracehound.rules.plan import Plan
+from tracehound.rules.predicates import covers
+from tracehound.rules.prefilter import CODED, Prefilter, has_all
+from tracehound.rules.rule import Event
+from tracehound.rules.services import catalog
+from tracehound.rules.services.http import Http
+from tracehound.rules.services.identify import by_content
+from tracehound.rules.services.uri import normalised
+from tracehound.rules.state import Memory
+from tracehound.rules.verify import decoded_base64_2045
+from tracehound.streams.reassemble import gather
+
+_INVALID: Final = frozenset(NOTE[n] for n in ("IP header cut", "IP header malformed", "IPv6 extension headers malformed"))
+_WHOLE: Final = frozenset((0, NOTE["bad checksum"], NOTE["transport not decoded"], NOTE["encrypted (ESP)"]))
+_FRAGMENT: Final = NOTE["fragment, waiting for the rest"]
+_NOT_FIRST: Final = NOTE["fragment, not the first of a known datagram"]
+_REQUEST: Final = re.compile(rb"(?m)^[A-Z-]{3,20}[ \t]([^\r\n]*(?:%[0-9a-fA-F]{2}|//|/\.|\\)[^\r\n]*)")
+_BASE64_LINES: Final = re.compile(rb"(?:[A-Za-z0-9+/]{60,76}={0,2}\r?\n){1,}[A-Za-z0-9+/]*={0,2}")
+
+_COLUMNS: Final = (
+    "packet_id", "ts", "ip_version", "proto", "sport", "dport", "tcp_flags", "seq", "ack", "window", "payload_len", "note",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Options:
+    """midstream: follow sessions without handshake; verify_checksums: leave out packets with wrong ones; everything: do not
+    prefilter (to test the prefilter); profile: take the time of each rule; events: what is odd about frames is asked for."""
+
+    midstream: bool = False
+    verify_checksums: bool = False
+    everything: bool = False
+    profile: bool = False
+
+
+@dataclass(slots=True)
+class _Held:
+    """Packets of a flow that has not been taken up: rows as columns, and their bytes."""
+
+    pieces: list[tuple[list[NDArray[Any]], bytes]] = field(default_factory=list)
+    size: int = 0
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is kept of every open flow. end: who sent its first packet (a hash); sides: bits 1 to_client seen, 2 to_server seen;
+    service: recognised by content; coded: reader of decoded bodies; once: sides for which IP-only rules are done."""
+
+    end: int
+    sides: int = 0
+    service: str | None = None
+    looked: int = 0
+    coded: Http | None = None
+    pending: list[Plan] = field(default_factory=list)
+    whole: bool = True
+
+
+@dataclass(slots=True)
+class Lost:
+    """What could not be inspected from its beginning because of bounds."""
+
+    flows: int = 0
+
+
+class Engine:
+    """The rules over one run. `add` takes batches in order, `finish` ends what is open."""
+
+    def __init__(self, plans: list[Plan], prefilter: Prefilter, options: Options, notes: list[Note] | None = None,
+                 mine: Callable[[PacketBatch], Mask] | None = None) -> None:
+        self.plans = plans
+        self.prefilter = prefilter
+        self.options = options
+        self._memories: dict[int, Memory] = {}
+        self.inspector = Inspector(Memory(), midstream=options.midstream, notes=notes, profile=options.profile)
+        self.lost = Lost()
+        self._mine = mine
+        self._decode = DecodeState(verify_checksums=options.verify_checksums)
+        self._inner = DecodeState()
+        self._chains: dict[int, FlowState] = {}
+        self._next_flow = 1
+        self._taken: dict[int, Flow] = {}
+        self._known: dict[int, _Known] = {}
+        self._held: OrderedDict[int, _Held] = OrderedDict()
+        self._held_bytes = 0
+        self._ip_only = [p for p in plans if p.unit == "ip_only"]
+        self._asks_events = any(isinstance(t, Event) and t.kind == "decode" for plan in plans for t in plan.rule.tests)
+        self._by_header: list[Plan] = []
+        self._by_service: list[Plan] = []
+        self._by_flow: list[Plan] = []
+        for plan in prefilter.without:
+            if plan.unit == "ip_only":
+                continue
+            if plan.unit == "transaction" or plan.service or plan.rule.services:
+                self._by_service.append(plan)
+            elif _needs_flow(plan):
+                self._by_flow.append(plan)
+            else:
+                self._by_header.append(plan)
+
+    # -- batches ----------------------------------------------------------------------------------------------------------
+
+    def add(self, raw: RawBatch) -> list[Match]:
+        """Matches of one batch, in packet order."""
+        out: list[Match] = []
+        for number in raw.finished_chains:
+            out += self._end_chain(number)
+        seen = frames(raw, decode(raw, self._decode), self._inner)
+        p = seen.packets
+        state = self._chains.setdefault(raw.chain, FlowState())
+        self.inspector.memory = self._memories.setdefault(raw.chain, Memory())
+        state.clock[NEXT_ID] = self._next_flow
+        assignment, closed = flows.assemble(p, state)
+        self._next_flow = int(state.clock[NEXT_ID])
+        flow_id = assignment.flow_id
+        to_server = self._directions(p, flow_id)
+        extra = self._header_rules(p, flow_id, to_server)
+        fresh = self._scan(p, flow_id, to_server)
+        out += self._carry_out(seen, flow_id, to_server, extra, fresh)
+        self._keep(seen, flow_id, to_server)
+        out += self._end_flows(closed[FLOW_ID].tolist())
+        return out
+
+    def finish(self) -> list[Match]:
+        """The evidence is over."""
+        out: list[Match] = []
+        for number in sorted(self._chains):
+            out += self._end_chain(number)
+        return out
+
+    def _end_chain(self, number: int) -> list[Match]:
+        state = self._chains.pop(number, None)
+        if state is None:
+            return []
+        self.inspector.memory = self._memories.pop(number)
+        return self._end_flows(flows.finish(state)[FLOW_ID].tolist())
+
+    def _end_flows(self, ids: Iterable[int]) -> list[Match]:
+        out: list[Match] = []
+        for flow_id in ids:
+            flow = self._taken.pop(flow_id, None)
+            if flow is not None:
+                out += self.inspector.end(flow)
+            held = self._held.pop(flow_id, None)
+            if held is not None:
+                self._held_bytes -= held.size
+            self._known.pop(flow_id, None)
+        out.sort(key=lambda m: m.packet.number)
+        return self._counted(out)
+
+    # -- flows and directions ---------------------------------------------------------------------------------------------
+
+    def _directions(self, p: PacketBatch, flow_id: NDArray[np.int64]) -> Mask:
+        """Whether each packet goes to the server: the other end than the one that sent the flow's first packet."""
+        with np.errstate(over="ignore"):
+            ends = (p.src_lo ^ p.src_hi * np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
+            ends ^= np.where(np.isin(p.proto, (6, 17, 132)), p.sport, 0).astype(np.uint64) << np.uint64(17)
+            others = (p.dst_lo ^ p.dst_hi * np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
+            others ^= np.where(np.isin(p.proto, (6, 17, 132)), p.dport, 0).astype(np.uint64) << np.uint64(17)
+        # stream-tcp.c: a session that is taken up at its SYN-ACK began with the other side.
+        begun = (p.proto == TCP) & ((p.tcp_flags & 0x12) == 0x12) & self.options.midstream
+        out = np.zeros(flow_id.size, np.bool_)
+        rows = np.flatnonzero(flow_id >= 0)
+        if not rows.size:
+            return out
+        ids, first, inverse = np.unique(flow_id[rows], return_index=True, return_inverse=True)
+        known = self._known
+        ends_here = ends[rows]
+        firsts = np.empty(ids.size, np.uint64)
+        for k, (number, at) in enumerate(zip(ids.tolist(), first.tolist(), strict=True)):
+            have = known.get(number)
+            if have is None:
+                have = known[number] = _Known(int(others[rows[at]] if begun[rows[at]] else ends_here[at]))
+            firsts[k] = have.end
+        out[rows] = ends_here == firsts[inverse]
+        return out
+
+    # -- rules that look at headers -----------------------------------------------------------------------------------------
+
+    def _header_rules(self, p: PacketBatch, flow_id: NDArray[np.int64], to_server: Mask) -> dict[int, list[Plan]]:
+        """Rows that rules without payload may match: row -> rules."""
+        out: dict[int, list[Plan]] = {}
+        if self._ip_only:
+            rows = self._first_of_direction(p, flow_id, to_server)
+            if rows.size:
+                part = PacketBatch(p.buffer, *(c[rows] for c in p[1:]))
+                for plan in self._ip_only:
+                    for row in rows[may_match(plan, part)].tolist():
+                        out.setdefault(row, []).append(plan)
+        for plan in self._by_header:
+            for row in np.flatnonzero(may_match(plan, p)).tolist():
+                out.setdefault(row, []).append(plan)
+        return out
+
+    def _first_of_direction(self, p: PacketBatch, flow_id: NDArray[np.int64], to_server: Mask) -> NDArray[np.int64]:
+        """The first packet of each flow and direction, and every packet without a flow."""
+        rows = np.flatnonzero(flow_id >= 0)
+        keys = flow_id[rows] * 2 + to_server[rows]
+        _, first = np.unique(keys, return_index=True)
+        out = [int(r) for r in np.flatnonzero((flow_id < 0) & (p.ip_version > 0)).tolist()]
+        for row in rows[first].tolist():
+            known = self._known[int(flow_id[row])]
+            bit = 2 if to_server[row] else 1
+            if not known.sides & bit:
+                known.sides |= bit
+                out.append(row)
+        return np.array(sorted(out), np.int64)
+
+    # -- scanning -----------------------------------------------------------------------------------------------------------
+
+    def _scan(self, p: PacketBatch, flow_id: NDArray[np.int64], to_server: Mask) -> dict[int, set[int]]:
+        """Rules that each flow of the batch is to be tried with beside those it has: flow -> orders."""
+        fresh: dict[int, set[int]] = {}
+        rows = np.flatnonzero((flow_id >= 0))
+        if self._by_flow:
+            self._flow_rules(p, rows, flow_id, fresh)
+        with_payload = rows[(p.payload_caplen[rows] > 0) & (p.payload_offset[rows] >= 0)]
+        if not with_payload.size:
+            return fresh
+        keys = flow_id[with_payload] * 2 + to_server[with_payload]
+        order = np.argsort(keys, kind="stable")
+        with_payload, keys = with_payload[order], keys[order]
+        held = p.payload_caplen[with_payload].astype(np.int64)
+        joined = np.empty(int(held.sum()), np.uint8)
+        gather(p.buffer, p.payload_offset[with_payload], held, joined)
+        ends = np.cumsum(held)
+        starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
+        stops = np.append(starts[1:], keys.size)
+        whole = joined.tobytes()
+        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+            begin = int(ends[start] - held[start])
+            data = whole[begin : int(ends[stop - 1])]
+            row = int(with_payload[start])
+            self._scan_direction(p, row, int(flow_id[row]), bool(to_server[row]), data, fresh)
+        return fresh
+
+    def _scan_direction(
+        self, p: PacketBatch, row: int, flow_id: int, to_server: bool, data: bytes, fresh: dict[int, set[int]]
+    ) -> None:
+        known = self._known[flow_id]
+        proto = int(p.proto[row])
+        found = self.prefilter.found(data)
+        texts = data
+        extra = self._decoded(known, to_server, proto, data, CODED in found)
+        if extra:
+            found = found + self.prefilter.found(extra)
+            texts = data + b"\0" + extra
+        ends = _ends_of(p, row, to_server)
+        if self._by_service and not known.looked & (2 if to_server else 1):
+            self._service_rules(known, proto, to_server, data, ends, flow_id, fresh)
+        if not found and not known.pending:
+            return
+        lower: list[bytes] = []
+
+        def folded() -> bytes:
+            if not lower:
+                lower.append(texts.lower())
+            return lower[0]
+
+        taken = self._taken.get(flow_id)
+        have = taken.chosen if taken is not None else ()
+        mine = fresh.get(flow_id)
+        for number in set(found):
+            for plan in self.prefilter.by_pattern[number]:
+                if plan.order in have or (mine is not None and plan.order in mine):
+                    continue
+                if not plan.transactional and not plan.header_holds(ends):
+                    continue
+                if plan.side is not None and plan.side != to_server and not plan.transactional and not self.options.midstream:
+                    continue
+                others = self.prefilter.others.get(plan.order)
+                if others and known.whole and not plan.transactional and not has_all(others, texts, folded):
+                    continue
+                plan.counts.candidates += 1
+                if mine is None:
+                    mine = fresh.setdefault(flow_id, set())
+                mine.add(plan.order)
+
+    def _decoded(self, known: _Known, to_server: bool, proto: int, data: bytes, coded: bool) -> bytes:
+        """Texts that are in the payload in another form: URIs with escapes, bodies with codings, mail in base64."""
+        out: list[bytes] = []
+        if proto == TCP and to_server:
+            for found in _REQUEST.finditer(data):
+                out.append(normalised(found.group(1)))
+        if proto == TCP and (coded or known.coded is not None):
+            reader = known.coded
+            if reader is None:
+                reader = known.coded = Http()
+            reader.feed(to_server, data)
+            for tx in reader.transactions:
+                for message in (tx.request, tx.response):
+                    if message.body is not None and message.body.data:
+                        out.append(bytes(message.body.data))
+            reader.transactions = [tx for tx in reader.transactions if not (tx.done(False))][-4:]
+        if proto == TCP and to_server and len(data) > 200:
+            for block in _BASE64_LINES.finditer(data):
+                out.append(decoded_base64_2045(block.group()))
+        return b"\0".join(out)
+
+    def _service_rules(
+        self, known: _Known, proto: int, to_server: bool, data: bytes, ends: Packet, flow_id: int, fresh: dict[int, set[int]]
+    ) -> None:
+        """Rules of an application protocol that have no literal: tried in every flow that speaks it."""
+        known.looked |= 2 if to_server else 1
+        if proto == TCP:
+            name = by_content(data[:512], to_server)
+            if name is None and self.options.midstream:
+                name = by_content(data[:512], not to_server)
+            name = name or catalog.by_port(data[:512], to_server, (ends.sport, ends.dport))
+        elif proto == UDP:
+            name = catalog.by_datagram(data, to_server, ends.sport, ends.dport)
+        else:
+            return
+        for plan in self._by_service:
+            if _may_speak(plan, name) and _either_way(plan, ends):
+                fresh.setdefault(flow_id, set()).add(plan.order)
+
+    def _flow_rules(self, p: PacketBatch, rows: NDArray[np.int64], flow_id: NDArray[np.int64], fresh: dict[int, set[int]]) -> None:
+        """Rules without literal that ask about the flow: tried in all flows that their header allows."""
+        if not rows.size:
+            return
+        for plan in self._by_flow:
+            for number in np.unique(flow_id[rows[may_match(plan, _rows(p, rows))]]).tolist():
+                taken = self._taken.get(number)
+                if taken is None or plan.order not in taken.chosen:
+                    fresh.setdefault(number, set()).add(plan.order)
+
+    # -- carrying out -------------------------------------------------------------------------------------------------------
+
+    def _carry_out(
+        self, seen: Frames, flow_id: NDArray[np.int64], to_server: Mask, extra: dict[int, list[Plan]], fresh: dict[int, set[int]]
+    ) -> list[Match]:
+        """Take up flows, then inspect packets in order."""
+        p = seen.packets
+        out: list[Match] = []
+        past: list[tuple[Packet, Flow]] = []
+        for number, orders in fresh.items():
+            flow = self._taken.get(number)
+            if flow is None:
+                flow = self._taken[number] = Flow(number, 0)
+                past += [(packet, flow) for packet in self._past(number)]
+            flow.chosen |= orders
+            flow.rules.add([self.plans[order] for order in orders])
+        past.sort(key=lambda pair: pair[0].number)
+        for packet, flow in past:
+            out += self._one(flow, packet, [])
+        taken = self._taken
+        if taken:
+            ids = np.fromiter(taken, np.int64, len(taken))
+            wanted = np.isin(flow_id, ids)
+        else:
+            wanted = np.zeros(flow_id.size, np.bool_)
+        if extra:
+            wanted[np.fromiter(extra, np.int64, len(extra))] = True
+            traced = [row for row, plans in extra.items() if any(_leaves_traces(plan) for plan in plans)]
+            if traced:
+                wanted |= np.isin(flow_id, flow_id[traced]) & (flow_id >= 0)
+        rows = np.flatnonzero(wanted)
+        nothing: list[Plan] = []
+        for packet in self._packets(seen, rows, to_server):
+            number = int(flow_id[packet.row])
+            flow = taken.get(number)
+            rules = extra.get(packet.row, nothing)
+            if flow is None and number >= 0 and any(_leaves_traces(plan) for plan in rules):
+                flow = taken[number] = Flow(number, 0)
+                for before in self._past(number):
+                    out += self._one(flow, before, [])
+            if flow is None and number >= 0:
+                if not rules:
+                    continue
+                packet.has_flow = True
+                packet.flow_id = number
+                out += self.inspector.packet(None, packet, rules)
+                continue
+            out += self._one(flow, packet, rules)
+        return self._counted(out)
+
+    def _one(self, flow: Flow | None, packet: Packet, rules: list[Plan]) -> list[Match]:
+        if flow is not None and not flow.start:
+            flow.start = packet.ts
+            flow.dports = (packet.dport, packet.sport)
+        return self.inspector.packet(flow, packet, rules)
+
+    def _packets(self, seen: Frames, rows: NDArray[np.int64], to_server: Mask) -> Iterable[Packet]:
+        p = seen.packets
+        columns = [getattr(p, name)[rows].tolist() for name in _COLUMNS]
+        wide = [getattr(p, name)[rows].tolist() for name in ("src_hi", "src_lo", "dst_hi", "dst_lo", "payload_offset", "payload_caplen")]
+        sides = to_server[rows].tolist()
+        places = [a[rows].tolist() for a in (seen.ip_at, seen.ip_end, seen.link_at)]
+        view = p.buffer.data
+        for row, side, values, more, (ip_at, ip_end, link_at) in zip(
+            rows.tolist(), sides, zip(*columns, strict=True), zip(*wide, strict=True), zip(*places, strict=True), strict=True
+        ):
+            packet = _packet(values, side)
+            packet.row = row
+            packet.src, packet.dst = more[0] << 64 | more[1], more[2] << 64 | more[3]
+            if ip_at >= 0:
+                packet.ip = bytes(view[ip_at:ip_end])
+                packet.link = bytes(view[link_at:ip_at])
+            else:
+                packet.link = bytes(view[link_at:ip_end])
+            if self._asks_events:
+                packet.events = decode_events(packet, packet.ip or bytes(view[link_at + 14 : ip_end]))
+            if more[4] >= 0:
+                packet.payload = bytes(view[more[4] : more[4] + more[5]])
+                if not ip_at <= more[4] < ip_end:
+                    packet.rebuilt = True
+                    packet.ip = _rebuilt(packet, view, more[4], more[5])
+            yield packet
+
+    # -- what is kept of flows that were not taken up --------------------------------------------------------------------------
+
+    def _keep(self, seen: Frames, flow_id: NDArray[np.int64], to_server: Mask) -> None:
+        """Keep the packets of TCP flows that were not taken up."""
+        p = seen.packets
+        rows = np.flatnonzero((flow_id >= 0) & (p.proto == TCP))
+        if not rows.size:
+            return
+        order = np.argsort(flow_id[rows], kind="stable")
+        rows = rows[order]
+        ids = flow_id[rows]
+        starts = np.flatnonzero(np.append(True, ids[1:] != ids[:-1]))
+        stops = np.append(starts[1:], ids.size)
+        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+            number = int(ids[start])
+            known = self._known[number]
+            if number in self._taken:
+                known.whole = False
+                continue
+            held = self._held.setdefault(number, _Held())
+            known.whole = False
+            if held.size > 2 * MAX_RULE_STREAM_BYTES:
+                continue
+            part = rows[start:stop]
+            size = (seen.ip_end[part] - seen.ip_at[part]).astype(np.int64)
+            data = np.empty(int(size.sum()), np.uint8)
+            gather(p.buffer, seen.ip_at[part], size, data)
+            columns: list[NDArray[Any]] = [getattr(p, name)[part] for name in _COLUMNS]
+            columns += [p.src_hi[part], p.src_lo[part], p.dst_hi[part], p.dst_lo[part], p.payload_offset[part] - seen.ip_at[part],
+                        p.payload_caplen[part], size, to_server[part]]  # fmt: skip
+            held.pieces.append((columns, data.tobytes()))
+            took = data.nbytes + 120 * part.size
+            held.size += took
+            self._held_bytes += took
+        while self._held_bytes > MAX_RULE_HISTORY_BYTES and self._held:
+            _, oldest = self._held.popitem(last=False)
+            self._held_bytes -= oldest.size
+            self.lost.flows += 1
+
+    def _past(self, number: int) -> list[Packet]:
+        """The packets of a flow before this batch."""
+        held = self._held.pop(number, None)
+        if held is None:
+            return []
+        self._held_bytes -= held.size
+        out: list[Packet] = []
+        for columns, data in held.pieces:
+            at = 0
+            for values in zip(*(c.tolist() for c in columns), strict=True):
+                packet = _packet(values[: len(_COLUMNS)], values[-1])
+                src_hi, src_lo, dst_hi, dst_lo, offset, caplen, size = values[len(_COLUMNS) : -1]
+                packet.src, packet.dst = src_hi << 64 | src_lo, dst_hi << 64 | dst_lo
+                packet.ip = data[at : at + size]
+                if 0 <= offset <= size:
+                    packet.payload = packet.ip[offset : offset + caplen]
+                at += size
+                out.append(packet)
+        return out
+
+    # -- thresholds -----------------------------------------------------------------------------------------------------------
+
+    def _counted(self, matches: list[Match]) -> list[Match]:
+        """Those matches that become alerts."""
+        out: list[Match] = []
+        for m in matches:
+            rule, p = m.plan.rule, m.packet
+            passes = True
+            for t in (rule.detection_filter, rule.threshold):
+                if t is None or not passes:
+                    continue
+                flow_id = p.flow.flow_id if p.flow is not None else -1
+                key = states.counter_key(t, rule.gid, rule.sid, p.src, p.dst, flow_id)
+                passes = states.passes(t, key, p.ts, (p.sport, p.dport), self.inspector.memory)
+            if passes and not m.plan.quiet:
+                out.append(m)
+        return out
+
+
+def _rows(p: PacketBatch, rows: NDArray[np.int64]) -> PacketBatch:
+    return PacketBatch(p.buffer, *(c[rows] for c in p[1:]))
+
+
+def _leaves_traces(plan: Plan) -> bool:
+    """Whether a match changes what other rules see of the flow."""
+    return plan.action in ("pass", "drop", "reject", "rejectsrc", "rejectdst", "rejectboth") or bool(plan.effects or plan.conditions)
+
+
+def _needs_flow(plan: Plan) -> bool:
+    """Whether a rule without literal asks about more than the packet at hand."""
+    flow = plan.rule.flow
+    asks = flow is not None and (flow.state in ("established", "not_established") or flow.stream == "only_stream")
+    if any(isinstance(t, Event) and t.kind == "stream" for t in plan.rule.tests):
+        return True
+    return bool(asks or plan.conditions or plan.effects or plan.payload is not None and plan.wants_stream or any(
+        getattr(t, "keyword", "") in ("stream_size", "flow.age", "flow.pkts", "flow.bytes", "app-layer-protocol", "ssl_version", "ssl_state")
+        for t in plan.rule.tests
+    ))
+
+
+def _may_speak(plan: Plan, name: str | None) -> bool:
+    if name is None:
+        return False
+    words = [plan.service] if plan.service else list(plan.rule.services)
+    return not words or any(covers(w, name) for w in words)
+
+
+def _ends_of(p: PacketBatch, row: int, to_server: bool) -> Packet:
+    """A packet with nothing but its ends."""
+    out = Packet()
+    out.proto, out.family = int(p.proto[row]), int(p.ip_version[row])
+    out.src = int(p.src_hi[row]) << 64 | int(p.src_lo[row])
+    out.dst = int(p.dst_hi[row]) << 64 | int(p.dst_lo[row])
+    if out.proto in WITH_PORTS or out.proto in (1, 58):
+        out.sport, out.dport = int(p.sport[row]), int(p.dport[row])
+    out.to_server = to_server
+    out.has_flow = True
+    return out
+
+
+def _either_way(plan: Plan, ends: Packet) -> bool:
+    if plan.header_holds(ends):
+        return True
+    other = ends.swapped(not ends.to_server)
+    return plan.header_holds(other)
+
+
+def _rebuilt(p: Packet, view: memoryview, at: int, size: int) -> bytes:
+    """A datagram put together from fragments, as a packet: the header says that it is whole."""
+    header = bytearray(p.ip[: p.l4])
+    p.forget_places()
+    if p.family == 4 and len(header) >= 20:
+        header[6:8] = b"\0\0"
+        before = 8 if p.proto != TCP else 20
+        total = len(header) + before + size
+        header[2:4] = min(total, 65535).to_bytes(2, "big")
+    else:
+        header = bytearray(p.ip[:40])
+        if len(header) == 40:
+            header[6] = p.proto
+        before = 8 if p.proto != TCP else 20
+    return bytes(header) + bytes(view[max(0, at - before) : at + size])
+
+
+def _packet(values: tuple[Any, ...], to_server: bool) -> Packet:
+    p = Packet()
+    (p.number, p.ts, p.family, p.proto, p.sport, p.dport, p.flags, p.seq, p.ack, p.window, p.payload_len, note) = values
+    p.fragment = note in (_FRAGMENT, _NOT_FIRST)
+    p.headed = note in _WHOLE
+    if note in _INVALID:
+        # decode-ipv4.c, decode-ipv6.c: a packet whose IP header does not hold is seen by rules for such events only.
+        p.family = 0
+    if p.fragment:
+        p.payload_len = p.window = 0
+        if p.family == 6:
+            p.proto = 44
+    p.to_server = to_server
+    return p
+
+

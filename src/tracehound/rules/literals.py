@@ -1,0 +1,192 @@
+"""In: rules. Out: for each the bytes that must stand in the raw payload of its flow if it is to match, where there are such.
+Never here: scanning (scan.py).
+
+A buffer is not always bytes of the payload, so a literal is projected: what a buffer normalises is cut away until a part is
+left that stands there as it was sent, or in one of the decoded texts that scan.py adds (URIs without escapes, bodies without
+codings). The longest and rarest part is taken, never a run of one byte: what decides the speed is how seldom it is found."""
+
+from __future__ import annotations
+
+
+import re
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from tracehound.rules.rule import Content, Group, Rule
+
+MAX_LITERAL_BYTES: Final = 24
+"""Bytes of a literal that are looked for; more of them find nothing less."""
+
+
+class Literal(NamedTuple):
+    """data is in lower case where nocase."""
+
+    data: bytes
+    nocase: bool
+
+
+_COMMON: Final = (
+    b"get post head http/1.1 http/1.0 \r\nhost: www. .com .net .org .php?id= .html .asp .exe index.html mozilla/4.0 (compatible; msie 6.0; windows nt "
+    b"5.1; sv1) mozilla/5.0 (windows nt 6.1; wow64) applewebkit/537.36 (khtml, like gecko) chrome/ safari/537.36 firefox/ gecko/20100101 "
+    b"trident/ .net clr \r\nuser-agent: \r\naccept: */* text/html,application/xhtml+xml,application/xml;q=0.9 \r\naccept-language: en-us,en;q=0.5 "
+    b"\r\naccept-encoding: gzip, deflate \r\nconnection: keep-alive close \r\nreferer: http:// https:// \r\ncookie: \r\ncontent-type: "
+    b"application/x-www-form-urlencoded text/html text/plain application/octet-stream image/gif image/jpeg application/json "
+    b"charset=utf-8 iso-8859-1 \r\ncontent-length: \r\ncache-control: no-cache no-store max-age=0 must-revalidate \r\npragma: no-cache \r\nserver: "
+    b"apache microsoft-iis nginx \r\ndate: gmt \r\nlast-modified: \r\netag: \r\nexpires: \r\ntransfer-encoding: chunked \r\nset-cookie: path=/ "
+    b"http/1.1 200 ok\r\n 302 found 301 moved permanently 404 not found 304 not modified 403 forbidden location: \r\n\r\n "
+    b"<html> <head> <body> <title> <script language=javascript> </script> type=\"text/javascript\" <!doctype function( document.write "
+    b"var window.location unescape( .length .replace( string.fromcharcode <object classid=\"clsid: <applet <iframe <div style=\" <a href=\" <img src=\" "
+    b"this program cannot be run in dos mode pe\x00\x00 mz ehlo helo mail from: rcpt to: data quit user pass 220 250 ok "
+    b"\xffsmb \x00\x00\x00\x00 \xff\xff\xff\xff private jmp user nick join privmsg :// boundary= content-disposition: form-data; name=\" "
+    b"application/x- filename= %pdf- obj endobj stream endstream /javascript accept: application/ method=\" value=\" action=\" sql select "
+    b"from union where insert into delete update set and or "
+)
+_SEPARATORS: Final = re.compile(rb"(: |\r\n|, )")
+
+
+def _byte_bits() -> list[float]:
+    """How much a byte says, in bits: frequent bytes of text and of binary protocols say little."""
+    bits = [7.0] * 256
+    for byte in b"etaoinsrhldcumfpgwybvk":
+        bits[byte] = 4.5
+        bits[byte - 32] = 5.5
+    for byte in b"0123456789/.=-_ ":
+        bits[byte] = 4.5
+    for byte in (0, 1, 2, 3, 4, 13, 10, 255, 32, 144):
+        bits[byte] = 2.5
+    return bits
+
+
+_BITS: Final = _byte_bits()
+
+
+def weight(data: bytes) -> float:
+    """How rare a literal is to be expected, in bits."""
+    if not data or len(set(data)) == 1:
+        return 0.0
+    total = sum(_BITS[b] for b in data[:MAX_LITERAL_BYTES])
+    # Repeated pairs say little the second time.
+    distinct = len({data[k : k + 2] for k in range(len(data) - 1)}) or 1
+    total *= min(1.0, (distinct + 1) / len(data[:MAX_LITERAL_BYTES]))
+    low = data.lower()
+    if low in _COMMON:
+        total *= 0.25
+    elif len(low) > 6 and any(low[k : k + len(low) - 2] in _COMMON for k in (0, 1, 2)):
+        total *= 0.6
+    return total
+
+
+def _same(content: Content) -> list[Literal]:
+    return [Literal(content.pattern, content.nocase)]
+
+
+def _pieces(content: Content) -> list[Literal]:
+    """Header text: what is between separators that are sent in more than one way."""
+    return [Literal(p, content.nocase) for p in _SEPARATORS.split(content.pattern) if p and not _SEPARATORS.fullmatch(p)]
+
+
+def _folded(content: Content) -> list[Literal]:
+    return [Literal(content.pattern, True)]
+
+
+def _path(content: Content) -> list[Literal]:
+    return [Literal(content.pattern, content.nocase)]
+
+
+def _labels(content: Content) -> list[Literal]:
+    """Names of the DNS: a dot is a length byte there."""
+    return [Literal(p, True) for p in content.pattern.split(b".") if p]
+
+
+def _name_parts(content: Content) -> list[Literal]:
+    """Distinguished names: the words behind `CN=` and between commas."""
+    return [Literal(p, content.nocase) for p in re.split(rb"[A-Za-z]+=|, |\\", content.pattern) if p]
+
+
+def _word(content: Content) -> list[Literal]:
+    return [Literal(p, content.nocase) for p in content.pattern.replace(b"\\", b"/").split(b"/") if p]
+
+
+def _nothing(_content: Content) -> list[Literal]:
+    return []
+
+
+PROJECTIONS: Final[dict[str, Callable[[Content], list[Literal]]]] = {
+    "payload": _same, "raw_data": _same,
+    "http.uri": _path, "http.uri.raw": _same, "http.method": _same, "http.protocol": _same, "http.request_line": _same,
+    "http.request_body": _same, "http.response_body": _same, "file.data": _same,
+    "http.header": _pieces, "http.header.raw": _same, "http.header_names": _pieces, "http.request_header": _pieces,
+    "http.response_header": _pieces, "http.start": _pieces,
+    **{f"http.{n}": _pieces for n in ("cookie", "cookie.raw", "user_agent", "referer", "accept", "accept_enc", "accept_lang", "connection",
+                                      "content_type", "content_len", "location", "server")},
+    "http.host": _folded, "http.host.raw": _same,
+    "http.stat_code": _same, "http.stat_msg": _same, "http.response_line": _same,
+    "file.name": _word,
+    "dns.query": _labels, "dns.query.name": _labels, "dns.queries.rrname": _labels, "dns.answers.rrname": _labels, "dns.answer.name": _labels,
+    "tls.sni": _folded, "tls.alpn": _same, "tls.cert_subject": _name_parts, "tls.cert_issuer": _name_parts,
+    "ssh.proto": _same, "ssh.software": _same,
+    "smtp.helo": _same, "smtp.mail_from": _same, "smtp.rcpt_to": _same,
+    "email.from": _nothing, "email.subject": _nothing, "email.to": _nothing,
+    "ftp.command": _folded, "ftp.command_data": _same, "ftp.reply": _same,
+    "sip.method": _same, "sip.uri": _same, "sip.request_line": _same, "sip.stat_code": _same, "sip.stat_msg": _same,
+    "sip.response_line": _same, "sip.protocol": _same,
+    "snmp.community": _same, "rfb.name": _same,
+}  # fmt: skip
+"""How the contents of a buffer stand in the payload; buffers that are not here cannot be looked for there."""
+
+_KEEP: Final = {"to_lowercase", "to_uppercase", "header_lowercase"}
+
+
+def _candidates(group: Group) -> list[Literal]:
+    project = PROJECTIONS.get(group.buffer.name)
+    if project is None or group.absent == "or_else":
+        return []
+    names = {t.name for t in group.transforms}
+    folded = bool(names & _KEEP)
+    dotted = "dotprefix" in names
+    if names - _KEEP - {"dotprefix"}:
+        return []
+    out: list[Literal] = []
+    for step in group.steps:
+        if not isinstance(step, Content) or step.negated:
+            continue
+        for data, nocase in project(step):
+            whole = data
+            if dotted and whole.startswith(b"."):
+                whole = whole[1:]
+            if not whole:
+                continue
+            out.append(Literal(whole.lower(), True) if nocase or folded else Literal(whole, False))
+    return out
+
+
+def best_window(literal: Literal) -> Literal:
+    """The part of a long literal that is looked for: its rarest."""
+    data = literal.data
+    if len(data) <= MAX_LITERAL_BYTES:
+        return literal
+    best = max(range(len(data) - MAX_LITERAL_BYTES + 1), key=lambda k: (weight(data[k : k + MAX_LITERAL_BYTES]), -k))
+    return Literal(data[best : best + MAX_LITERAL_BYTES], literal.nocase)
+
+
+LEAST_BITS: Final = 9.0
+"""Weight below which a literal is of no use: it would be found everywhere."""
+
+
+def literals_of(rule: Rule) -> list[Literal]:
+    """All literals of a rule that must stand in the payload, the rarest first."""
+    found = {c for group in rule.groups for c in _candidates(group) if len(set(c.data)) > 1}
+    return sorted((best_window(c) for c in found), key=lambda c: (-weight(c.data), c.data))
+
+
+def chosen(rule: Rule) -> Literal | None:
+    """The literal that a rule is looked for by; None where it has none that is rare enough."""
+    found = literals_of(rule)
+    return found[0] if found and weight(found[0].data) >= LEAST_BITS else None
+
+
+def expression(literal: Literal) -> bytes:
+    """The literal as Hyperscan reads it."""
+    return b"".join(b"\\x%02x" % b for b in literal.data)
+
+
