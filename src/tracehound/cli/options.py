@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -40,15 +41,15 @@ def add_evidence(p: argparse.ArgumentParser) -> None:
     p.add_argument("-q", "--quiet", action="store_true", help="no progress and no notes on standard error")
 
 
-def add_output(p: argparse.ArgumentParser) -> None:
+def add_output(p: argparse.ArgumentParser, more_formats: Sequence[str] = ()) -> None:
     """--where, --columns, --format, -o."""
     p.add_argument("--where", metavar="SQL", help="only rows for which this SQL condition holds, e.g. \"dport = 80\"")
     p.add_argument("--columns", metavar="A,B,...", help="only these columns, in this order")
-    add_format(p)
+    add_format(p, more_formats)
 
 
-def add_format(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--format", choices=FORMATS, help="default: table on a terminal, jsonl in a pipe or file")
+def add_format(p: argparse.ArgumentParser, more_formats: Sequence[str] = ()) -> None:
+    p.add_argument("--format", choices=(*FORMATS, *more_formats), help="default: table on a terminal, jsonl in a pipe or file")
     p.add_argument("-o", "--output", default=STDOUT, metavar="FILE", help="write to FILE (- is standard output)")
 
 
@@ -63,6 +64,7 @@ def reading_of(
     args: argparse.Namespace,
     *,
     packets: bool = False,
+    records: bool = True,
     transactions: bool = False,
     hashes: bool = False,
     file_details: bool = False,
@@ -72,8 +74,8 @@ def reading_of(
     """Read the evidence that the command line names, with progress on a terminal."""
     evidence, expression = evidence_and_filter(args)
     wanted = Wanted(
-        packets=packets, transactions=transactions, verify_checksums=args.checksums == "all", file_details=file_details,
-        link_addresses=link_addresses, only=_compiled(expression),
+        packets=packets, records=records, transactions=transactions, verify_checksums=args.checksums == "all",
+        file_details=file_details, link_addresses=link_addresses, only=_compiled(expression),
     )  # fmt: skip
     with progress_line(quiet=args.quiet) as progress:
         return read(evidence, wanted=wanted, hashes=hashes, progress=progress, keep=keep)
