@@ -111,8 +111,8 @@ class Engine:
         self.lost = Lost()
         self._ends: dict[int, tuple[Packet | None, Packet | None]] = {}
         self._mine = mine
-        self._decode = DecodeState(verify_checksums=options.verify_checksums)
-        self._inner = DecodeState()
+        self._decode = DecodeState(verify_checksums=options.verify_checksums, follow_tunnels=False)
+        self._inner = DecodeState(follow_tunnels=False)
         self._chains: dict[int, FlowState] = {}
         self._next_flow = 1
         self._taken: dict[int, Flow] = {}

@@ -45,7 +45,7 @@ def find_ip(
     """Where the IP header of each record begins, -1 where there is none; of IPv4 its fragment field and its length."""
     for i in range(offset.size):
         start = offset[i]
-        version, at, _vlan, _note = network_layer(buffer, start, start + np.int64(caplen[i]), np.int64(link_type[i]))
+        version, at, _vlan, _path, _type, _note = network_layer(buffer, start, start + np.int64(caplen[i]), np.int64(link_type[i]))
         ip_at[i] = at if version != 0 else -1
         if version == 4 and at + 20 <= start + np.int64(caplen[i]):
             # RFC 791 3.1: length in 4 bytes in the low half of byte 0; flags and offset in bytes 6 and 7.
