@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -14,7 +15,7 @@ from tracehound.pipeline import Wanted, build_tables
 from tracehound.tables import ALL
 
 
-def tables(paths: list[Path], *, chunk_bytes: int = 8 << 20, **wanted: bool) -> dict[str, pa.Table]:
+def tables(paths: list[Path], *, chunk_bytes: int = 8 << 20, **wanted: Any) -> dict[str, pa.Table]:
     """All tables of a run over `paths`, rows in order of their key."""
     parts: dict[str, list[pa.Table]] = {}
     run = build_tables(

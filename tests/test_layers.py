@@ -231,3 +231,28 @@ def test_no_text_names_a_path_of_the_machine_it_was_written_on():
         if str(ROOT) in text:
             wrong.append(f"{path.relative_to(ROOT)}: {ROOT}")
     assert wrong == []
+
+
+def kernels_that_allocate(text: str) -> list[str]:
+    """Kernels have no memory of their own (kernels.OPTIONS): what they need is passed in."""
+    makes = {"zeros", "empty", "full", "ones", "arange", "array", "sort", "argsort", "concatenate", "zeros_like", "empty_like"}
+    found = []
+    for function in ast.walk(ast.parse(text)):
+        if not isinstance(function, ast.FunctionDef) or not any("kernel" in ast.unparse(d).split(".") for d in function.decorator_list):
+            continue
+        for node in ast.walk(function):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "np":
+                found += [f"{function.name}, line {node.lineno}: np.{node.func.attr}"] if node.func.attr in makes else []
+            elif isinstance(node, ast.List | ast.ListComp | ast.Dict | ast.Set):
+                found.append(f"{function.name}, line {node.lineno}: {type(node).__name__}")
+    return found
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if "@kernel" in p.read_text(encoding="utf-8")], ids=name_of)
+def test_kernels_allocate_nothing(path):
+    assert kernels_that_allocate(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_kernel_that_allocates_is_noticed():
+    assert kernels_that_allocate("@kernel\ndef f(x):\n    y = np.zeros(8)\n")
+    assert not kernels_that_allocate("def f(x):\n    y = np.zeros(8)\n")

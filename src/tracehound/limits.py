@@ -47,10 +47,20 @@ MAX_PEEK_BYTES: Final = 32 * MIB
 """Bytes read of a file in search of its first packet before files are put in order."""
 
 # -- packets ----------------------------------------------------------------------------------------------------------
-MAX_LINK_HEADERS: Final = 8
-"""VLAN tags and other link headers followed in one frame."""
+MAX_LINK_HEADERS: Final = 16
+"""Headers followed in one frame before its network layer: VLAN tags, MPLS labels, PPPoE, LLC."""
+MAX_TUNNEL_DEPTH: Final = 6
+"""Encapsulations followed in one packet. Zeek stops at 2; mirrored mobile traffic (ERSPAN, VXLAN, GTP, Teredo) comes to 4."""
+MAX_BUNDLED_FRAMES: Final = 128
+"""Frames taken out of one 802.11 A-MSDU: its 11,454 bytes hold no more TCP acknowledgments."""
 MAX_IPV6_EXTENSIONS: Final = 16
 """IPv6 extension headers followed in one packet."""
+MAX_FILTER_CHARACTERS: Final = 64 * KIB
+"""A capture filter."""
+MAX_FILTER_DEPTH: Final = 100
+"""Parentheses and negations inside each other in a capture filter."""
+MAX_QUALITY_KINDS: Final = 64
+"""Link types, EtherTypes and kinds of tunnels that the quality record counts each; the rest is counted as one."""
 MAX_FRAGMENT_BYTES: Final = 32 * MIB
 """Fragments kept waiting for the rest of their datagram."""
 MAX_FRAGMENTS_PER_DATAGRAM: Final = 8_192
@@ -65,6 +75,8 @@ MAX_SHARDS: Final = 8
 """Processes that read conversations: the one that cuts packets into flows feeds no more than that."""
 PARCELS_WAITING: Final = 4
 """Batches that may wait for such a process, each of at most a batch's size."""
+PIPE_BYTES: Final = 1 * MIB
+"""Room of the pipe to such a process: Linux gives no more to an ordinary user; its usual 64 KiB make both sides wait in turn."""
 MAX_OPEN_FLOWS: Final = 1_048_576
 """Flows open at once; beyond it those idle longest are closed first, and the quality record counts them."""
 TCP_IDLE_NS: Final = 300 * 1_000_000_000
@@ -73,6 +85,43 @@ UDP_IDLE_NS: Final = 60 * 1_000_000_000
 """Zeek's udp_inactivity_timeout; also used for ICMP and other protocols."""
 ATTEMPT_MERGE_NS: Final = 75 * 1_000_000_000
 """Unanswered SYNs of one 5-tuple at most this far apart are one attempt (a Windows or Linux stack doubles 3 s or 1 s)."""
+
+# -- flow logs ----------------------------------------------------------------------------------------------------------
+LOG_HEAD_BYTES: Final = 16 * KIB
+"""First bytes of a file that tell which flow log it is: long header lines of CSV and JSON lines fit."""
+LOG_CHUNK_BYTES: Final = 4 * MIB
+"""Bytes of a flow log read at once."""
+LOG_OVERLAP_NS: Final = 3600 * 1_000_000_000
+"""How far a rotated log may begin before the last record of the file before it ends: a log of an hour holds what ended in that hour."""
+MAX_LOG_RECORD_BYTES: Final = 16 * MIB
+"""Longest record or line of a flow log; a longer one is damage. EVE lines with payload stay far below it."""
+LOG_ROWS_AT_ONCE: Final = 65_536
+"""Records of a flow log in one block."""
+MAX_LOG_COUNTER: Final = 1 << 48
+"""Largest count of packets or bytes believed of one record: sums of many stay far below what 64 bits hold."""
+MAX_LOG_WORDS: Final = 100_000
+"""Distinct texts (services, histories, tunnels) that the flows of one chain of logs may carry; further ones are left out."""
+PAIRING_WAIT_NS: Final = 300 * 1_000_000_000
+"""How long a record of one direction waits, beyond the idle time, for what belongs to it: exporters send a record when its flow is
+over, and the two directions seldom at once."""
+MAX_PAIRING_FLOWS: Final = 262_144
+"""Flows that wait so (256 bytes each, and as much again while they grow); those that ended longest ago are given up first, counted."""
+PAIRING_BATCH: Final = 65_536
+"""Records paired at once."""
+MAX_TEMPLATE_FIELDS: Final = 1_024
+"""Fields of one template of NetFlow v9 or IPFIX; real ones have some ten."""
+MAX_TEMPLATES: Final = 16_384
+"""Templates kept of all exporters."""
+MAX_TEMPLATE_WAIT_BYTES: Final = 8 * MIB
+"""Data sets kept until their template comes; exporters send it again every few minutes."""
+MAX_NFDUMP_BLOCK_BYTES: Final = 8 * MIB
+"""Largest block of an nfdump file, unpacked; nfdump's own buffer is 5 MiB, and it writes blocks of 1 MiB."""
+MAX_SYSLOG_CHARACTERS: Final = 2_000
+"""Characters of a firewall's line that are read; RFC 3164 allows 1,024 bytes."""
+MAX_BUILT_CONNECTIONS: Final = 262_144
+"""Connections of a firewall log whose end has not been told yet; the oldest are given up first, as connections without an end."""
+MAX_EXPORTERS: Final = 16_384
+"""Exporters (and engines or observation domains of them) whose sequence numbers and sampling are remembered."""
 
 # -- streams and transactions -------------------------------------------------------------------------------------------
 MAX_PENDING_STREAM_BYTES: Final = 96 * MIB
@@ -173,6 +222,80 @@ MAX_TELNET_BANNER: Final = 1_000
 """Characters of a Telnet server's greeting kept."""
 MAX_LITERAL_BYTES: Final = 4 * KIB
 """Bytes of an IMAP client's literal kept (a user's name, a password that is not)."""
+MAX_SSH_PACKET_BYTES: Final = 64 * KIB
+"""RFC 4253 6.1: 35,000 bytes must be understood; key exchanges with long certificates stay below this."""
+MAX_SSH_SEGMENTS: Final = 256
+"""Segments of an SSH server behind its key exchange whose lengths are looked at to tell how logins fared."""
+MAX_DHCP_OPTIONS: Final = 1_024
+"""Options of one DHCP message: 254 numbers of 255 bytes do not fill a datagram."""
+MAX_NTLM_PAIRS: Final = 64
+"""AV pairs of one NTLM message."""
+MAX_RPC_FRAGMENT_BYTES: Final = 64 * KIB
+"""C706 12.6.3.1: the length of a fragment has two bytes."""
+MAX_RPC_CALLS: Final = 1_024
+"""DCE/RPC calls of one association that wait for their answer."""
+MAX_RPC_CONTEXTS: Final = 4_096
+"""Interfaces that one association may bind."""
+MAX_SMB_MESSAGE_BYTES: Final = 17 * MIB
+"""[MS-SMB2] 3.3.5.2.7: servers allow reads and writes of 8 MiB; a length has three bytes."""
+MAX_SMB_HELD_BYTES: Final = 16 * MIB
+"""SMB requests of one connection that wait for their response."""
+MAX_SMB_WAITING: Final = 8_192
+"""[MS-SMB2] 3.3.1.2: so many credits a server gives at most."""
+MAX_SMB_DISORDER_BYTES: Final = 4 * MIB
+"""Data of one open file that waits for what lies before it."""
+MAX_SMB_OPEN: Final = 8_192
+"""Files that one SMB connection holds open; more are taken as closed."""
+MAX_RDP_MESSAGE_BYTES: Final = 64 * KIB
+"""A TPKT has a length of two bytes."""
+MAX_QUIC_CRYPTO_BYTES: Final = 64 * KIB
+"""Handshake bytes of one side in QUIC Initial packets; a client hello has 300 to 2,000."""
+MAX_QUIC_DATAGRAMS: Final = 48
+"""Datagrams of one QUIC connection that are looked at: its hellos stand in the first few."""
+MAX_SNMP_OIDS: Final = 64
+"""Objects of one SNMP flow that are kept."""
+MAX_SNMP_READ: Final = 256
+"""Messages of one SNMP flow whose objects are read; later ones are counted."""
+MAX_SNMP_USERS: Final = 1_024
+"""Communities or users of one SNMP flow: who guesses them tries many."""
+MAX_NTP_KINDS: Final = 64
+"""Kinds of NTP messages told apart in one flow."""
+MAX_NETBIOS_KINDS: Final = 4_096
+"""Kinds of NetBIOS messages told apart in one flow: a scan of names asks for many."""
+MAX_KERBEROS_MESSAGE_BYTES: Final = 256 * KIB
+"""A Kerberos message over TCP; tickets with many groups have some ten thousand bytes."""
+MAX_KERBEROS_WAITING: Final = 256
+"""Kerberos requests of one flow that wait for their answer."""
+MAX_LDAP_MESSAGE_BYTES: Final = 10 * MIB
+"""Active Directory's MaxReceiveBuffer."""
+MAX_LDAP_WAITING: Final = 1_024
+"""LDAP operations of one connection that wait for their result."""
+MAX_LDAP_FILTER: Final = 4_000
+"""Characters of a filter that are kept."""
+MAX_SUNRPC_MESSAGE_BYTES: Final = 2 * MIB
+"""One fragment of an ONC RPC record: NFS moves 1 MiB at once."""
+MAX_SUNRPC_MESSAGES: Final = 50_000
+"""ONC RPC messages of one flow that are read: NFS moves files with millions."""
+MAX_SUNRPC_KINDS: Final = 1_024
+"""Procedures told apart in one flow."""
+MAX_SUNRPC_WAITING: Final = 4_096
+"""ONC RPC calls of one flow that wait for their reply."""
+MAX_RADIUS_WAITING: Final = 256
+"""RADIUS requests of one flow that wait for their answer: an identifier has one byte."""
+MAX_SSDP_KINDS: Final = 1_024
+"""Kinds of SSDP messages told apart in one flow."""
+MAX_DATABASE_MESSAGE_BYTES: Final = 17 * MIB
+"""One message of a database protocol: that of MySQL has a length of three bytes."""
+MAX_DATABASE_COMMANDS: Final = 20_000
+"""Commands of one database connection that are counted."""
+MAX_FIRST_COMMANDS: Final = 20
+"""Of them kept."""
+MAX_REDIS_REPLIES: Final = 256
+"""Replies of a Redis server that are read, in search of the one to AUTH."""
+MAX_ARP_KINDS: Final = 100_000
+"""Kinds of ARP message kept (sender, target, operation): a sweep of a /16 has 65,536."""
+MAX_LINK_SENDERS: Final = 500_000
+"""Pairs of hardware and network address kept; behind a router all the world has one hardware address."""
 HEAD_BYTES: Final = 256
 """First payload bytes kept per flow and direction (templates of protocols without a parser, service identification)."""
 
@@ -196,6 +319,24 @@ MAX_CERTIFICATES: Final = 16
 """Certificates of one chain that are read."""
 MAX_CERTIFICATE_NAMES: Final = 1000
 """Names that one certificate may list; large providers come to some hundred."""
+
+# -- cases ------------------------------------------------------------------------------------------------------------
+MAX_ENTRY_CHARACTERS: Final = 200_000
+"""Characters of one note, task or statement; what is longer belongs into the evidence."""
+MAX_HOST_TEXT_CHARACTERS: Final = 8_000
+"""Characters of one cell of a host's own records."""
+MAX_HOST_LINE_BYTES: Final = 1 * MIB
+"""Longest line of a host's own records; the rest of a longer one is dropped and counted."""
+MAX_MAIL_BYTES: Final = 16 * MIB
+"""Bytes of one mail of the correspondence that are read."""
+RECHECK_TIMEOUT_S: Final = 10.0
+"""Seconds that a site has to answer when it is asked by name whether it still does."""
+RECHECK_BYTES: Final = 16 * KIB
+"""Bytes of such an answer that are read."""
+MAX_RECHECKS: Final = 10_000
+"""Times that one command asks again; the least time between two is RECHECK_LEAST_S."""
+RECHECK_LEAST_S: Final = 10.0
+"""Seconds between two questions to the same site: this is a check, not a load."""
 
 # -- rules --------------------------------------------------------------------------------------------------------------
 MAX_RULE_SET_NESTING: Final = 64
@@ -228,25 +369,29 @@ MAX_RULE_TRANSACTIONS: Final = 4_096
 """Transactions of one flow that are open at once; the oldest are let go first."""
 MAX_RULE_COUNTERS: Final = 1_048_576
 """Counters of thresholds, and bits of hosts and pairs, kept at once; the oldest are forgotten first."""
-MAX_TUNNEL_NESTING_RULES: Final = 4
-"""Tunnels inside each other that rules look into (Suricata's max-tunnel-layers would allow more; none are seen in practice)."""
 MAX_RULE_HISTORY_BYTES: Final = 256 * MIB
 """Packets kept of open TCP flows in which no rule may match so far; beyond it the flows begun first are inspected from the middle."""
 
-# -- cases ------------------------------------------------------------------------------------------------------------
-MAX_ENTRY_CHARACTERS: Final = 200_000
-"""Characters of one note, task or statement; what is longer belongs into the evidence."""
-MAX_HOST_TEXT_CHARACTERS: Final = 8_000
-"""Characters of one cell of a host's own records."""
-MAX_HOST_LINE_BYTES: Final = 1 * MIB
-"""Longest line of a host's own records; the rest of a longer one is dropped and counted."""
-MAX_MAIL_BYTES: Final = 16 * MIB
-"""Bytes of one mail of the correspondence that are read."""
-RECHECK_TIMEOUT_S: Final = 10.0
-"""Seconds that a site has to answer when it is asked by name whether it still does."""
-RECHECK_BYTES: Final = 16 * KIB
-"""Bytes of such an answer that are read."""
-MAX_RECHECKS: Final = 10_000
-"""Times that one command asks again; the least time between two is RECHECK_LEAST_S."""
-RECHECK_LEAST_S: Final = 10.0
-"""Seconds between two questions to the same site: this is a check, not a load."""
+# -- web ----------------------------------------------------------------------------------------------------------------
+MIN_PASSWORD_CHARACTERS: Final = 10
+"""Shortest password (NIST SP 800-63B asks for 8; no other rule makes one better)."""
+MAX_PASSWORD_CHARACTERS: Final = 1_024
+"""Longest password: hashing it takes time that somebody else decides."""
+LOGIN_FAILURES: Final = 8
+"""Failed logins of one name, or from one address, within LOGIN_WINDOW_S; then none is tried until the first is that old."""
+LOGIN_WINDOW_S: Final = 900
+"""Seconds that a failed login counts."""
+SESSION_S: Final = 12 * 3600
+"""Seconds that a login lasts: a shift."""
+MAX_FORM_BYTES: Final = 1 * MIB
+"""Body of a request that is no upload."""
+MAX_UPLOAD_BYTES: Final = 64 * GIB
+"""One file of evidence that is uploaded; it goes to the disk as it comes."""
+PAGE_ROWS: Final = 100
+"""Rows of a page of a table."""
+MAX_PAGE_ROWS: Final = 1_000
+"""Rows of a page of a table that may be asked for."""
+SQL_TIME_S: Final = 20.0
+"""Seconds that a user's SQL may take."""
+SQL_ROWS: Final = 10_000
+"""Rows of its answer that are given."""

@@ -15,8 +15,9 @@ from tracehound.capture.records import RawBatch
 from tracehound.flows import assemble as flows
 from tracehound.flows.state import DISORDER, EVICTED, FLOW_ID, NEXT_ID, Closed, FlowState
 from tracehound.flows.tcp_outcome import flow_table
-from tracehound.packets import quality
+from tracehound.packets import link_addresses, quality
 from tracehound.packets.batch import PacketBatch
+from tracehound.packets.bpf_machine import Filter, filtered
 from tracehound.packets.decode import DecodeState, decode
 from tracehound.packets.packet_table import packet_table
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from tracehound.enrich.access import ProviderKinds
     from tracehound.enrich.networks import AddressTable
     from tracehound.findings.model import EvidenceItem, QualityItem, Verdict
+    from tracehound.flowlogs.flow_rows import LogState
+    from tracehound.flowlogs.reader import Block
     from tracehound.flows.assignment import Assignment
     from tracehound.profiles.profile import Profile
     from tracehound.protocols.identify import Heads, Spoken
@@ -60,15 +63,31 @@ def _here() -> Conversations:
 
 
 @dataclass(frozen=True, slots=True)
+class LogBatch:
+    """A block of records of a flow log, as the evidence edge hands it on; `chain` and `finished_chains` as in RawBatch."""
+
+    block: Block
+    evidence_id: int
+    chain: int
+    finished_chains: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """Which tables to build. Flows are always built; payload is looked at only if a table needs it."""
 
     packets: bool = False
+    records: bool = True
+    """Records of flow logs, one row each, and what their source knows beyond them."""
     transactions: bool = True
     verify_checksums: bool = False
     community_id: bool = True
     file_details: bool = True
     """md5, entropy and facts of files, beside their size, kind and SHA-256."""
+    link_addresses: bool = False
+    """Which hardware address sends packets of which address (ARP messages are always noted)."""
+    only: Filter | None = None
+    """A capture filter: what it does not let pass is as if it had not been captured."""
 
 
 @dataclass(slots=True)
@@ -79,7 +98,9 @@ class Run:
     add: Add
     decode: DecodeState = field(default_factory=DecodeState)
     quality: quality.QualityState = field(default_factory=quality.QualityState)
+    link: link_addresses.LinkState = field(default_factory=link_addresses.LinkState)
     chains: dict[int, FlowState] = field(default_factory=dict)
+    log_chains: dict[int, LogState] = field(default_factory=dict)
     next_flow_id: int = 1
     closed: list[Closed] = field(default_factory=list)
     closed_rows: int = 0
@@ -91,9 +112,16 @@ class Run:
 
 
 def _decoded(batches: Iterable[RawBatch], run: Run) -> Iterator[Decoded]:
-    for raw in batches:
+    for whole in batches:
+        raw = whole
+        if run.wanted.only is not None:
+            raw = filtered(whole, run.wanted.only)
+            quality.leave_out(raw.evidence_id, whole.records.ts.size - raw.records.ts.size, run.quality)
         packets = decode(raw, run.decode)
         quality.observe(raw, packets, run.quality)
+        link_addresses.observe_arp(raw, packets, run.link)
+        if run.wanted.link_addresses:
+            link_addresses.observe_senders(raw, packets, run.link)
         yield raw, packets
 
 
@@ -180,6 +208,29 @@ def build_tables(
             add(name, table)
     return run
 
+
+def add_logs(batches: Iterable[LogBatch], run: Run) -> None:
+    """Flow logs become rows of the same tables as captures."""
+    from tracehound.flowlogs import flow_rows
+
+    def finish(number: int) -> None:
+        state = run.log_chains.pop(number)
+        run.evicted += state.joins.evicted
+        run.add("flows", flow_rows.finish(state, with_community_id=run.wanted.community_id))
+
+    for batch in batches:
+        for number in batch.finished_chains:
+            finish(number)
+        state = run.log_chains.setdefault(batch.chain, flow_rows.LogState())
+        made = flow_rows.take(
+            batch.block, state, run.next_flow_id, batch.evidence_id,
+            with_records=run.wanted.records, with_community_id=run.wanted.community_id,
+        )  # fmt: skip
+        run.next_flow_id = made.next_flow_id
+        for name, rows in made.tables.items():
+            run.add(name, rows)
+    for number in sorted(run.log_chains):
+        finish(number)
 
 
 @dataclass(frozen=True, slots=True)

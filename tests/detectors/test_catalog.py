@@ -7,6 +7,7 @@ import pytest
 import sqlglot
 
 from tests.findings.scenario import HOUR, T0, Evidence, S, detectors
+from tracehound import tables
 from tracehound.detectors import catalog
 from tracehound.edges.packaged import detector_pages
 from tracehound.errors import RuleError, Unanswerable, UsageError
@@ -71,7 +72,7 @@ def test_load_checks_names():
 def test_every_detector_is_portable_and_deterministic():
     c = detectors()
     assert len(c.detectors) >= 15
-    available = frozenset(["flows", "dns", "http", "heads"])
+    available = frozenset(tables.ALL)
     for d in c.detectors.values():
         query = c.query(d, available)
         (spark,) = sqlglot.transpile(query, read="duckdb", write="spark", unsupported_level=sqlglot.ErrorLevel.RAISE)
@@ -87,7 +88,7 @@ def test_what_is_missing_is_said():
     c = detectors()
     with e.duck("http") as duck:
         with pytest.raises(Unanswerable, match="needs the table http"):
-            c.run("host_requests", duck.ask, host="10.0.0.1")
+            c.run("host_requests", duck.ask, hosts="10.0.0.1")
         with pytest.raises(UsageError, match="no detector nothing"):
             c.run("nothing", duck.ask)
         with pytest.raises(UsageError, match="no parameter theta9"):

@@ -56,6 +56,8 @@ class Evidence:
     dns: list[dict[str, Any]] = field(default_factory=list)
     http: list[dict[str, Any]] = field(default_factory=list)
     heads: list[dict[str, Any]] = field(default_factory=list)
+    more: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Rows of further tables; `of` is the flow that a row belongs to."""
     home: tuple[str, ...] = ("10.", "192.168.", "fd00:")
     random: random.Random = field(default_factory=lambda: random.Random(2002))
     ports: dict[str, int] = field(default_factory=dict)
@@ -64,6 +66,9 @@ class Evidence:
         if "sport" not in more:
             more["sport"] = self.ports[src] = 1024 + (self.ports.get(src, 1024) - 1023) % 4000
         row = FLOW_DEFAULTS | {"start": ts, "end": ts, "src": src, "dst": dst} | more
+        for side in ("src", "dst"):
+            if row.get(f"payload_{side}") and f"bytes_{side}" not in more:
+                row[f"bytes_{side}"] = row[f"payload_{side}"] + 40 * row[f"pkts_{side}"]
         self.flows.append(row)
         return row
 
@@ -158,6 +163,20 @@ class Evidence:
                 "answer_names": [name],
             }
         )
+
+    def login(self, ts: int, src: str, dst: str, kind: str, dport: int, user: str, accepted: bool | None, **more: Any) -> None:
+        flow = self.answered(ts, src, dst, dport, sent=60, got=150, service=kind)
+        self.more.setdefault("logins", []).append(
+            {"of": flow, "service": kind, "user": user, "accepted": accepted, "cleartext": True, "method": "password"} | more
+        )
+
+    def ask(self, ts: int, src: str, name: str, rcode: str = "NOERROR", qtype: str = "A", answers: tuple[str, ...] = (),
+            resolver: str = "10.0.0.53") -> None:
+        """A DNS question and its answer, whatever they are."""
+        self.lookup(ts, src, name, "", resolver)
+        kinds = [qtype] * len(answers)
+        self.dns[-1] |= {"rcode": rcode, "qtype": qtype, "opcode": 0, "answers": list(answers), "answer_types": kinds,
+                         "answer_names": [name] * len(answers)}  # fmt: skip
 
     def outside(self) -> str:
         r = self.random
@@ -292,6 +311,14 @@ class Evidence:
             if flow is not None:
                 row["flow_id"] = flow["flow_id"]
                 row.setdefault("packet_id", flow["last_packet_id"])
+        for rows in self.more.values():
+            for n, row in enumerate(rows):
+                flow = row.pop("of", None)
+                row.setdefault("txn_id", n)
+                if flow is not None:
+                    row |= {k: flow[k] for k in ("flow_id", "src", "sport", "dst", "dport")}
+                    row.setdefault("ts", flow["start"])
+                    row.setdefault("packet_id", flow["first_packet_id"])
         addresses = sorted({r["src"] for r in self.flows} | {r["dst"] for r in self.flows})
         known = [
             {"address": a, "is_home": a.startswith(self.home), "network": None, "is_access": None} for a in addresses
@@ -308,6 +335,7 @@ class Evidence:
             "heads": table("heads", self.heads),
             "addresses": table("addresses", known),
             "evidence": table("evidence", evidence),
+            **{name: table(name, rows) for name, rows in self.more.items()},
         }
 
     def duck(self, *without: str) -> Duck:

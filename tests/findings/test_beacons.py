@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.tables_of import verdict_of_capture
 from tests.wire import Wire
-from tracehound.findings.beacons import beacon_score, phase_chance, rayleigh, timestamp_score
+from tracehound.findings.beacons import beacon_score, hidden_period, phase_chance, rayleigh, timestamp_score
 
 DAY = 86_400
 
@@ -111,3 +111,33 @@ def test_a_mail_client_that_polls_is_let_go():
     verdict = verdict_of_capture(wire.pcap())
     assert not verdict.findings
     assert any(i.looked_like == "beacon" and i.host == "10.1.0.7" for i in verdict.innocents)
+
+
+def test_beats_that_are_missing_do_not_hide_the_period():
+    chance = random.Random(11)
+    times = np.array([n * 300 + chance.uniform(-6, 6) for n in range(288) if chance.random() < 0.4])
+    period, p = hidden_period(times)
+    assert period == pytest.approx(300, rel=0.01) and p < 1e-9
+
+
+def test_people_have_no_hidden_period():
+    chance = random.Random(12)
+    seen = 0
+    for _ in range(40):
+        at, times = 0.0, []
+        for _visit in range(120):
+            at += chance.expovariate(1 / 400)
+            times.append(at)
+        seen += hidden_period(np.array(times))[1] <= 1e-4
+    assert seen == 0
+    assert hidden_period(np.array([1.0, 2.0]))[1] == 1
+
+
+def test_a_list_of_places_asked_in_turn_is_one_finding():
+    wire = Wire()
+    host = office(wire)[3]
+    for n in range(120):
+        place = wire.host(f"203.0.113.{70 + n % 4}")
+        host.connect(place, 4712, 30.0 * n).send(b"\x07\x01" + bytes(30)).reply(b"\x01\x02\x03").close()
+    (found,) = [f for f in verdict_of_capture(wire.pcap()).findings if f.kind == "beacon"]
+    assert "and 3 other places alike" in found.statement and found.citations.total == 120

@@ -72,7 +72,7 @@ def test_community_ids_of_made_up_rows(version, proto, ends, orig, one_way, same
 def test_community_ids_plain_and_compiled_agree():
     closed = np.stack([made(v, p, ((1, 2, 3), (4, 5, 6)), 1, False) for v in (4, 6) for p in (6, 47)], axis=1)
     text = np.empty((closed.shape[1], 30), np.uint8)
-    write_community_ids.py_func(closed, text)  # type: ignore[attr-defined]
+    write_community_ids.py_func(closed, text, np.empty(80, np.int64), np.empty(64, np.int64))  # type: ignore[attr-defined]
     assert [bytes(t).decode() for t in text] == community_ids(closed).to_pylist()
 
 

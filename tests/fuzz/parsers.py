@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from tracehound.edges.evidence import list_evidence, read_batches
 from tracehound.errors import EvidenceError
+from tracehound.flowlogs.formats import FORMATS
 from tracehound.packets.decode import DecodeState, decode
 from tracehound.protocols import transactions
 from tracehound.protocols.body_kind import body_kind
@@ -117,11 +118,24 @@ def _datagram(place: str) -> Callable[[bytes], object]:
     return lambda data: datagrams(transactions._located(place), turns(data))
 
 
+def _log(kind: str) -> Callable[[bytes], object]:
+    """A flow log, told by content or not: whole, and in small pieces."""
+    from tests.flowlogs.reading import read
+
+    def both(data: bytes) -> None:
+        FORMATS[kind].recognise(data)
+        read(FORMATS[kind], data)
+        read(FORMATS[kind], data, step=37)
+
+    return both
+
+
 TARGETS: Final[dict[str, Callable[[bytes], object]]] = {
     "capture": capture,
     "identify": _identify,
     "body_kind": lambda data: body_kind(data, None),
     "dns_message": parse_message,
+    **{f"log_{kind.replace(' ', '_')}": _log(kind) for kind in FORMATS},
     **{f"tcp_{service}": _stream(place) for service, place in transactions.STREAMS.items()},
     **{f"udp_{service}": _datagram(place) for service, place in transactions.DATAGRAMS.items()},
 }

@@ -42,7 +42,7 @@ def batch(segments, first_id=1):
         window=z16, ttl=z8, ip_id=np.zeros(n, np.uint32), ip_bytes=np.zeros(n, np.int32),
         payload_offset=np.where(lengths > 0, np.cumsum(lengths) - lengths, -1),
         payload_len=np.array([m.get("wire", len(s[1])) for s, m in zip(segments, more, strict=True)], np.int32),
-        payload_caplen=lengths.astype(np.int32), option_len=z8, vlan=np.zeros(n, np.int32), note=z8,
+        payload_caplen=lengths.astype(np.int32), option_len=z8, vlan=np.zeros(n, np.int32), tunnel=np.zeros(n, np.int32), note=z8,
     )  # fmt: skip
     return packets, Assignment(
         np.array([m.get("flow", 1) for m in more], np.int64), np.array([m.get("orig", True) for m in more], np.bool_)

@@ -3,7 +3,7 @@ Never here: a format (pcap.py, pcapng.py) or a file (edges/evidence.py)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,6 +65,7 @@ class RawBatch:
     base_offset      position of buffer[0] in the (decompressed) file
     evidence_id      number of the file in this run, from 1
     first_frame      frame number of records[0], from 1
+    frames           frame number of each record where some were left out (a capture filter); None = one after the other
     chain            number of the flow state that these packets belong to, from 0: a file that begins after another ended
                      continues its chain; one that overlaps all others in time is another witness and begins a chain
     finished_chains  chains that no later packet of this run continues, said once: their flows can be closed before
@@ -79,3 +80,16 @@ class RawBatch:
     records: Records
     chain: int = 0
     finished_chains: tuple[int, ...] = ()
+    frames: NDArray[np.int64] | None = None
+
+    def frame_numbers(self) -> NDArray[np.int64]:
+        """The frame number of each record, ascending."""
+        if self.frames is not None:
+            return self.frames
+        return np.arange(self.first_frame, self.first_frame + self.records.ts.size, dtype=np.int64)
+
+    def only(self, keep: NDArray[np.bool_]) -> RawBatch:
+        """The same batch without the records for which `keep` is false."""
+        r = self.records
+        records = Records(r.ts[keep], r.caplen[keep], r.wirelen[keep], r.offset[keep], r.link_type[keep])
+        return replace(self, records=records, frames=self.frame_numbers()[keep])

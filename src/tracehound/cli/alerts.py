@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
     from tracehound.rules.engine import Options
     from tracehound.rules.hits import eve_line
 
-    settings, notes = read_settings(args.config, assignments=args.assignments, home=args.home,
+    settings, _notes = read_settings(args.config, assignments=args.assignments, home=args.home,
                                     classification=args.classification_file, thresholds=args.threshold_file)
     ready = alerting.make_ready(load_rules(args.rules, settings), settings)
     for wrong in ready.refused[:20]:

@@ -23,11 +23,15 @@ def main(argv: list[str]) -> int:
     """`tracehound demo`."""
     p = options.parser("demo", SUMMARY)
     p.add_argument("folder", nargs="?", default="tracehound-demo", metavar="DIR", help="where to write (default: tracehound-demo)")
+    p.add_argument(
+        "--flow-logs", action="store_true",
+        help="instead of a capture, write five days of the same network as Argus flow records (Argus 3, binary) and investigate those",
+    )  # fmt: skip
     p.add_argument("-q", "--quiet", action="store_true", help="no progress and no notes on standard error")
     investigate.add_answers(p)
     args = p.parse_intermixed_args(argv)
     folder = Path(args.folder)
-    path = _write(folder, quiet=args.quiet)
+    path = (_write_flow_log if args.flow_logs else _write)(folder, quiet=args.quiet)
     if args.report is None:
         args.report = str(folder / "report.html")
     began = time.monotonic()
@@ -37,8 +41,38 @@ def main(argv: list[str]) -> int:
         investigate.answer(args, verdict_of(reading))
     if not args.quiet:
         print(f"investigated in {time.monotonic() - began:.1f} s; evidence: {path}", file=sys.stderr)
-        print(f"look closer: tracehound http {path} --where \"src = '130.216.54.131'\"", file=sys.stderr)
+        table = "flows" if args.flow_logs else "http"
+        print(f"look closer: tracehound {table} {path} --where \"src = '130.216.54.131'\"", file=sys.stderr)
     return 0
+
+
+def _write_flow_log(folder: Path, *, quiet: bool) -> Path:
+    """Five days of the model case as a probe of Argus 3 would have recorded them: the same packets, read into flows."""
+    from tracehound.demo.model_case import FLOW_LOG_NAME, SYNTHETIC, ModelCase, evidence
+    from tracehound.flowlogs.argus_write import write_flows
+    from tracehound.pipeline import Wanted
+
+    path = folder / FLOW_LOG_NAME
+    if path.exists():
+        return path
+    if not quiet:
+        print(f"writing {path} (synthetic; five days, about 15 MB, some ten seconds) ...", file=sys.stderr, flush=True)
+    capture, part = path.with_name(path.name + ".pcapng"), path.with_name(path.name + ".part")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with capture.open("wb") as out:
+            for chunk in evidence(ModelCase(probing_hours=116.5)):
+                out.write(chunk)
+        with read([str(capture)], wanted=Wanted(transactions=False)) as flows, part.open("wb") as log:
+            for piece in write_flows(flows.duck().stream("SELECT * FROM flows ORDER BY start, flow_id", 50_000), SYNTHETIC):
+                log.write(piece)
+        part.replace(path)
+    except OSError as problem:
+        raise UsageError(f"cannot write {path}: {problem.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
+        capture.unlink(missing_ok=True)
+    return path
 
 
 def _write(folder: Path, *, quiet: bool) -> Path:

@@ -16,7 +16,7 @@ Verb = Callable[[str, str, list[str]], int]
 class Group:
     """A verb with inner verbs.
 
-    verbs   inner verb -> (module of cli/ that has it in its table VERBS, what it does)"""
+    verbs   inner verb -> (module of cli/, what it does); a module is one inner verb (`main`) or has several in its table VERBS"""
 
     name: str
     summary: str
@@ -38,5 +38,8 @@ class Group:
             print(f"tracehound {self.name}: no verb {name!r}; there are {', '.join(self.verbs)}", file=sys.stderr)
             return 2
         module, says = self.verbs[name]
-        table: Mapping[str, Verb] = importlib.import_module(f"tracehound.cli.{module}").VERBS
-        return table[name](f"{self.name} {name}", says, rest)
+        found = importlib.import_module(module if "." in module else f"tracehound.cli.{module}")
+        if hasattr(found, "VERBS"):
+            table: Mapping[str, Verb] = found.VERBS
+            return table[name](f"{self.name} {name}", says, rest)
+        return int(found.main(rest))

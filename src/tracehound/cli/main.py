@@ -11,7 +11,7 @@ import os
 import sys
 from typing import Final
 
-from tracehound.edges.lean_imports import leave_pandas_out
+from tracehound.edges.lean_imports import collect_seldom, leave_pandas_out
 from tracehound.errors import TracehoundError
 from tracehound.version import __version__
 
@@ -26,6 +26,25 @@ PROTOCOLS: Final[dict[str, str]] = {
     "irc": "print IRC commands and messages",
     "telnet": "print Telnet conversations",
     "sip": "print SIP requests and their responses",
+    "ssh": "print SSH connections, with banners and fingerprints",
+    "dhcp": "print DHCP messages: who was given which address",
+    "dhcpv6": "print DHCPv6 messages",
+    "dce_rpc": "print DCE/RPC calls, over TCP, UDP or pipes of SMB",
+    "ntlm": "print NTLM exchanges: who, from which machine, to which machine",
+    "smb": "print what is done over SMB: sessions, shares, files",
+    "rdp": "print RDP connections: user, machine, keyboard, security",
+    "quic": "print QUIC connections, with names and fingerprints",
+    "tftp": "print TFTP requests",
+    "snmp": "print flows of SNMP",
+    "ntp": "print kinds of NTP messages",
+    "netbios": "print kinds of NetBIOS messages: names of hosts and domains",
+    "kerberos": "print Kerberos requests and their answers",
+    "ldap": "print LDAP operations and their results",
+    "sunrpc": "print procedures called over ONC RPC (portmapper, NFS, ...)",
+    "radius": "print RADIUS requests and their answers",
+    "syslog": "print syslog messages",
+    "ssdp": "print kinds of SSDP (UPnP) messages",
+    "database": "print connections to databases (MySQL, PostgreSQL, SQL Server, Redis)",
     "logins": "print attempts to log in, whatever the protocol",
     "websocket": "print WebSocket connections",
 }
@@ -39,15 +58,20 @@ VERBS: Final[dict[str, str]] = {
     **PROTOCOLS,
     "alerts": "match Snort and Suricata rules; print alerts",
     "files": "print transferred files; extract them, try YARA rules",
+    "hosts": "say who is on the network: names, hardware, system, services",
     "sql": "ask the tables with SQL",
     "who": "say whose an address is, offline",
-    "rules": "check rules, convert them from dialect to dialect",
+    "rules": "check Snort and Suricata rules, convert them",
     "case": "keep an incident: evidence in custody, notes, timeline, exports",
+    "serve": "serve cases as web pages",
+    "user": "manage who may use the web pages",
     "recheck": "ask whether a site answers now: the one verb that sends",
     "detectors": "list the detectors, or print one detector's page",
 }
+ELSEWHERE: Final[dict[str, str]] = {"serve": "tracehound.web.serve", "user": "tracehound.web.user"}
+"""Verbs whose module lies to the right of the command line; named here, loaded when asked for."""
 
-GROUPS: Final = ("rules", "case")
+GROUPS: Final = ("case", "rules", "user")
 """Verbs that have verbs of their own: their module has a `GROUP` (cli/group.py)."""
 
 USAGE: Final = """usage: tracehound VERB ... | tracehound -r FILE
@@ -87,13 +111,14 @@ def run(argv: list[str]) -> int:
         from tracehound.cli import protocol
 
         return protocol.main(verb, rest)
-    module = importlib.import_module(f"tracehound.cli.{verb}")
+    module = importlib.import_module(ELSEWHERE.get(verb, f"tracehound.cli.{verb}"))
     return int(module.main(rest))
 
 
 def main() -> None:
     """Entry point of the `tracehound` command."""
     leave_pandas_out()
+    collect_seldom()
     try:
         status = run(sys.argv[1:])
         sys.stdout.flush()

@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from tracehound.edges.progress import progress_line
 from tracehound.edges.reading import Reading, read
 from tracehound.edges.table_output import FORMATS, STDOUT, write_answer
 from tracehound.pipeline import Wanted
 from tracehound.protocols.session import Keep
+
+if TYPE_CHECKING:
+    from tracehound.packets.bpf_machine import Filter
 
 EXIT_PARTLY: Final = 4
 
@@ -23,7 +27,11 @@ def parser(verb: str, summary: str) -> argparse.ArgumentParser:
 
 def add_evidence(p: argparse.ArgumentParser) -> None:
     """EVIDENCE... and how packets are taken."""
-    p.add_argument("evidence", nargs="+", metavar="EVIDENCE", help="capture file, folder, or - for standard input")
+    p.add_argument(
+        "evidence", nargs="+", metavar="EVIDENCE",
+        help="capture file, folder, or - for standard input; a capture filter may follow, as with tcpdump: tcp port 80",
+    )  # fmt: skip
+    p.add_argument("--bpf", metavar="EXPR", help="take only packets that this capture filter lets pass (see docs/filter.md)")
     p.add_argument(
         "-k", dest="checksums", choices=("none", "all", "auto"), default="none",
         help="verify checksums: none (default; hosts that offload leave them wrong), all (bad ones are left out), "
@@ -58,14 +66,44 @@ def reading_of(
     transactions: bool = False,
     hashes: bool = False,
     file_details: bool = False,
+    link_addresses: bool = False,
     keep: Keep | None = None,
 ) -> Reading:
     """Read the evidence that the command line names, with progress on a terminal."""
+    evidence, expression = evidence_and_filter(args)
     wanted = Wanted(
-        packets=packets, transactions=transactions, verify_checksums=args.checksums == "all", file_details=file_details
-    )
+        packets=packets, transactions=transactions, verify_checksums=args.checksums == "all", file_details=file_details,
+        link_addresses=link_addresses, only=_compiled(expression),
+    )  # fmt: skip
     with progress_line(quiet=args.quiet) as progress:
-        return read(args.evidence, wanted=wanted, hashes=hashes, progress=progress, keep=keep)
+        return read(evidence, wanted=wanted, hashes=hashes, progress=progress, keep=keep)
+
+
+def evidence_and_filter(args: argparse.Namespace) -> tuple[list[str], str | None]:
+    """The paths of the command line, and the capture filter that follows them or that --bpf gives.
+
+    The filter begins at the first word behind a path that is no path itself and looks like one word of a filter, or like neither:
+    a name with a dot or a slash in it is a file that is missing, and evidence that is missing is said so."""
+    from tracehound.packets.bpf_grammar import begins_filter
+
+    words: list[str] = args.evidence
+    for at, word in enumerate(words[1:], 1):
+        if word == STDOUT or Path(word).exists():
+            if begins_filter(word) and not args.quiet:
+                print(f"tracehound: {word!r} is taken as evidence, because it exists; --bpf takes a filter", file=sys.stderr)
+            continue
+        if begins_filter(word) or not any(c in word for c in "./"):
+            expression = " ".join(words[at:])
+            return words[:at], f"({args.bpf}) and ({expression})" if args.bpf else expression
+    return words, args.bpf
+
+
+def _compiled(expression: str | None) -> Filter | None:
+    if expression is None:
+        return None
+    from tracehound.packets.bpf_machine import compiled
+
+    return compiled(expression)
 
 
 def warn_of_damage(reading: Reading, *, quiet: bool) -> int:

@@ -68,6 +68,91 @@ SHOWN: Final[dict[str, Shown]] = {
         "call_subject AS subject, request_path, response_path, user_agent, status AS status_code, reason AS status_msg, warning, "
         "request_bytes AS request_body_len, response_bytes AS response_body_len, content_type",
     ),
+    "ssh": Shown(
+        "dport, client_banner, server_banner, hassh, hassh_server, auth_attempts, auth_success",
+        "version, auth_success, auth_attempts, client_banner AS client, server_banner AS server, cipher_alg, mac_alg, "
+        "compression_alg, kex_alg, host_key_alg, host_key, hassh, hassh_algorithms AS hasshAlgorithms, "
+        "hassh_server AS hasshServer, hassh_server_algorithms AS hasshServerAlgorithms",
+    ),
+    "dhcp": Shown(
+        "message_type, mac, client_addr, requested_addr, assigned_addr, lease_time_s, host_name, vendor_class",
+        "mac, host_name, client_fqdn, dns_domain AS \"domain\", requested_addr, assigned_addr, server_addr, "
+        "lease_time_s AS lease_time, [message_type] AS msg_types, client_addr, client_id, vendor_class, agent_circuit AS circuit_id, "
+        "agent_remote AS agent_remote_id, subscriber_id",
+    ),
+    "dhcpv6": Shown(
+        "message_type, mac, array_to_string(addresses, ', ') AS addresses, lease_time_s, client_fqdn, vendor_class, result",
+    ),
+    "dce_rpc": Shown(
+        "service, named_pipe, endpoint, operation, result",
+        "(epoch_ns(response_ts) - epoch_ns(ts)) / 1e9 AS rtt, named_pipe, endpoint, operation",
+    ),
+    "ntlm": Shown(
+        "service, \"user\", domain, host_name, ntlm_version, server_nb_computer_name, server_dns_domain_name, accepted",
+        "\"user\" AS username, host_name AS hostname, domain AS domainname, server_nb_computer_name, server_dns_computer_name, "
+        "server_tree_name, accepted AS success",
+    ),
+    "smb": Shown(
+        "version, action, \"user\", share, name, new_name, access, data_bytes, result",
+        "action, name, share AS path, file_size AS size, new_name, created_ts AS \"times.created\", accessed_ts AS \"times.accessed\", "
+        "modified_ts AS \"times.modified\", changed_ts AS \"times.changed\"",
+        "smb_files",
+    ),
+    "rdp": Shown(
+        "dport, cookie, client_name, client_build, keyboard_layout, security_protocol, result",
+        "cookie, result, security_protocol, client_channels, keyboard_layout, client_build, client_name, client_dig_product_id, "
+        "desktop_width, desktop_height, requested_color_depth, cert_count, encryption_level, encryption_method",
+    ),
+    "quic": Shown(
+        "dport, version, server_name, array_to_string(client_protocols, ', ') AS alpn, user_agent, ja4, packet_history",
+        "CASE version WHEN '2' THEN 'quicv2' ELSE version END AS version, client_initial_dcid, client_scid, server_scid, server_name, "
+        "client_protocols[1] AS client_protocol, packet_history AS history",
+    ),
+    "tftp": Shown(
+        "command, name, transfer_mode, data_port, data_bytes, result, answer",
+        "command = 'WRQ' AS wrq, name AS fname, transfer_mode AS mode, printf('C%017d', data_flow_id) AS uid_data, data_bytes AS size, "
+        "answer AS error_msg",
+    ),
+    "snmp": Shown(
+        "version, community, get_requests, get_bulk_requests, set_requests, get_responses, host_name, display_string",
+        "version, community, get_requests, get_bulk_requests, get_responses, set_requests, display_string, up_since",
+    ),
+    "ntp": Shown(
+        "version, mode, operation, messages, message_bytes, stratum, ref_id",
+        "version, mode, stratum, poll_s AS poll, precision_s AS precision, root_delay_s AS root_delay, root_dispersion_s AS root_disp, "
+        "ref_id, reference_ts AS ref_time, transmit_ts AS xmt_time, messages",
+    ),
+    "netbios": Shown(
+        "operation, is_response, netbios_name, name_type, called_name, host_name, mac, rcode, messages",
+    ),
+    "kerberos": Shown(
+        "service, request_type, client, service_principal, result, ticket_cipher",
+        "request_type, client, service_principal AS service, result = 'SUCCESS' AS success, "
+        "CASE WHEN result <> 'SUCCESS' THEN result END AS error_msg, till, ticket_cipher AS cipher, forwardable, renewable",
+    ),
+    "ldap": Shown(
+        "operation, object, argument, scope, filter, result_count, result",
+        "message_number AS message_id, version, operation AS opcode, result, answer AS diagnostic_message, object, argument, scope, "
+        "filter, attributes, result_count",
+    ),
+    "sunrpc": Shown(
+        "program, version, operation, calls, replies, result, host_name, argument, answer",
+    ),
+    "radius": Shown(
+        "request_type, \"user\", mac, nas_addr, framed_addr, result, answer",
+        "\"user\" AS username, mac, framed_addr, tunnel_client, connect_info, answer AS reply_msg, "
+        "CASE result WHEN 'Access-Accept' THEN 'success' WHEN 'Access-Reject' THEN 'failed' END AS result",
+    ),
+    "syslog": Shown(
+        "facility, severity, host_name, program, message",
+        "facility, severity, message",
+    ),
+    "ssdp": Shown(
+        "operation, target, usn, location, server, messages",
+    ),
+    "database": Shown(
+        "service, server_version, \"user\", database, method, accepted, commands, first_commands[1] AS first_command, answer",
+    ),
     "logins": Shown('service, "user", method, cleartext, accepted'),
     "websocket": Shown(
         "dport, host, uri, opcodes_src, opcodes_dst, first_text_src, first_text_dst",

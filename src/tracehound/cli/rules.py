@@ -1,5 +1,4 @@
-"""In: the words after `tracehound rules`. Out: one thing done with rules, and the exit status. Never here: what a verb does; each
-has a file of its own."""
+"""In: the words after `tracehound rules`. Out: one thing done with rules. Never here: the work (rules_check.py and its neighbours)."""
 
 from __future__ import annotations
 
@@ -7,9 +6,10 @@ from typing import Final
 
 from tracehound.cli.group import Group
 
-GROUP: Final = Group("rules", "Check Snort and Suricata rules, and convert them.", {
-    "check": ("rules_check", "say what is wrong with rules, as text, JSON or SARIF"),
-    "convert": ("rules_convert", "print rules in Suricata's, Snort 2's or Snort 3's words"),
+GROUP: Final = Group("rules", "Work with Snort and Suricata rules.", {
+    "check": ("rules_check", "say what is wrong with rules; text, JSON, SARIF"),
+    "explain": ("rules_explain", "say how far a rule comes on a capture, and what stops it"),
+    "convert": ("rules_convert", "print rules in Suricata's, Snort 2's, Snort 3's words"),
 })  # fmt: skip
 
 

@@ -46,6 +46,7 @@ from tracehound.demo.wire import (
 )
 
 FILE_NAME: Final = "SYNTHETIC-frethem-auckland-2002.pcapng"
+FLOW_LOG_NAME: Final = "SYNTHETIC-frethem-auckland-2002.argus"
 SYNTHETIC: Final = (
     "SYNTHETIC reconstruction of the model case (University of Auckland, incidents list, 2 August 2002). No packet of this "
     "file was captured. Addresses other than 130.216.54.131 and 202.178.254.2, all other hosts, headers and bodies are "

@@ -1,10 +1,10 @@
 -- id: beacons
--- version: 1
+-- version: 2
 -- title: Contacts at regular times
 -- question: Does a host contact one place again and again at regular times?
 -- what: One row a source, place, protocol and port with enough contacts whose distances in time spread little: their times,
 --   distances, sizes, how they fared, how many hosts contact the place, and whether a name led there. A place is the name that
---   the requests carry, where they carry one (its addresses may change), otherwise the address.
+--   requests (Host) or handshakes (SNI) carry, where they carry one (its addresses may change), otherwise the address.
 -- why: Malware asks its master for orders by the clock, and goes on asking when the master is gone. Failed contacts are beats
 --   like others; contacts within a second of each other are one beat (retries, a page and its pictures).
 -- look-alikes: Clocks, updates, mail polling, monitoring and telemetry are perfect beacons, too: regularity alone accuses nobody
@@ -12,21 +12,27 @@
 -- parameter: min_beats = 10 (contacts) fewer tell nothing
 -- parameter: same_beat_ns = 1000000000 (ns) contacts closer than this are one beat
 -- parameter: least_gap_ns = 2000000000 (ns) a shorter usual distance is a busy conversation, not a beacon
--- parameter: max_spread = 0.4 (share) median absolute deviation of the distances, as a share of their median
+-- parameter: max_spread = 1.2 (share) median absolute deviation of the distances, as a share of their median; where it is above
+--   0.4, beats are missing, and a period that the others keep must be found
 -- parameter: max_listed = 20000 (contacts) beats whose times are given
 -- tables: attempts, contacts
--- optional: http
+-- optional: http, tls
 -- cannot: see beats inside one long connection, or places that change name and address alike
 -- source: eligibility after RITA v5 (activecm/rita); methods of the field
 -- technique: T1071
 WITH named AS (
   SELECT flow_id, MIN(host) AS host, BOOL_AND(user_agent IS NULL) AS bare FROM http GROUP BY flow_id),
+greeted AS (
+  SELECT flow_id, MIN(lower(server_name)) AS server_name, BOOL_OR(COALESCE(self_signed, FALSE)) AS self_signed
+  FROM tls GROUP BY flow_id),
 contacted AS (
-  SELECT a.src, COALESCE(n.host, a.dst) AS place, a.dst, a.proto, a.dport, a.service, a.start_ns, a.flow_id, a.class,
+  SELECT a.src, COALESCE(n.host, g.server_name, a.dst) AS place, a.dst, a.proto, a.dport, a.service, a.start_ns, a.flow_id, a.class,
          a.outcome, a.payload_src, a.first_packet_id,
-         COALESCE(n.bare, FALSE) AS bare
+         COALESCE(n.bare, FALSE) AS bare, COALESCE(g.self_signed, FALSE) AS self_signed,
+         g.flow_id IS NOT NULL AND g.server_name IS NULL AS nameless
   FROM attempts AS a
   LEFT JOIN named AS n ON n.flow_id = a.flow_id
+  LEFT JOIN greeted AS g ON g.flow_id = a.flow_id
   WHERE a.proto IN (6, 17)
     AND a.dport NOT IN (53, 67, 68, 123, 137, 138, 161, 162, 514, 546, 547, 1900, 3702, 5351, 5353, 5355)),
 busy AS (
@@ -50,6 +56,8 @@ series AS (
          CAST(SUM(CASE WHEN outcome = 'answered' THEN 1 ELSE 0 END) AS BIGINT) AS answered,
          MODE(outcome) AS usual_outcome, MODE(service) AS service, MODE(dst) AS dst, COUNT(DISTINCT dst) AS addresses,
          CAST(SUM(CASE WHEN bare THEN 1 ELSE 0 END) AS BIGINT) AS bare,
+         CAST(SUM(CASE WHEN self_signed THEN 1 ELSE 0 END) AS BIGINT) AS self_signed,
+         CAST(SUM(CASE WHEN nameless THEN 1 ELSE 0 END) AS BIGINT) AS nameless,
          LIST(start_ns ORDER BY start_ns, flow_id)[1:$max_listed] AS times_ns,
          LIST(payload_src ORDER BY start_ns, flow_id)[1:$max_listed] AS sizes,
          LIST(flow_id ORDER BY start_ns, flow_id)[1:5] AS flow_ids,

@@ -1,6 +1,6 @@
-"""In: paths of capture files, folders, '-' for standard input. Out: files in order of their first packet, and their bytes as
-`RawBatch`es with what was learned on the way (times, counts, damage, words, hashes). Never here: a capture format
-(capture/), what a packet holds (packets/).
+"""In: paths of capture files and flow logs, folders, '-' for standard input. Out: files in order of their first packet, and what they
+hold: captures as `RawBatch`es, logs as blocks of records, with what was learned on the way (times, counts, damage, words, hashes).
+Never here: a format (capture/, flowlogs/), what a packet holds (packets/).
 
 Damage is a fact of the file, not an exception: everything before it is read. An EvidenceError is raised only where a path
 that the user named gives nothing at all."""
@@ -16,9 +16,9 @@ import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,10 @@ from tracehound.capture import kinds, pcap, pcapng
 from tracehound.capture.link_types import link_type_name
 from tracehound.capture.records import Note, RawBatch, Records, Walk
 from tracehound.errors import EvidenceError
+from tracehound.pipeline import LogBatch
+
+if TYPE_CHECKING:
+    from tracehound.flowlogs.reader import Block, Options
 
 STDIN: Final = "-"
 BUFFERS: Final = 4
@@ -54,6 +58,8 @@ class EvidenceFile:
     first_ts_ns     time of the first packet record; None where the file holds none
     start_ns        time of the earliest packet, ns UTC
     link_types      LINKTYPE numbers in order of appearance
+    records         records of a flow log
+    log_counts      what the reader of a flow log counted for the quality record
     dropped         packets that the capturing machine says it lost (pcapng statistics); None where it does not say
     """
 
@@ -65,6 +71,8 @@ class EvidenceFile:
     evidence_id: int = 0
 
     packets: int = 0
+    records: int = 0
+    log_counts: dict[str, tuple[int, str | None]] = field(default_factory=dict)
     start_ns: int | None = None
     end_ns: int | None = None
     link_types: list[int] = field(default_factory=list)
@@ -73,6 +81,11 @@ class EvidenceFile:
     dropped: int | None = None
     sha256: str | None = None
     pipe: _Raw | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_log(self) -> bool:
+        """A flow log, not a capture."""
+        return self.kind not in _FORMATS
 
 
 # -- bytes of a file ----------------------------------------------------------------------------------------------------
@@ -95,6 +108,7 @@ class _Raw:
         except (OSError, ValueError) as problem:
             raise EvidenceError(path, f"cannot be opened: {_cause(problem)}") from problem
         self.size = os.fstat(self._file.fileno()).st_size if stat.S_ISREG(mode) and path != STDIN else None
+        self.written_s = None if self.size is None else int(os.fstat(self._file.fileno()).st_mtime)
         self._kept: bytearray | None = bytearray() if self.size is None else None
         self._again = memoryview(b"")
         self._hash = hashlib.sha256() if self.size is None else None
@@ -388,7 +402,7 @@ def list_evidence(paths: Sequence[str], *, skipped: Callable[[str, str], None] |
                     if skipped is not None:
                         skipped(name, problem.cause)
             if Path(path).is_dir() and not any(_inside(file.path, path) for file in found):
-                raise EvidenceError(path, "the folder holds no capture file")
+                raise EvidenceError(path, "the folder holds no capture file and no flow log")
     except BaseException:
         for file in found:
             if file.pipe is not None:
@@ -425,11 +439,11 @@ def _examine(path: str) -> EvidenceFile:
         source, squeezed, data = _open(raw)
         kind = kinds.capture_kind(data[: kinds.HEAD_BYTES])
         if kind is None:
-            raise EvidenceError(path, _no_capture(data, squeezed, source.damage))
-        state = _FORMATS[kind][0](data)
-        if state is None:
-            raise EvidenceError(path, f"a {kind} file that is cut short within its file header", offset=len(data))
-        file = EvidenceFile(path, kind, squeezed, raw.size, _first_time(kind, source, data))
+            file = _examine_log(path, raw, source, squeezed, data)
+        else:
+            if _FORMATS[kind][0](data) is None:
+                raise EvidenceError(path, f"a {kind} file that is cut short within its file header", offset=len(data))
+            file = EvidenceFile(path, kind, squeezed, raw.size, _first_time(kind, source, data))
         if raw.size is None:
             raw.rewind()
             file.pipe, keep = raw, True
@@ -437,6 +451,21 @@ def _examine(path: str) -> EvidenceFile:
     finally:
         if not keep:
             raw.close()
+
+
+def _examine_log(path: str, raw: _Raw, source: _Source, squeezed: str | None, data: bytes) -> EvidenceFile:
+    from tracehound.flowlogs.formats import log_kind, open_log
+    from tracehound.flowlogs.reader import Options
+
+    data += _read(source, limits.LOG_HEAD_BYTES - len(data))
+    kind = log_kind(data)
+    if kind is None:
+        raise EvidenceError(path, _no_capture(data, squeezed, source.damage))
+    more = data + _read(source, _FIRST_PEEK_BYTES * 16)
+    # A cut in the middle of a record is no damage yet: not the last bytes of the file.
+    took = open_log(kind, data, Options(details=False)).feed(np.frombuffer(bytearray(more), np.uint8), len(more), final=False)
+    first = min((int(block.start.min()) for block in took.blocks if len(block)), default=None)
+    return EvidenceFile(path, kind, squeezed, raw.size, first)
 
 
 def _open(raw: _Raw) -> tuple[_Source, str | None, bytes]:
@@ -457,10 +486,10 @@ def _read(source: _Source, count: int) -> bytes:
 
 def _no_capture(head: bytes, squeezed: str | None, damage: str | None) -> str:
     if squeezed is None:
-        return "is empty" if not head else f"is no capture file: it looks like {kinds.looks_like(head)}"
+        return "is empty" if not head else f"is no capture file and no flow log: it looks like {kinds.looks_like(head)}"
     if damage is not None and len(head) < kinds.HEAD_BYTES:
         return f"nothing can be read: {damage}"
-    return f"is {squeezed} data, but no capture file inside: it looks like {kinds.looks_like(head)}"
+    return f"is {squeezed} data, but no capture file and no flow log inside: it looks like {kinds.looks_like(head)}"
 
 
 def _first_time(kind: str, source: _Source, data: bytes) -> int | None:
@@ -546,6 +575,8 @@ def read_batches(
     total = None if None in sizes else sum(size or 0 for size in sizes)
     done = 0
     for file in files:
+        if file.is_log:
+            continue
         raw = file.pipe or _Raw(file.path)
         file.pipe = None
         _forget(file)
@@ -566,7 +597,7 @@ def read_batches(
 def _forget(file: EvidenceFile) -> None:
     """Undo what an earlier reading learned, so that a file can be read again."""
     file.packets, file.start_ns, file.end_ns, file.damage, file.dropped = 0, None, None, None, None
-    file.link_types, file.notes = [], []
+    file.link_types, file.notes, file.records, file.log_counts = [], [], 0, {}
 
 
 def _read_file(file: EvidenceFile, raw: _Raw, ring: _Ring, chains: _Chains, chunk_bytes: int) -> Iterator[RawBatch]:
@@ -626,6 +657,103 @@ def _learn(file: EvidenceFile, walked: Walk) -> None:
             file.link_types.append(link_type)
 
 
+# -- flow logs ------------------------------------------------------------------------------------------------------------
+
+
+class _LogChains(_Chains):
+    """Which flow state a log belongs to: as with captures, but logs are written when flows are over, so one file begins before the
+    last flow of the file before it ended."""
+
+    def begin(self, first_ts: int) -> tuple[int, tuple[int, ...]]:
+        return super().begin(first_ts + limits.LOG_OVERLAP_NS)
+
+
+def read_logs(
+    files: Sequence[EvidenceFile],
+    *,
+    options: Options | None = None,
+    chunk_bytes: int = limits.LOG_CHUNK_BYTES,
+    progress: Progress | None = None,
+) -> Iterator[LogBatch]:
+    """Read the flow logs among `files` (from `list_evidence`) one after another, block by block.
+
+    What is learned is kept in the EvidenceFile, as by `read_batches`. A block's addresses and numbers stay valid; raises as
+    `read_batches` does."""
+    from tracehound.flowlogs.reader import Options
+
+    options = options or Options()
+    chains: dict[str, _LogChains] = {}
+    numbers: dict[tuple[str, int], int] = {}
+    sizes = [file.size for file in files]
+    total = None if None in sizes else sum(size or 0 for size in sizes)
+    done = sum(file.size or 0 for file in files if not file.is_log)
+    for file in files:
+        if not file.is_log:
+            continue
+        raw = file.pipe or _Raw(file.path)
+        file.pipe = None
+        _forget(file)
+        mine = chains.setdefault(file.kind, _LogChains())
+        chain, finished = mine.begin(file.first_ts_ns or 0)
+        over = tuple(numbers[file.kind, n] for n in finished)
+        number = numbers.setdefault((file.kind, chain), len(numbers))
+        try:
+            for block in _read_log(file, raw, replace(options, written_s=raw.written_s), chunk_bytes):
+                mine.reach(chain, int(block.end.max()))
+                if progress is not None:
+                    progress(done + raw.position, total)
+                yield LogBatch(block, file.evidence_id, number, over)
+                over = ()
+            if file.size is None and file.damage is None:
+                file.sha256 = raw.digest()
+            done += raw.position if file.size is None else file.size
+        finally:
+            raw.close()
+        if progress is not None:
+            progress(done, total)
+
+
+def _read_log(file: EvidenceFile, raw: _Raw, options: Options, chunk_bytes: int) -> Iterator[Block]:
+    from tracehound.flowlogs.formats import log_kind, open_log
+
+    source, squeezed, carry = _open(raw)
+    carry += _read(source, limits.LOG_HEAD_BYTES - len(carry))
+    if log_kind(carry) != file.kind or squeezed != file.compression:
+        raise EvidenceError(file.path, "is no longer the file that was listed")
+    reader = open_log(file.kind, carry, options)
+    size = max(chunk_bytes, len(carry))
+    buffer = np.empty(size, np.uint8)
+    buffer[: len(carry)] = np.frombuffer(carry, np.uint8)
+    kept = len(carry)
+    while True:
+        length = kept + _fill(source, buffer.data[kept:size])
+        final = length < size
+        took = reader.feed(buffer, length, final=final)
+        for block in took.blocks:
+            _learn_log(file, block)
+            yield block
+        file.log_counts = reader.counts
+        if took.damage is not None or final:
+            file.damage = "; ".join(words for words in (source.damage, took.damage) if words) or None
+            file.notes = [Note("log", text) for text in reader.words[: limits.MAX_COMMENTS]]
+            return
+        kept = length - took.consumed
+        size = max(chunk_bytes, kept * 2)
+        if size > limits.MAX_LOG_RECORD_BYTES * 2:
+            file.damage = f"byte {raw.position}: a record is longer than {limits.MAX_LOG_RECORD_BYTES} bytes"
+            return
+        fresh = np.empty(size, np.uint8) if size > len(buffer) else buffer
+        fresh[:kept] = buffer[took.consumed : length].copy()
+        buffer = fresh
+
+
+def _learn_log(file: EvidenceFile, block: Block) -> None:
+    file.records += len(block)
+    earliest, latest = int(block.start.min()), int(block.end.max())
+    file.start_ns = earliest if file.start_ns is None else min(file.start_ns, earliest)
+    file.end_ns = latest if file.end_ns is None else max(file.end_ns, latest)
+
+
 # -- what was learned ---------------------------------------------------------------------------------------------------
 
 
@@ -672,6 +800,7 @@ def evidence_table(files: Sequence[EvidenceFile]) -> pa.Table:
             "size": file.size,
             "sha256": file.sha256,
             "packets": file.packets,
+            "records": file.records,
             "start": file.start_ns,
             "end": file.end_ns,
             "link_types": link_types_text(file),

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
+from tracehound.edges import machine_code
 from tracehound.kernels import on_first_compile
 
 T = TypeVar("T")
@@ -65,4 +66,5 @@ def compile_flows() -> None:
 
 
 if __name__ == "__main__":
+    machine_code.install()
     compile_flows()

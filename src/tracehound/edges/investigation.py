@@ -3,10 +3,12 @@ loads what the package knows, and hands the tables over."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
-from tracehound.edges.packaged import address_table, detector_pages, profile_texts, provider_text
+import pyarrow as pa
+
+from tracehound.edges.packaged import address_table, detector_pages, hardware_table, profile_texts, provider_text
 from tracehound.edges.reading import Progress, Reading, read
 from tracehound.findings.model import EvidenceItem, QualityItem, Verdict
 from tracehound.pipeline import Knowledge, Question, Wanted
@@ -60,6 +62,19 @@ def verdict_of(reading: Reading, question: Question | None = None) -> Verdict:
         version=__version__,
         synthetic=_synthetic(reading),
     )
+
+
+def host_tables_of(reading: Reading, home: Sequence[str] = ()) -> dict[str, pa.Table]:
+    """Tables `hosts` and `host_facts` over evidence that was read with transactions (and link addresses, where hardware is wanted)."""
+    from tracehound.enrich.home import given, infer_home
+    from tracehound.enrich.hosts import host_tables
+
+    def ask(sql: str, parameters: Mapping[str, object]) -> pa.Table:
+        return reading.ask(sql, dict(parameters))
+
+    networks = given(home) if home else infer_home(ask)[0]
+    hosts, facts = host_tables(ask, reading.names(), networks, hardware_table())
+    return {"hosts": hosts, "host_facts": facts}
 
 
 def investigate(

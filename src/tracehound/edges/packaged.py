@@ -8,6 +8,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tracehound.enrich.hardware import HardwareTable
     from tracehound.enrich.networks import AddressTable
 
 
@@ -56,4 +57,22 @@ def address_table() -> AddressTable:
         names=part["names"]["name"].combine_chunks(),
         date=meta("asn_ipv4", "date"),
         attribution=meta("asn_ipv4", "attribution"),
+    )
+
+
+def hardware_table() -> HardwareTable:
+    """The table of hardware makers (enrich/data/hardware.parquet) as a value."""
+    import pyarrow.parquet as pq
+
+    from tracehound.enrich.hardware import HardwareTable
+
+    data = resources.files("tracehound.enrich").joinpath("data/hardware.parquet").read_bytes()
+    table = pq.read_table(io.BytesIO(data))
+    meta = table.schema.metadata
+    return HardwareTable(
+        prefix=table["prefix"].to_numpy(),
+        digits=table["digits"].to_numpy(),
+        maker=table["maker"].combine_chunks().dictionary_encode(),
+        date=meta[b"date"].decode(),
+        attribution=meta[b"attribution"].decode(),
     )

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from tracehound import limits
+from tracehound.edges import machine_code
 from tracehound.edges.ahead import ahead
-from tracehound.edges.duck import Duck
 from tracehound.edges.evidence import (
     EvidenceFile,
     evidence_table,
@@ -20,18 +21,22 @@ from tracehound.edges.evidence import (
     list_evidence,
     notes_table,
     read_batches,
+    read_logs,
 )
 from tracehound.edges.first_use import after_helper
 from tracehound.edges.store import Store
 from tracehound.errors import UsageError
-from tracehound.packets import quality
-from tracehound.pipeline import Conversations, Run, Wanted, build_tables
+from tracehound.packets import link_addresses, quality
+from tracehound.packets.bpf_machine import compiled
+from tracehound.pipeline import Conversations, Run, Wanted, add_logs, build_tables
 from tracehound.protocols.identify import with_told_services
 from tracehound.protocols.session import Interest, Keep
-from tracehound.tables import ALL, QUALITY, TRANSACTIONS
+from tracehound.tables import ALL, LOGS, QUALITY, TRANSACTIONS
 
 if TYPE_CHECKING:
+    from tracehound.edges.duck import Duck
     from tracehound.edges.shards import Shards
+    from tracehound.flowlogs.reader import Options
 
 Progress = Callable[[int, int | None], None]
 _BATCHES_AHEAD = 1
@@ -51,11 +56,17 @@ class Reading:
             "evidence": evidence_table(files),
             "capture_notes": notes_table(files),
             "quality": self._quality(),
+            "arp": link_addresses.arp_table(run.link),
         }
+        if run.wanted.link_addresses:
+            self._extra["link_addresses"] = link_addresses.senders_table(run.link)
 
     def _quality(self) -> pa.Table:
         rows = quality.items(self._run.quality, self._run.decode.fragments)
         for file in self.files:
+            if file.is_log:
+                rows.append((file.evidence_id, "records", file.records, None))
+                rows += [(file.evidence_id, item, n, note) for item, (n, note) in file.log_counts.items() if n]
             if file.damage is not None:
                 rows.append((file.evidence_id, "damaged: read up to the damage", 1, file.damage))
             if file.dropped:
@@ -83,8 +94,14 @@ class Reading:
         """Tables that can be asked for."""
         built = ["flows"]
         built += ["packets"] if self._run.wanted.packets else []
+        if self._run.wanted.records and any(file.is_log for file in self.files):
+            built += [t.name for t in LOGS]
         built += ["heads", *(t.name for t in TRANSACTIONS)] if self._run.wanted.transactions else []
         return [*built, *self._extra]
+
+    def in_memory(self, name: str) -> bool:
+        """Whether all of a table is there without a file being read."""
+        return name in self._extra or isinstance(self._store.whole(name), pa.Table)
 
     def table(self, name: str) -> pa.Table:
         """A whole table in memory, flows in order of flow_id and transactions in order of txn_id."""
@@ -106,6 +123,8 @@ class Reading:
     def duck(self) -> Duck:
         """The database over all tables of this run."""
         if self._duck is None:
+            from tracehound.edges.duck import Duck
+
             self._duck = Duck(work_folder=self._store.folder)
             for name in self.names():
                 self._duck.register(name, self._extra[name] if name in self._extra else self._store.whole(name))
@@ -144,14 +163,21 @@ def read(
     hashes: bool = False,
     progress: Progress | None = None,
     keep: Keep | None = None,
+    log_options: Options | None = None,
+    bpf: str | None = None,
 ) -> Reading:
-    """Read capture files, folders or '-' into tables.
+    """Read capture files, flow logs, folders or '-' into tables.
 
     wanted   which tables (default: all but `packets`, one row a packet)
+    bpf      a capture filter in the language of tcpdump: what it does not let pass is as if it had not been captured
     hashes   also take the SHA-256 of every file (in a background thread)
     keep     takes the content of the files that are met in the evidence
+    log_options  what the user says of logs that do not say it themselves
     Raises EvidenceError where a path gives nothing at all; damage inside a file is kept in its quality record."""
+    machine_code.install()
     wanted = wanted or Wanted()
+    if bpf is not None:
+        wanted = replace(wanted, only=compiled(bpf))
     files = list_evidence([paths] if isinstance(paths, str) else list(paths))
     wait = hash_in_background(files) if hashes else None
     store = Store()
@@ -162,6 +188,12 @@ def read(
             batches, wanted, store.add, lambda items: after_helper(ahead(items, _BATCHES_AHEAD)),
             lambda: shards or _transactions(wanted, keep),
         )  # fmt: skip
+        logs = [f for f in files if f.is_log]
+        if logs:
+            from tracehound.flowlogs.reader import Options
+
+            options = replace(log_options or Options(), details=wanted.records)
+            add_logs(read_logs(files, options=options, progress=progress), run)
         if shards is not None:
             told = shards.collect(store.adopt)
             if told:
@@ -179,7 +211,7 @@ def read(
 def _shards(files: list[EvidenceFile], wanted: Wanted, store: Store) -> Shards | None:
     """Processes that read what flows say, where there is enough of it and more than one processor."""
     count = min(os.cpu_count() or 1, limits.MAX_SHARDS)
-    size = sum(f.size or 0 for f in files)
+    size = sum(f.size or 0 for f in files if not f.is_log)
     if not wanted.transactions or count < 2 or size < limits.SHARD_FROM_BYTES:
         return None
     from tracehound.edges.shards import Shards

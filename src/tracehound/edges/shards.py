@@ -27,7 +27,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tracehound import limits
-from tracehound.edges.lean_imports import leave_pandas_out
+from tracehound.edges import machine_code
+from tracehound.edges.lean_imports import collect_seldom, leave_pandas_out
 from tracehound.edges.store import Store
 from tracehound.flows.assignment import Assignment
 from tracehound.packets.batch import PacketBatch
@@ -128,7 +129,7 @@ class _Process:
         folder.mkdir(parents=True)
         self._child = subprocess.Popen(
             [sys.executable, "-m", "tracehound.edges.shards", str(folder), str(int(file_details))],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, pipesize=limits.PIPE_BYTES,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         )  # fmt: skip
         self._waiting: queue.Queue[tuple[int, list[NDArray[Any]]]] = queue.Queue(maxsize=limits.PARCELS_WAITING)
@@ -226,6 +227,8 @@ if __name__ == "__main__":
     # An interrupt is for the process that was asked; this one ends with its pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     leave_pandas_out()
+    collect_seldom()
+    machine_code.install()
     try:
         worker(sys.stdin.buffer, sys.stdout.buffer, Path(sys.argv[1]), file_details=sys.argv[2] == "1")
     except EOFError:

@@ -11,14 +11,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tracehound.edges.duck import Duck
 from tracehound.errors import UsageError
 from tracehound.tables import ALL
+
+if TYPE_CHECKING:
+    from tracehound.edges.duck import Duck
 
 FORMATS: Final = ("table", "csv", "tsv", "jsonl", "zeek", "parquet")
 STDOUT: Final = "-"
@@ -64,9 +66,15 @@ def rfc3339_sql(name: str) -> str:
     )
 
 
+def _quoted(field: pa.Field) -> str:
+    """The column's name in SQL; that of a computed column may hold quotes itself."""
+    name: str = field.name
+    return '"' + name.replace('"', '""') + '"'
+
+
 def _as_text(field: pa.Field) -> str:
     """SQL that turns one column into text: RFC 3339 times, escaped bytes, JSON lists."""
-    name = f'"{field.name}"'
+    name = _quoted(field)
     if pa.types.is_timestamp(field.type):
         return f"{rfc3339_sql(name)} AS {name}"
     if pa.types.is_list(field.type):
@@ -75,7 +83,7 @@ def _as_text(field: pa.Field) -> str:
 
 
 def _json_value(field: pa.Field) -> str:
-    name = f'"{field.name}"'
+    name = _quoted(field)
     if pa.types.is_timestamp(field.type):
         return f"{rfc3339_sql(name)} AS {name}"
     if pa.types.is_binary(field.type):
@@ -113,6 +121,18 @@ def _write_parquet(duck: Duck, sql: str, schema: pa.Schema, out: IO[bytes]) -> N
     with pq.ParquetWriter(out, schema, compression="zstd", use_dictionary=repeating) as writer:
         for batch in duck.stream(sql, _ROWS * 4):
             writer.write_batch(batch)
+
+
+def write_parquet(table: pa.Table, target: str) -> None:
+    """Write a whole table as the database would give it: texts rather than numbers of texts, every column nullable."""
+    schema = pa.schema([field.with_nullable(True) for field in table.schema])
+    repeating = [name for name in schema.names if name in _REPEATING]
+    with (
+        opened(target) as out,
+        # Without Arrow's own schema beside Parquet's, a reader meets texts; dictionaries are only how they are stored.
+        pq.ParquetWriter(out, schema, compression="zstd", use_dictionary=repeating, store_schema=False) as writer,
+    ):
+        writer.write_table(pa.table(table.columns, schema=schema), row_group_size=_ROWS * 4)
 
 
 def _number(kind: pa.DataType) -> bool:
@@ -155,7 +175,7 @@ def _zeek_type(field: pa.Field) -> str:
 
 def _zeek_value(field: pa.Field) -> str:
     """Zeek's ASCII writer: '-' unset, '(empty)' empty, T/F, seconds with 6 decimals, separators escaped as \\xNN."""
-    name = f'"{field.name}"'
+    name = _quoted(field)
     if pa.types.is_timestamp(field.type):
         text = f"printf('%d.%06d', epoch_ns({name}) // 1000000000, epoch_ns({name}) % 1000000000 // 1000)"
     elif pa.types.is_boolean(field.type):

@@ -182,9 +182,9 @@ def _heads(ask: Ask, wanted: dict[str, str]) -> Counter[str]:
                     key = flow, from_originator == by_sender
                     hits[key] = hits.get(key, 0) + 1
     flows = sorted({flow for flow, _ in hits})
-    for at in range(0, len(flows), 10_000):
-        listed = ", ".join(map(str, flows[at : at + 10_000]))
-        for row in ask(f"SELECT flow_id, src, dst, proto FROM flows WHERE flow_id IN ({listed})", {}).to_pylist():
+    sql = "SELECT flow_id, src, dst FROM flows WHERE flow_id IN (SELECT UNNEST($flows))"
+    for at in range(0, len(flows), 50_000):
+        for row in ask(sql, {"flows": flows[at : at + 50_000]}).to_pylist():
             for is_src, end in ((True, "src"), (False, "dst")):
                 n = hits.get((row["flow_id"], is_src), 0)
                 if n:

@@ -248,6 +248,8 @@ class Probing:
     timeline: tuple[TimelineBin, ...]
     bin_ns: int
     measures: tuple[tuple[str, str], ...] = ()
+    payload_seen: bool = True
+    """Whether the evidence could hold what the probes send: flow logs cannot."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""In: a way to ask the tables, and one host. Out: what is seen of the host in the tables that not every run has (tls, smtp,
+"""In: a way to ask the tables, and some hosts. Out: what is seen of each in the tables that not every run has (tls, smtp,
 irc, files), as texts in the words of the profiles. A table or column that is not there is None: not observable.
 Never here: weighing (profiles/match.py), or the tables that have detectors of their own (http, dns, heads)."""
 
@@ -48,6 +48,7 @@ BOTH_ENDS: Final = frozenset({"hashes", "files"})
 """Kinds that concern sender and receiver alike: a file that goes from one to the other."""
 PACKETS: Final = ("packet_id", "request_packet_id", "client_packet_id", "query_packet_id", "hello_packet_id", "first_packet_id")
 """Columns that may lead to the packet, first come."""
+_AMONG: Final = "IN (SELECT UNNEST(string_split($hosts, ',')))"
 
 
 def columns_of(ask: Ask, available: frozenset[str]) -> Columns:
@@ -78,33 +79,33 @@ def expression(place: Place, columns: Columns) -> str | None:
     return f'CAST("{there[0]}" AS VARCHAR)'
 
 
-def of_host(ask: Ask, columns: Columns, host: str) -> dict[str, tuple[Seen, ...]]:
-    """Attribute -> what is seen of `host`; an attribute is absent where no table shows anything of its kind for this host."""
-    found: dict[str, tuple[Seen, ...]] = {}
+def of_hosts(ask: Ask, columns: Columns, hosts: Sequence[str]) -> dict[str, dict[str, tuple[Seen, ...]]]:
+    """Host -> attribute -> what is seen of that host; an attribute that no table can show is absent. One question a place, for
+    all hosts: asked a host at a time, the evidence would be gone through once for each of them."""
+    found: dict[str, dict[str, tuple[Seen, ...]]] = {host: {} for host in hosts}
     for place in PLACES:
         text = expression(place, columns)
         if text is None:
             continue
         packet = next((c for c in PACKETS if c in columns[place.table]), "NULL")
-        sql = (
-            f"SELECT text, MIN(peer) AS peer, MIN(packet) AS packet FROM (SELECT {text} AS text, {packet} AS packet, "
-            f"CASE WHEN src = $host THEN dst ELSE src END AS peer FROM {place.table} "
-            f"WHERE (src = $host OR dst = $host){' AND ' + place.only if place.only else ''}) AS t "
-            f"WHERE text IS NOT NULL AND text <> '' GROUP BY text ORDER BY packet, text LIMIT {MAX_SEEN}"
-        )
-        if place.attribute not in BOTH_ENDS:
-            # A server is not accused of what its clients bring.
-            sql = sql.replace("(src = $host OR dst = $host)", "src = $host")
-        rows: Sequence[Mapping[str, object]] = ask(sql, {"host": host}).to_pylist()
-        seen = tuple(
-            Seen(
-                str(r["text"]),
-                f"{place.where}, {host} and {r['peer']}",
-                "" if r["packet"] is None else str(r["packet"]),
+        only = f" AND {place.only}" if place.only else ""
+        ends = f"SELECT src AS owner, dst AS peer, {text} AS text, {packet} AS packet FROM {place.table} WHERE src {_AMONG}{only}"
+        if place.attribute in BOTH_ENDS:
+            # Elsewhere a server is not accused of what its clients bring.
+            ends += (
+                f" UNION ALL SELECT dst AS owner, src AS peer, {text} AS text, {packet} AS packet FROM {place.table} "
+                f"WHERE dst {_AMONG} AND dst <> src{only}"
             )
-            for r in rows
-        )
-        # A host that sent no mail shows no subject: that it does not show a worm's subject then says nothing.
-        if seen:
-            found[place.attribute] = (*found.get(place.attribute, ()), *seen)
+        rows = ask(
+            "SELECT owner, text, peer, packet FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY owner ORDER BY packet, text) AS place "
+            f"FROM (SELECT owner, text, MIN(peer) AS peer, MIN(packet) AS packet FROM ({ends}) AS t "
+            f"WHERE text IS NOT NULL AND text <> '' GROUP BY owner, text) AS g) AS ranked WHERE place <= {MAX_SEEN} ORDER BY owner, place",
+            {"hosts": ",".join(hosts)},
+        ).to_pylist()
+        seen: dict[str, list[Seen]] = {host: [] for host in hosts}
+        for r in rows:
+            packet_id = "" if r["packet"] is None else str(r["packet"])
+            seen[r["owner"]].append(Seen(str(r["text"]), f"{place.where}, {r['owner']} and {r['peer']}", packet_id))
+        for host, some in seen.items():
+            found[host][place.attribute] = (*found[host].get(place.attribute, ()), *some)
     return found

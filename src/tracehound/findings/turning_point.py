@@ -285,7 +285,9 @@ def judgement(t: Row) -> str:
     """Error page or payload, as far as the evidence can tell."""
     status, kind, n = t["status"], (t["body_kind"] or "").lower(), t["size_bytes"] or 0
     if t["kind"] != "http":
-        return f"{size(n)} of {t['service'] or 'unknown protocol'}; content not looked into"
+        about = "about " if t.get("estimated") else ""
+        read = "content not looked into" if t.get("packet_id") is not None else "what it carried needs packets"
+        return f"{about}{size(n)} of {t['service'] or 'unknown protocol'}; {read}"
     if status is None:
         return "response without a status line"
     if n == 0:
@@ -338,7 +340,8 @@ def rank(judged: Sequence[Transfer], moment_ns: int, citer: Citer, *, window_end
                 citations=citer.some(
                     [
                         citer.packet(
-                            row["packet_id"], flow_id=row["flow_id"], http_txn_id=row["txn_id"], ts_ns=row["ts_ns"]
+                            row["packet_id"], flow_id=row["flow_id"], http_txn_id=row["txn_id"], ts_ns=row["ts_ns"],
+                            evidence_id=row.get("evidence_id"),
                         )
                     ]
                 ),

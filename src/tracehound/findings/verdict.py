@@ -4,7 +4,7 @@ verdict. Never here: a statement's making (the other files of this folder); this
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tracehound.detectors.catalog import Ask, Catalog, tables_of
 from tracehound.findings import answers as answering
-from tracehound.findings import beacons
+from tracehound.findings import conduct
 from tracehound.findings import outcomes as outcoming
 from tracehound.findings.citations import Citer
 from tracehound.findings.identity import HostSigns, host_measures, identities, named, observations, service_name
@@ -36,10 +36,11 @@ from tracehound.findings.model import (
 )
 from tracehound.findings.naming import finding as name_finding
 from tracehound.findings.naming import outside_sentence, told
-from tracehound.findings.observed import Columns, columns_of, of_host
+from tracehound.findings.observed import Columns, columns_of, of_hosts
 from tracehound.findings.order import first_rows, port_order, revisits, target_order
 from tracehound.findings.probes import Probes, from_table
 from tracehound.findings.samples import samples
+from tracehound.findings.setting import Setting
 from tracehound.findings.stack import stack
 from tracehound.findings.suspects import Answers, Suspect, choose
 from tracehound.findings.template import align
@@ -57,6 +58,8 @@ MAX_KNOWN: Final = 50
 """Home hosts with a telling sign of known malware that are weighed in full, those with most signs first; others are counted."""
 MAX_KNOWN_OUTSIDE: Final = 16
 """The same for outside hosts; worms of the day come from hundreds, and a few tell what they are."""
+HOSTS_AT_ONCE: Final = 16
+"""Hosts whose signs are gathered with one question a table; each may show some thousand of each kind."""
 MAX_INNOCENTS: Final = 20
 MAX_LISTED: Final = 200
 """Hosts that a query is narrowed to by name."""
@@ -101,7 +104,7 @@ def judge(
     given = overrides or {}
     health = catalog.run("capture_health", ask, available).to_pylist()[0]
     if not health["flows"]:
-        return _nothing(run)
+        return _without_flows(ask, catalog, run, available, host)
     for name in ("attempts", "contacts"):
         catalog = catalog.materialise(name, ask, available, **given.get(name, {}))
     available = available | {"attempts", "contacts"}
@@ -119,6 +122,7 @@ def judge(
     view = _View(ask, catalog, available, _citer(ask, available, run), health, answer, hosts, columns_of(ask, available))
     unanswerable = _unanswerable(view)
     one_sided = one_sided_reason(health)
+    roles = answer("host_roles")
     if one_sided is not None:
         suspects: list[Suspect] = []
         innocents: list[Innocent] = []
@@ -132,7 +136,7 @@ def judge(
                 verticals=answer("vertical_scans"),
                 blocks=answer("block_scans"),
                 walks=answer("trw", hosts=_listed(walkers)) if walkers else [],
-                roles=answer("host_roles"),
+                roles=roles,
                 outages=answer("outages"),
                 agents=answer("host_agents") if "http" in available else [],
             ),
@@ -148,24 +152,33 @@ def judge(
         i for i in innocents if i.host not in accused and (not home or i.host in home) and host in (None, i.host)
     ]
     findings: list[Finding] = []
+    described = [s for s in (*inside[:MAX_PROBING], *outside[:MAX_EXTERNAL]) if profiles and s.shape != "vertical"]
+    shown = _signs(view, [s.host for s in described])
     for suspect in inside[:MAX_PROBING]:
-        probing, citer_findings = _describe(view, suspect, _probed(inside, suspect.host), profiles, targets_of)
+        probing, citer_findings = _describe(view, suspect, _probed(inside, suspect.host), profiles, targets_of, shown)
         findings += _findings(view, suspect, probing, citer_findings, "probing_host", len(findings))
     for suspect in outside[:MAX_EXTERNAL]:
-        probing, citer_findings = _describe(view, suspect, _probed(outside, suspect.host), profiles, None)
+        probing, citer_findings = _describe(view, suspect, _probed(outside, suspect.host), profiles, None, shown)
         findings += _findings(view, suspect, probing, citer_findings, "external_scan", len(findings))[:1]
     recognised, groups, not_weighed = _known(view, profiles, findings, home, host)
+    first = _first_flows(view, [hosts[0] for hosts, _, _ in groups])
     abroad = [
         name_finding(
-            hosts, one, span, len(recognised) + n, view.citer, more=not_weighed > 0, otherwise=_flows_of(view, hosts[0])
+            hosts, one, span, len(recognised) + n, view.citer, more=not_weighed > 0, otherwise=first[hosts[0]]
         )
         for n, (hosts, one, span) in enumerate(groups, 1)
     ]
-    beating, regular = _beacons(view, home, host, suspects)
-    recognised += beating
+    behaving, regular, needs = _conduct(view, home, host, suspects, roles)
+    unanswerable += needs
+    exposures = [f for f in behaving if f.kind in conduct.EXPOSURES]
+    near = conduct.EXPOSURES | conduct.ON_LINK
+    far = [f for f in behaving if f.kind not in near and home and f.host is not None and f.host not in home]
+    recognised += [f for f in behaving if f not in exposures and f not in far]
     innocents = [i for i in [*innocents, *regular] if i.host not in {f.host for f in recognised}]
-    verdict_findings = (*findings, *recognised, *abroad)
-    others = outside_sentence([group[:2] for group in groups], not_weighed > 0)
+    verdict_findings = (*findings, *recognised, *abroad, *far, *exposures)
+    others = outside_sentence([group[:2] for group in groups], not_weighed > 0) + "".join(
+        f" From outside: {f.statement}" for f in far[:2]
+    )
     return Verdict(
         summary=summary(verdict_findings, inside, outside, one_sided, health, host, recognised, others),
         findings=verdict_findings,
@@ -229,7 +242,9 @@ def _describe(
     probed: frozenset[str],
     profiles: Sequence[Profile],
     targets_of: TargetsOf | None,
+    signs: Iterator[tuple[str, HostSigns]],
 ) -> tuple[Probing, Probes]:
+    """`signs` are those of the suspects that profiles are weighed for, in the order in which they are described."""
     parameters = suspect.parameters
     stride = max(1, math.ceil(suspect.attempts / MAX_PROBES))
     table: pa.Table = view.catalog.run("probe_attempts", view.ask, view.available, stride=stride, **parameters)
@@ -276,12 +291,14 @@ def _describe(
         timeline=timeline(probes, view.health["first_ns"], view.health["last_ns"], bin_ns),
         bin_ns=bin_ns,
         measures=(*suspect.figures, *((("pace", phases_text(spans)),) if spans else ()), *_retries(counts)),
+        payload_seen=bool(requests or heads) or table["first_packet_id"].null_count < table.num_rows,
     )
     if targets_of is not None:
         probing = replace(probing, target_summary=targets_of(probing, probes, view.ask))
     if profiles and suspect.shape != "vertical":
+        _, shown = next(signs)
         probing = replace(
-            probing, identities=identities(profiles, probing, probes, _signs(view, suspect.host, probed), view.citer)
+            probing, identities=identities(profiles, probing, probes, replace(shown, probed=probed), view.citer)
         )
     return probing, probes
 
@@ -296,22 +313,36 @@ def _probed(suspects: Sequence[Suspect], host: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def _signs(view: _View, host: str, probed: frozenset[str]) -> HostSigns:
+def _signs(view: _View, hosts: Sequence[str]) -> Iterator[tuple[str, HostSigns]]:
+    """(host, signs) of each host, in their order; some hosts are asked for at once, since each question goes through all of
+    the evidence."""
     packets = bool(view.health["from_packets"])
+    for at in range(0, len(hosts), HOSTS_AT_ONCE):
+        some = hosts[at : at + HOSTS_AT_ONCE]
+        listed = ",".join(dict.fromkeys(some))
 
-    def rows(name: str, table: str) -> list[dict[str, Any]] | None:
-        if table not in view.available or (not packets and not view.answer(name, host=host)):
-            return None
-        return view.answer(name, host=host)
+        def by_host(name: str, table: str, owner: str, listed: str = listed) -> dict[str, list[dict[str, Any]]] | None:
+            if table not in view.available:
+                return None
+            rows: dict[str, list[dict[str, Any]]] = {}
+            for row in view.answer(name, hosts=listed):
+                rows.setdefault(row[owner], []).append(row)
+            return rows
 
-    return HostSigns(
-        requests=rows("host_requests", "http"),
-        payloads=rows("host_payloads", "heads"),
-        names=rows("host_names", "dns"),
-        services=view.answer("host_services", host=host),
-        probed=probed,
-        more=of_host(view.ask, view.columns, host),
-    )
+        def of(rows: dict[str, list[dict[str, Any]]] | None, host: str) -> list[dict[str, Any]] | None:
+            # A flow log that shows nothing of a host could not have shown it.
+            return None if rows is None or (not packets and host not in rows) else rows.get(host, [])
+
+        requests = by_host("host_requests", "http", "src")
+        payloads = by_host("host_payloads", "heads", "host")
+        names = by_host("host_names", "dns", "src")
+        services = by_host("host_services", "contacts", "host") or {}
+        more = of_hosts(view.ask, view.columns, list(dict.fromkeys(some)))
+        for host in some:
+            yield host, HostSigns(
+                requests=of(requests, host), payloads=of(payloads, host), names=of(names, host),
+                services=services.get(host, []), probed=frozenset(), more=more[host],
+            )  # fmt: skip
 
 
 _Group = tuple[list[str], Identity, tuple[int, int]]
@@ -332,22 +363,17 @@ def _known(
     far = [h for h in ranked if home and h not in home]
     weighed = [*near[:MAX_KNOWN], *far[:MAX_KNOWN_OUTSIDE]]
     found: list[tuple[str, Identity, tuple[int, int]]] = []
-    for one in weighed:
-        span = view.ask(
-            "SELECT MIN(epoch_ns(start)) AS low, MAX(epoch_ns(start)) AS high FROM flows WHERE src = $host OR dst = $host",
-            {"host": one},
-        ).to_pylist()[0]
-        signs = _signs(view, one, frozenset())
-        figures = host_measures(signs, drops.get(one, ()), span["high"] - span["low"])
-        seen = observations(signs, figures, span["low"])
-        found += [
-            (one, identity, (span["low"], span["high"]))
-            for identity in told(named(profiles, seen, view.citer))
-        ]
+    spans = _spans(view, weighed)
+    for one, signs in _signs(view, weighed):
+        low, high = spans[one]
+        figures = host_measures(signs, drops.get(one, ()), high - low)
+        seen = observations(signs, figures, low)
+        found += [(one, identity, (low, high)) for identity in told(named(profiles, seen, view.citer))]
     found.sort(key=lambda f: (TIERS.index(f[1].tier), -f[1].score, f[0]))
     inside = [f for f in found if not home or f[0] in home]
+    first = _first_flows(view, sorted({one for one, _, _ in inside}))
     findings = [
-        name_finding([one], identity, span, n, view.citer, otherwise=_flows_of(view, one))
+        name_finding([one], identity, span, n, view.citer, otherwise=first[one])
         for n, (one, identity, span) in enumerate(inside, 1)
     ]
     groups: dict[str, _Group] = {}
@@ -358,38 +384,61 @@ def _known(
     return findings, list(groups.values()), len(ranked) - len(weighed)
 
 
-def _flows_of(view: _View, host: str) -> list[Citation]:
-    """The first flows that a host began."""
+_AMONG: Final = "IN (SELECT UNNEST(string_split($hosts, ',')))"
+
+
+def _spans(view: _View, hosts: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """When the first and the last flow of each host began."""
+    if not hosts:
+        return {}
+    ends = " UNION ALL ".join(f"SELECT {end} AS host, epoch_ns(start) AS ns FROM flows WHERE {end} {_AMONG}" for end in ("src", "dst"))
     rows = view.ask(
-        "SELECT flow_id, first_packet_id, evidence_id, epoch_ns(start) AS start_ns FROM flows WHERE src = $host "
-        "ORDER BY start_ns, flow_id LIMIT 6",
-        {"host": host},
+        f"SELECT host, MIN(ns) AS low, MAX(ns) AS high FROM ({ends}) AS t GROUP BY host", {"hosts": ",".join(hosts)}
     ).to_pylist()
-    return [
-        view.citer.packet(
-            r["first_packet_id"], flow_id=r["flow_id"], ts_ns=r["start_ns"], evidence_id=r["evidence_id"]
+    return {r["host"]: (r["low"], r["high"]) for r in rows}
+
+
+def _first_flows(view: _View, hosts: Sequence[str]) -> dict[str, list[Citation]]:
+    """The first flows that each host began."""
+    found: dict[str, list[Citation]] = {host: [] for host in hosts}
+    if hosts:
+        rows = view.ask(
+            "SELECT * FROM (SELECT src, flow_id, first_packet_id, evidence_id, epoch_ns(start) AS start_ns, "
+            "ROW_NUMBER() OVER (PARTITION BY src ORDER BY start, flow_id) AS place FROM flows "
+            f"WHERE src {_AMONG}) AS t WHERE place <= 6 ORDER BY src, place",
+            {"hosts": ",".join(hosts)},
+        ).to_pylist()
+        for r in rows:
+            found[r["src"]].append(
+                view.citer.packet(
+                    r["first_packet_id"], flow_id=r["flow_id"], ts_ns=r["start_ns"], evidence_id=r["evidence_id"]
+                )
+            )
+    return found
+
+
+def _conduct(
+    view: _View, home: frozenset[str], host: str | None, suspects: Sequence[Suspect], roles: Sequence[Mapping[str, Any]]
+) -> tuple[list[Finding], list[Innocent], list[tuple[str, str]]]:
+    """What hosts do beside probing."""
+    accused = frozenset((s.host, s.proto, s.dport if s.shape == "horizontal" else None) for s in suspects)
+
+    def setting(detector: str, technique: str | None) -> Setting:
+        return Setting(
+            first_ns=view.health["first_ns"],
+            last_ns=view.health["last_ns"],
+            home=home,
+            hosts=view.hosts,
+            citer=view.citer,
+            detector=detector,
+            technique=technique,
+            accused=accused,
+            roles={r["src"]: r for r in roles},
+            host=host,
+            packets=bool(view.health["from_packets"]),
         )
-        for r in rows
-    ]
 
-
-def _beacons(
-    view: _View, home: frozenset[str], host: str | None, suspects: Sequence[Suspect]
-) -> tuple[list[Finding], list[Innocent]]:
-    """Hosts that contact one place at regular times."""
-    rows = [r for r in view.answer("beacons") if host in (None, r["src"])]
-    page = view.catalog["beacons"]
-    return beacons.findings(
-        rows,
-        first_ns=view.health["first_ns"],
-        last_ns=view.health["last_ns"],
-        home=home,
-        hosts=view.hosts,
-        accused={(s.host, s.proto, s.dport if s.shape == "horizontal" else None) for s in suspects},
-        citer=view.citer,
-        detector=page.label,
-        technique=page.technique,
-    )
+    return conduct.judged(view.catalog, view.answer, setting)
 
 
 def _targets(suspect: Suspect) -> int:
@@ -706,6 +755,9 @@ def _counts(view: _View, available: frozenset[str], suspects: Sequence[Suspect])
     if "evidence" in available:
         packets = view.ask("SELECT CAST(COALESCE(SUM(packets), 0) AS BIGINT) AS n FROM evidence", {})["n"][0].as_py()
         found.append(("packets", int(packets)))
+        records = view.ask("SELECT CAST(COALESCE(SUM(records), 0) AS BIGINT) AS n FROM evidence", {})["n"][0].as_py()
+        if records:
+            found.append(("records of flow logs", int(records)))
     found.append(("flows", int(view.health["flows"])))
     row = view.ask(
         "SELECT COUNT(*) AS attempts, COUNT(DISTINCT src) AS hosts, COUNT(DISTINCT dst) AS targets FROM attempts", {}
@@ -733,32 +785,41 @@ def _method(catalog: Catalog) -> tuple[str, ...]:
         "host_roles",
         "outages",
         "transfers",
-        "beacons",
+        *conduct.JUDGES,
     )
     return tuple(f"{catalog[n].label}: {catalog[n].question}" for n in names)
 
 
 def _looked_for(catalog: Catalog, profiles: Sequence[Profile]) -> tuple[str, ...]:
     """What a reader would ask for, of all that was looked for; the detectors behind it stand in `method`."""
-    asked = [f"{catalog[n].label}: {catalog[n].question}" for n in ("probing_hosts", "vertical_scans", "block_scans", "beacons")]
+    asked = [f"{catalog[n].label}: {catalog[n].question}" for n in ("probing_hosts", "vertical_scans", "block_scans", *conduct.JUDGES)]
     families = len({p.family for p in profiles})
     if families:
         asked.append(f"profiles: Does a host behave as one of {families} known families of malware, tools and exploits?")
     return tuple(asked)
 
 
-def _nothing(run: Run) -> Verdict:
+def _without_flows(ask: Ask, catalog: Catalog, run: Run, available: frozenset[str], host: str | None) -> Verdict:
+    """What can be judged where nothing but the link layer was seen."""
+
+    def setting(detector: str, technique: str | None) -> Setting:
+        return Setting(0, 0, frozenset(), 0, _citer(ask, available, run), detector, technique, host=host)
+
+    findings, innocents, _needs = conduct.judged(
+        catalog, lambda name: catalog.run(name, ask, available).to_pylist(), setting, conduct.WITHOUT_FLOWS
+    )
+    told = " ".join(f.statement for f in findings)
     return Verdict(
-        summary="No flows in this evidence, so there is nothing to judge.",
-        findings=(),
-        innocents=(),
+        summary=f"{told}{' ' if told else ''}No flows in this evidence, so there is nothing {'else ' if told else ''}to judge.",
+        findings=tuple(findings),
+        innocents=tuple(innocents),
         unanswerable=(("Which hosts behave strangely?", "at least one IP packet or flow"),),
         quality=run.quality,
         evidence=run.evidence,
         home_networks=run.home_networks,
         home_reason=run.home_reason,
         counts=(("flows", 0),),
-        method=(),
+        method=tuple(f"{catalog[n].label}: {catalog[n].question}" for n in conduct.WITHOUT_FLOWS),
         version=run.version,
         synthetic=run.synthetic,
     )

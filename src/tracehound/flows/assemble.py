@@ -83,6 +83,7 @@ from tracehound.flows.state import (
     START,
     START_SEQ,
     STATE,
+    STRETCHES,
     SYN_ACK,
     SYN_ACK_SENT,
     SYN_OPTIONS,
@@ -91,6 +92,7 @@ from tracehound.flows.state import (
     SYN_WINDOW,
     SYNS,
     TTL,
+    TUNNEL,
     VERSION,
     VLAN,
     WIDTH,
@@ -99,13 +101,17 @@ from tracehound.flows.state import (
     Closed,
     Flat,
     FlowState,
+    empty_rows,
 )
 from tracehound.kernels import Bool, Int, kernel
 from tracehound.limits import ATTEMPT_MERGE_NS, MAX_OPEN_FLOWS, TCP_IDLE_NS, UDP_IDLE_NS
-from tracehound.packets.batch import NOTE, PacketBatch
+from tracehound.packets.batch import ENCRYPTED, NOTES, PacketBatch
 from tracehound.packets.octets import be16, be32, be64
 
-_OTHER_TRANSPORT: Final = NOTE["transport not decoded"]
+_FLOWS: Final = np.array(
+    [text == "" or "tunnelled" in text or text in ("transport not decoded", *ENCRYPTED) for text in NOTES], dtype=np.bool_
+)
+"""Notes of packets that belong to a flow of their IP protocol although their transport was not read."""
 _SECOND: Final = 1_000_000_000
 _CLOSE_DELAY_NS: Final = 5 * _SECOND
 _LOGIN_IDLE_NS: Final = 3600 * _SECOND
@@ -244,6 +250,7 @@ def deliver(f: Flat, k: Int, side: Int, begin: Int, end: Int) -> None:
             if f[k + RANGE_TO + side * RANGES + r] == 0:
                 f[k + RANGE_FROM + side * RANGES + r] = begin
                 f[k + RANGE_TO + side * RANGES + r] = end
+                f[k + STRETCHES] += 1
                 return
             if begin <= f[k + RANGE_TO + side * RANGES + r] and end >= f[k + RANGE_FROM + side * RANGES + r]:
                 f[k + RANGE_FROM + side * RANGES + r] = min(begin, f[k + RANGE_FROM + side * RANGES + r])
@@ -260,11 +267,14 @@ def deliver(f: Flat, k: Int, side: Int, begin: Int, end: Int) -> None:
 @kernel
 def absorb(f: Flat, k: Int, side: Int) -> None:
     """Join remembered stretches that the delivered part has reached."""
+    if f[k + STRETCHES] == 0:
+        return
     for _ in range(RANGES):
         for r in range(RANGES):
             if f[k + RANGE_TO + side * RANGES + r] != 0 and f[k + RANGE_FROM + side * RANGES + r] <= f[k + DELIVERED + side]:
                 f[k + DELIVERED + side] = max(f[k + DELIVERED + side], f[k + RANGE_TO + side * RANGES + r])
                 f[k + RANGE_TO + side * RANGES + r] = 0
+                f[k + STRETCHES] -= 1
 
 
 @kernel
@@ -364,8 +374,11 @@ def start_sequence(f: Flat, k: Int, side: Int, flags: Int, seq: Int, seq_end: In
     f[k + LAST_SEQ + side] = seq_end & 0xFFFFFFFF
     f[k + LAST_REL + side] = seq_delta(seq_end & 0xFFFFFFFF, base)
     f[k + DELIVERED + side] = 1
-    for r in range(RANGES):
-        f[k + RANGE_TO + side * RANGES + r] = 0
+    if f[k + STRETCHES]:
+        for r in range(RANGES):
+            if f[k + RANGE_TO + side * RANGES + r] != 0:
+                f[k + RANGE_TO + side * RANGES + r] = 0
+                f[k + STRETCHES] -= 1
 
 
 @kernel
@@ -606,7 +619,7 @@ def quoted_flow(
         dst_hi, dst_lo = np.int64(be64(buffer, at + 24)), np.int64(be64(buffer, at + 32))
         here = at + 40
     sport, dport = np.int64(0), np.int64(0)
-    if inner in (6, 17):
+    if inner in (6, 17, 132):
         sport, dport = be16(buffer, here), be16(buffer, here + 2)
     elif inner in (1, 58):
         sport = np.int64(buffer[here])
@@ -631,7 +644,7 @@ def assemble_packets(
         flow_id[i] = -1
         from_originator[i] = False
         note = np.int64(p.note[i])
-        if p.ip_version[i] == 0 or (note != 0 and note != _OTHER_TRANSPORT):
+        if p.ip_version[i] == 0 or (note != 0 and not _FLOWS[note]):
             continue
         ts = p.ts[i]
         if ts >= clock[NOW]:
@@ -692,6 +705,7 @@ def assemble_packets(
             f[k + END] = ts
             f[k + FIRST_PACKET] = p.packet_id[i]
             f[k + VLAN] = p.vlan[i]
+            f[k + TUNNEL] = p.tunnel[i]
             f[k + TTL] = p.ttl[i]
             f[k + IP_ID] = p.ip_id[i]
             clock[NEXT_ID] += 1
@@ -706,8 +720,11 @@ def assemble_packets(
             f[k + IP_ID] = p.ip_id[i]
         f[k + PKTS + side] += 1
         f[k + BYTES + side] += p.ip_bytes[i]
-        f[k + START] = min(f[k + START], ts)
-        f[k + END] = max(f[k + END], ts)
+        if ts == now:
+            f[k + END] = ts
+        else:
+            f[k + START] = min(f[k + START], ts)
+            f[k + END] = max(f[k + END], ts)
         f[k + LAST_PACKET] = p.packet_id[i]
         if not (proto == 6 and f[k + SHUT] and f[k + SHUT + 1]):
             f[k + LAST] = now
@@ -777,7 +794,7 @@ def _grow(state: FlowState, need: int) -> None:
         return
     wanted = 1 << (int(state.clock[OPEN]) + need - 1).bit_length()
     live = _live(state)
-    rows = np.zeros((wanted, WIDTH), dtype=np.int64)
+    rows = empty_rows(wanted)
     rows[: state.rows.shape[0]] = state.rows
     state.rows = rows
     used = np.zeros(wanted, dtype=np.bool_)

@@ -97,10 +97,9 @@ _HAS_PORTS[[1, 6, 17, 58, 132]] = True
 
 
 @kernel
-def write_community_ids(closed: Closed, text: NDArray[np.uint8]) -> None:
-    """Write the Community ID of each finished flow as _ID_CHARS letters into the row of `text`."""
-    words = np.zeros(80, dtype=np.int64)
-    message = np.zeros(64, dtype=np.int64)
+def write_community_ids(closed: Closed, text: NDArray[np.uint8], words: NDArray[np.int64], message: NDArray[np.int64]) -> None:
+    """Write the Community ID of each finished flow as _ID_CHARS letters into the row of `text`. `words` (80) and `message` (64)
+    are room to work in."""
     for i in range(closed.shape[1]):
         a = int(closed[ORIG, i])
         b = 1 - a
@@ -175,6 +174,6 @@ def community_ids(closed: Closed) -> pa.Array:
     """Community IDs of finished flows, in their order, as a text column."""
     n = closed.shape[1]
     text = np.empty((n, _ID_CHARS), dtype=np.uint8)
-    write_community_ids(closed, text)
+    write_community_ids(closed, text, np.empty(80, np.int64), np.empty(64, np.int64))
     ends = np.arange(0, (n + 1) * _ID_CHARS, _ID_CHARS, dtype=np.int32)
     return pa.Array.from_buffers(pa.string(), n, [None, pa.py_buffer(ends), pa.py_buffer(text)])

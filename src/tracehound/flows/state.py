@@ -42,7 +42,7 @@ ACK_SEQ: Final = 32  # pair: ACK_REL as sequence number
 DELIVERED: Final = 34  # pair: payload up to here is in the capture without a hole
 FINS: Final = 36  # pair: FIN seen
 FIRST_SEEN: Final = 38
-START: Final = 39
+STRETCHES: Final = 39  # out-of-order stretches of payload that are remembered, of both ends
 PAYLOAD: Final = 40  # pair: payload bytes (not TCP)
 BEFORE: Final = 42  # pair: endpoint state before STATE
 SYN_ACK: Final = 44  # pair: SYN-ACK seen from this end
@@ -63,7 +63,9 @@ ICMP_LO: Final = 59
 ICMP_TYPE: Final = 60
 ICMP_CODE: Final = 61
 HISTORY_LEN: Final = 62
-HISTORY: Final = 63  # HISTORY_BYTES letters, packed
+START: Final = 63
+TUNNEL: Final = 64
+HISTORY: Final = 65  # HISTORY_BYTES letters, packed
 KEPT: Final = HISTORY + HISTORY_BYTES // 8
 PARTIAL_START: Final = KEPT
 START_SEQ: Final = KEPT + 1  # pair: sequence number of the SYN
@@ -81,7 +83,9 @@ RANGES: Final = 4
 """Out-of-order stretches of TCP payload that are remembered an end."""
 RANGE_FROM: Final = GAPS_AT + _PAIR  # RANGES columns for end 0, then as many for end 1
 RANGE_TO: Final = RANGE_FROM + 2 * RANGES
-WIDTH: Final = RANGE_TO + 2 * RANGES
+LINE: Final = 8
+"""Columns in a cache line."""
+WIDTH: Final = -(-(RANGE_TO + 2 * RANGES) // LINE) * LINE
 
 # Endpoint states (Zeek's names). numpy numbers, so that a kernel that takes one is compiled once, not once a literal.
 INACTIVE: Final = np.int64(0)
@@ -116,8 +120,15 @@ PACKETS_AT_ONCE: Final = 16_384
 Number = TypeVar("Number", np.int64, np.uint64)
 
 
+def empty_rows(slots: int) -> Rows:
+    """Rows of zeros, each at the beginning of a cache line."""
+    room = np.zeros(slots * WIDTH + LINE, dtype=np.int64)
+    skip = -(room.ctypes.data // 8) % LINE
+    return room[skip : skip + slots * WIDTH].reshape(slots, WIDTH)
+
+
 def _first_rows() -> Rows:
-    return np.zeros((1024, WIDTH), dtype=np.int64)
+    return empty_rows(1024)
 
 
 @dataclass(slots=True)

@@ -57,12 +57,13 @@ from tracehound.flows.state import (
     SYN_WINDOW,
     SYNS,
     TTL,
+    TUNNEL,
     VERSION,
     VLAN,
     Closed,
     at_end,
 )
-from tracehound.packets.addresses import address_column, dictionary, vlan_column
+from tracehound.packets.addresses import address_column, dictionary, tunnel_column, vlan_column
 from tracehound.tables import EVIDENCE_SHIFT, FLOWS
 
 CONN_STATES: Final = ("S0", "S1", "SF", "REJ", "S2", "S3", "RSTO", "RSTR", "RSTOS0", "RSTRH", "SH", "SHR", "OTH")
@@ -147,7 +148,7 @@ def outcomes(closed: Closed) -> NDArray[np.int8]:
     reset_dst = at_end(closed, FLAGS, resp) & 4 > 0
     spoke_on = at_end(closed, FLAGS, orig) & 16 > 0
     told = closed[ICMP] > 0
-    answerable = (proto == 17) | (((proto == 1) | (proto == 58)) & (closed[ONE_WAY] == 0))
+    answerable = (proto == 17) | (proto == 132) | (((proto == 1) | (proto == 58)) & (closed[ONE_WAY] == 0))
     rules: list[tuple[NDArray[np.bool_], str]] = [
         (tcp & (pkts_src == 0), "one_sided"),
         (tcp & syn & (pkts_dst == 0) & told, "unreachable"),
@@ -233,6 +234,7 @@ def flow_table(closed: Closed, *, with_community_id: bool = True) -> pa.Table:
         "originator_reason": dictionary(closed[REASON], REASONS),
         "icmp_from": address_column(unsigned[ICMP_HI], unsigned[ICMP_LO], version, no_icmp),
         "vlan": vlan_column(closed[VLAN]),
-        "tunnel": pa.nulls(n, schema.field("tunnel").type),
+        "tunnel": tunnel_column(closed[TUNNEL]),
+        "first_record_id": pa.nulls(n, pa.int64()),
     }
     return pa.table([columns[name] for name in FLOWS.names], schema=schema)

@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 from tracehound.limits import FRAGMENT_TIMEOUT_NS, MAX_FRAGMENT_BYTES, MAX_FRAGMENTS_PER_DATAGRAM
 
-Key = tuple[int, int, int, int, int, int]
+Key = tuple[int, int, int, int, int, int, int]
 
 
 class Fragment(NamedTuple):
-    """key: addresses as four numbers, protocol (IPv6: 0) and identification. offset, length: bytes in the datagram.
-    data may be shorter than `length` where the capture cut it."""
+    """key: addresses as four numbers, protocol (IPv6: 0), identification, and the tunnels and VLANs that it came through.
+    offset, length: bytes in the datagram. data may be shorter than `length` where the capture cut it.
+    header: the IP header before it, of the first fragment at least."""
 
     key: Key
     offset: int
@@ -24,14 +25,14 @@ class Fragment(NamedTuple):
     length: int
     data: bytes
     proto: int
-    header_bytes: int
+    header: bytes
     ts_ns: int
 
 
 class Datagram(NamedTuple):
+    header: bytes
     data: bytes
     proto: int
-    header_bytes: int
 
 
 @dataclass(slots=True)
@@ -113,4 +114,4 @@ def add_fragment(state: DefragState, fragment: Fragment) -> Datagram | None:
     first = min(entry.pieces, key=lambda p: p.offset)
     state.held -= state.waiting.pop(fragment.key).held
     state.joined += 1
-    return Datagram(data, first.proto, first.header_bytes)
+    return Datagram(first.header, data, first.proto)

@@ -20,6 +20,7 @@ _BAD: Final = NOTE["IP header malformed"]
 _FRAGMENT: Final = NOTE["fragment, waiting for the rest"]
 _EXTENSIONS: Final = NOTE["IPv6 extension headers malformed"]
 _ESP: Final = NOTE["encrypted (ESP)"]
+_NONE: Final = NOTE["no transport (IPv6 no next header)"]
 
 
 @kernel
@@ -96,6 +97,8 @@ def ipv6_header(
             return here, ip_end, proto, ip_id, fragment, _FRAGMENT
         elif proto == 50:
             return here, ip_end, proto, 0, 0, _ESP
+        elif proto == 59:
+            return here, ip_end, proto, 0, 0, _NONE
         else:
             return here, ip_end, proto, 0, 0, 0
         if proto == 135:

@@ -3,17 +3,22 @@ Never here: flows (their share is counted by SQL over table `flows`), or words f
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tracehound.capture.link_types import link_type_name
 from tracehound.capture.records import RawBatch
 from tracehound.kernels import kernel
-from tracehound.packets.batch import NOTES, PacketBatch
+from tracehound.limits import MAX_QUALITY_KINDS
+from tracehound.packets.addresses import tunnel_text
+from tracehound.packets.batch import NOTE, NOTES, PacketBatch, one_a_record
 from tracehound.packets.defrag import DefragState
-from tracehound.tables import EVIDENCE_SHIFT
+from tracehound.tables import EVIDENCE_SHIFT, FRAME_MASK
 
 _RING: Final = 1 << 16
 _DUPLICATE_WITHIN_NS: Final = 50_000_000
@@ -24,7 +29,13 @@ _MEANING: Final[dict[str, str]] = {
     "bad checksum": "left out of every answer",
     "fragment, waiting for the rest": "the rest of the datagram is not in the capture, or came too late",
     "tunnelled in an encapsulation that is not followed": "what is inside was not looked at",
+    "tunnelled deeper than is followed": "what is inside was not looked at",
+    "802.11 encrypted (WEP, WPA)": "the keys are not in the capture; what is inside was not looked at",
+    "encrypted or compressed link (MACsec, PPP)": "what is inside was not looked at",
 }
+_UNKNOWN_LINK: Final = NOTE["unknown link type"]
+_NOT_IP: Final = NOTE["not IP"]
+_WAITING: Final = NOTE["fragment, waiting for the rest"]
 
 
 @dataclass(slots=True)
@@ -34,6 +45,10 @@ class FileCounts:
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(6, dtype=np.int64))
     ring_hash: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_RING, dtype=np.int64))
     ring_ts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_RING, dtype=np.int64))
+    left_out: int = 0
+    links: Counter[int] = field(default_factory=Counter)
+    ether_types: Counter[int] = field(default_factory=Counter)
+    tunnels: Counter[int] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -90,12 +105,48 @@ def observe_packets(
 
 
 def observe(raw: RawBatch, packets: PacketBatch, state: QualityState) -> None:
-    """Count one batch."""
+    """Count one batch; a record that holds several packets counts once, by the innermost."""
     file = state.files.setdefault(raw.evidence_id, FileCounts())
+    rows = one_a_record(packets)
+    if rows is not None:
+        columns: Any = [column[rows] for column in packets[1:]]
+        packets = PacketBatch(packets.buffer, *columns)
     file.packets += packets.ts.size
+    unknown, not_ip = int(file.notes[_UNKNOWN_LINK]), int(file.notes[_NOT_IP])
     # Plain Python checks for overflow where the compiled kernel wraps round, as a hash is meant to.
     with np.errstate(over="ignore"):
         observe_packets(packets, file.notes, file.counts, file.ring_hash, file.ring_ts)
+    if file.notes[_UNKNOWN_LINK] > unknown:
+        record = np.searchsorted(raw.frame_numbers(), packets.packet_id & FRAME_MASK)
+        _tally(file.links, raw.records.link_type[record[packets.note == _UNKNOWN_LINK]])
+    if file.notes[_NOT_IP] > not_ip:
+        _tally(file.ether_types, packets.dport[packets.note == _NOT_IP])
+    if packets.tunnel.any():
+        _tally(file.tunnels, packets.tunnel[packets.tunnel != 0])
+
+
+def leave_out(evidence_id: int, count: int, state: QualityState) -> None:
+    """So many records did not pass the capture filter."""
+    state.files.setdefault(evidence_id, FileCounts()).left_out += count
+
+
+def _tally(counter: Counter[int], values: NDArray[Any]) -> None:
+    """Count each value; what comes after the first MAX_QUALITY_KINDS kinds is counted as kind -1."""
+    distinct, counts = np.unique(values, return_counts=True)
+    for value, count in zip(distinct.tolist(), counts.tolist(), strict=True):
+        counter[value if value in counter or len(counter) < MAX_QUALITY_KINDS else -1] += count
+
+
+def _kinds(c: FileCounts) -> Iterator[tuple[str, int, str | None]]:
+    """What was not decoded, and what was inside tunnels, by kind."""
+    for link, n in c.links.most_common():
+        name = "others" if link < 0 else f"{link_type_name(link)} ({link})"
+        yield f"not decoded: unknown link type: {name}", n, _MEANING["unknown link type"]
+    for kind, n in c.ether_types.most_common():
+        name = "others" if kind < 0 else f"EtherType 0x{kind:04x}" if kind else "no EtherType"
+        yield f"not decoded: not IP: {name}", n, None
+    for path, n in c.tunnels.most_common():
+        yield f"packets inside tunnels: {tunnel_text(path) if path > 0 else 'others'}", n, "decoded as any other"
 
 
 def items(state: QualityState, fragments: dict[int, DefragState]) -> list[tuple[int, str, int, str | None]]:
@@ -103,10 +154,11 @@ def items(state: QualityState, fragments: dict[int, DefragState]) -> list[tuple[
     rows: list[tuple[int, str, int, str | None]] = []
     for evidence_id, c in sorted(state.files.items()):
         defrag = fragments.get(evidence_id, DefragState())
-        waiting = NOTES.index("fragment, waiting for the rest")
-        notes = {NOTES[code]: int(n) for code, n in enumerate(c.notes) if code and n and code != waiting}
+        apart = (_WAITING, _UNKNOWN_LINK, _NOT_IP)
+        notes = {NOTES[code]: int(n) for code, n in enumerate(c.notes) if code and n and code not in apart}
         counted: list[tuple[str, int, str | None]] = [
             ("packets", c.packets, None),
+            ("packets left out by the capture filter", c.left_out, "they are in no table and no answer"),
             ("packets captured short (snap length)", int(c.counts[SHORT]), "their ends are missing"),
             ("packets with payload cut short", int(c.counts[PAYLOAD_CUT]), "payload ends early; transactions may be partial"),
             ("packets out of time order", int(c.counts[DISORDER]), "times run backwards; durations use earliest and latest"),
@@ -118,6 +170,7 @@ def items(state: QualityState, fragments: dict[int, DefragState]) -> list[tuple[
              _MEANING["fragment, waiting for the rest"]),
         ]  # fmt: skip
         counted += [(f"not decoded: {text}", n, _MEANING.get(text)) for text, n in notes.items()]
+        counted += _kinds(c)
         rows += [(evidence_id, item, n, note) for item, n, note in counted if n or item == "packets"]
     return rows
 

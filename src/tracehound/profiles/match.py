@@ -143,53 +143,69 @@ EXCERPT: Final = 80
 """Characters of a matched text that are kept to be shown."""
 
 
-def _texts(attribute: str, test: Callable[[str, Seen], str]) -> Callable[[Indicator, Observations], Result]:
+Test = Callable[[Seen], str]
+"""Gives the text that matches, or ''."""
+
+
+def _texts(attribute: str, prepare: Callable[[str], Test]) -> Callable[[Indicator, Observations], Result]:
+    """`prepare` makes the test of an indicator's value; it is then tried on thousands of texts."""
+
     def evaluate(indicator: Indicator, seen: Observations) -> Result:
         texts: tuple[Seen, ...] | None = getattr(seen, attribute)
         if texts is None:
             return NOT_OBSERVABLE, "", "", ""
+        test = prepare(indicator.value)
         for text in texts:
-            if found := test(indicator.value, text):
+            if found := test(text):
                 return MATCHED, text.where, text.packet, found[:EXCERPT]
         return (NOT_OBSERVABLE if attribute in seen.partial else NOT_SEEN), "", "", ""
 
     return evaluate
 
 
-# Tests give the text that matches, or ''.
+def _literal(value: str) -> Test:
+    lower = value.lower()
+    return lambda seen: value if lower in seen.text[:MAX_TEXT].lower() else ""
 
 
-def _literal(value: str, seen: Seen) -> str:
-    return value if value.lower() in seen.text[:MAX_TEXT].lower() else ""
+def _exact_case(value: str) -> Test:
+    return lambda seen: value if value in seen.text[:MAX_TEXT] else ""
 
 
-def _exact_case(value: str, seen: Seen) -> str:
-    return value if value in seen.text[:MAX_TEXT] else ""
+def _regex(value: str) -> Test:
+    search = re.compile(value).search
+
+    def test(seen: Seen) -> str:
+        found = search(seen.text[:MAX_TEXT])
+        return "" if found is None else found[0] or seen.text[:EXCERPT] or value
+
+    return test
 
 
-def _regex(value: str, seen: Seen) -> str:
-    found = re.search(value, seen.text[:MAX_TEXT])
-    return "" if found is None else found[0] or seen.text[:EXCERPT] or value
+def _same(value: str) -> Test:
+    return lambda seen: value if value == seen.text else ""
 
 
-def _same(value: str, seen: Seen) -> str:
-    return value if value == seen.text else ""
+def _hex(value: str) -> Test:
+    wanted = bytes.fromhex(value).decode("latin-1")
+    return lambda seen: value if wanted in seen.text else ""
 
 
-def _hex(value: str, seen: Seen) -> str:
-    return value if bytes.fromhex(value).decode("latin-1") in seen.text else ""
-
-
-def _size(value: str, seen: Seen) -> str:
+def _size(value: str) -> Test:
     low, _, high = value.partition("-")
-    size = seen.length or len(seen.text)
-    return str(size) if int(low) <= size <= int(high or low) else ""
+    least, most = int(low), int(high or low)
+
+    def test(seen: Seen) -> str:
+        size = seen.length or len(seen.text)
+        return str(size) if least <= size <= most else ""
+
+    return test
 
 
-def _base_name(value: str, seen: Seen) -> str:
+def _base_name(value: str) -> Test:
     """A file is matched by its whole name, whatever the folder: taskbar.exe is not mytaskbar.exe."""
-    same = seen.text.replace("/", "\\").lower().rpartition("\\")[2] == value.lower().rpartition("\\")[2]
-    return value if same else ""
+    wanted = value.lower().rpartition("\\")[2]
+    return lambda seen: value if seen.text.replace("/", "\\").lower().rpartition("\\")[2] == wanted else ""
 
 
 def services_match(value: str, services: frozenset[str]) -> str:

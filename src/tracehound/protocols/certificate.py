@@ -6,7 +6,9 @@ RFC 5280; names as RFC 2253 writes them (most specific first), as Zeek and OpenS
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from tracehound.limits import MAX_CERTIFICATE_NAMES
@@ -50,11 +52,21 @@ _CURVES: Final[dict[str, str]] = {
 _ALTERNATIVE_NAMES: Final = "2.5.29.17"
 _SPECIAL: Final = frozenset(',+"\\<>;')
 _MAX_ELEMENTS: Final = 256
+EXPLICIT_CURVE: Final = "curve given by explicit parameters"
+"""RFC 5480 2.1.1 forbids it; whoever chooses the generator freely can pose as the owner of any key (CVE-2020-0601)."""
+LONG_LABEL: Final = "punycode label of more than 63 bytes"
+"""No label of a name may be so long (RFC 1035 2.3.4); readers that decode it into a small buffer overflow (CVE-2022-3602)."""
+_PUNYCODE = re.compile(rb"xn--[!-~]{60,}", re.IGNORECASE)
+
+
+_KEPT: Final = 1024
+_KEPT_BYTES: Final = 4096
+"""A server shows the same certificate on every connection: so many of at most so many bytes are not read again."""
 
 
 @dataclass(slots=True)
 class Certificate:
-    """What a certificate says; None where it could not be read, and `note` why."""
+    """What a certificate says; None where it could not be read, and `note` why. Shared by all who ask for the same one."""
 
     sha1: str
     sha256: str
@@ -76,12 +88,23 @@ class Certificate:
 
 def parse_certificate(data: bytes) -> Certificate:
     """Read one certificate. Never raises: what cannot be read is None, with a note."""
+    return _remembered(data) if len(data) <= _KEPT_BYTES else _parsed(data)
+
+
+def _parsed(data: bytes) -> Certificate:
     found = Certificate(hashlib.sha1(data, usedforsecurity=False).hexdigest(), hashlib.sha256(data).hexdigest())
     try:
         _read(data, found)
     except Broken as problem:
         found.note = f"certificate: {problem}"
+    odd = [EXPLICIT_CURVE] if found.key == "ec explicit" else []
+    if any(len(label) > 63 for text in _PUNYCODE.findall(data) for label in text.split(b".")):
+        odd.append(LONG_LABEL)
+    found.note = "; ".join([*([found.note] if found.note else []), *(f"certificate: {o}" for o in odd)])
     return found
+
+
+_remembered = lru_cache(maxsize=_KEPT)(_parsed)
 
 
 def _read(data: bytes, found: Certificate) -> None:
@@ -139,7 +162,7 @@ def _name(data: bytes, e: Element) -> str:
 
 
 def _key(data: bytes, e: Element) -> str | None:
-    """'rsa 2048', 'ec prime256v1'."""
+    """'rsa 2048', 'ec prime256v1', 'ec explicit' where the curve is spelled out instead of named."""
     parts = elements(data, e, 2)
     algorithm = elements(data, parts[0], 2) if parts else []
     if len(parts) < 2 or not algorithm or algorithm[0].tag != OBJECT_ID:
@@ -149,6 +172,8 @@ def _key(data: bytes, e: Element) -> str | None:
     if kind == "ec" and len(algorithm) == 2 and algorithm[1].tag == OBJECT_ID:
         curve = object_id(data, algorithm[1])
         return f"ec {_CURVES.get(curve, curve)}"
+    if kind == "ec" and len(algorithm) == 2 and algorithm[1].tag == SEQUENCE:
+        return "ec explicit"
     if kind == "rsa" and parts[1].tag == BIT_STRING:
         # RFC 3279 2.3.1: the bit string (whose first byte counts unused bits) holds SEQUENCE { modulus, exponent }.
         numbers = elements(data, element(data, parts[1].start + 1, parts[1].stop), 2)

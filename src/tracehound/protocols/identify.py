@@ -358,6 +358,13 @@ def _rpc(at: int, *programs: int) -> Callable[[Payloads], Mask]:
     return test
 
 
+_RPC_PROGRAMS: Final = (
+    100001, 100002, 100004, 100007, 100008, 100009, 100011, 100012, 100017, 100021, 100024, 100026, 100028, 100068, 100083, 100227,
+    100232, 100300, 150001, 300598,
+)  # fmt: skip
+"""Programs that are met on networks, beside those with a service name of their own (sunrpc.py names them)."""
+
+
 def _wireguard(p: Payloads) -> Mask:
     kind = p.octets[:, 0].astype(np.int64)
     sized = ((kind == 1) & (p.length == 148)) | ((kind == 2) & (p.length == 92)) | ((kind == 3) & (p.length == 64))
@@ -469,6 +476,7 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
               flags=_ANY_CASE),
         both(server_port(25, 465, 587, 2525),
              looks(rb"(?:220|421|452|5[0-9]{2})[ -]|(?:MAIL FROM:|NOOP|RSET|STARTTLS|QUIT)", b"245MNRSQ", flags=_ANY_CASE)))),
+    Protocol("redis", _TCP, looks(rb"\*[0-9]{1,7}\r\n\$[0-9]{1,9}\r\n", b"*")),
     Protocol("pop3", _TCP, either(
         looks(rb"\+OK(?: |\r?\n)", b"+", sender=False),
         both(port(110, 995), looks(rb"-ERR |(?:USER|CAPA|APOP|AUTH|STLS)\b", b"-UCAS", flags=_ANY_CASE)))),
@@ -490,7 +498,6 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
     Protocol("postgresql", _TCP, looks(
         rb"\x00\x00\x00\x08\x04\xd2\x16[\x2f\x30]|\x00\x00..\x00\x03\x00.[a-z_]{3,}\x00", b"\x00", sender=True)),
     Protocol("tds", _TCP, looks(rb"\x12[\x00\x01]..\x00\x00[\x00\x01]\x00(?:\x00.{4}\x01|\x00)", b"\x12")),
-    Protocol("redis", _TCP, looks(rb"\*[0-9]{1,7}\r\n\$[0-9]{1,9}\r\n", b"*")),
     Protocol("mqtt", _TCP, looks(rb"\x10(?:[\x00-\x7f]|[\x80-\xff]{1,3}[\x00-\x7f])\x00(?:\x04MQTT|\x06MQIsdp)", b"\x10")),
     Protocol("krb_tcp", _TCP, looks(rb"\x00.{3}" + _KERBEROS, b"\x00")),
     Protocol("ldap_tcp", _TCP, looks(_LDAP, b"\x30")),
@@ -499,6 +506,7 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
     Protocol("portmapper", _TCP, where(_rpc(4, 100000))),
     Protocol("nfs", _TCP, where(_rpc(4, 100003))),
     Protocol("mount", _TCP, where(_rpc(4, 100005))),
+    Protocol("sunrpc", _TCP, where(_rpc(4, *_RPC_PROGRAMS))),
     Protocol("opcua_binary", _TCP, where(_opc_ua, b"HAEOCM")),
     Protocol("openvpn", _TCP, where(_openvpn(2), b"\x00")),
     Protocol("socks", _TCP, either(where(_socks, b"\x05"), _SOCKS4)),
@@ -523,10 +531,12 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
     Protocol("ntp", _UDP, where(_ntp)),
     Protocol("stun", _UDP, where(_stun, bytes(range(64)))),
     Protocol("dtls", _UDP, looks(rb"\x16(?:\xfe[\xfd\xff]|\x01\x00)\x00\x00.{6}..[\x01\x02\x03]", b"\x16")),
+    Protocol("rdpeudp", _UDP, both(port(3389), looks(rb"\xff\xff\xff\xff..[\x00-\x1f][\x01\x03\x05\x07]", b"\xff"))),
     Protocol("radius", _UDP, where(_radius)),
     Protocol("portmapper", _UDP, where(_rpc(0, 100000))),
     Protocol("nfs", _UDP, where(_rpc(0, 100003))),
     Protocol("mount", _UDP, where(_rpc(0, 100005))),
+    Protocol("sunrpc", _UDP, where(_rpc(0, *_RPC_PROGRAMS))),
     Protocol("dce_rpc", _UDP, looks(rb"\x04[\x00-\x13].{2}[\x00\x10][\x00-\x03]\x00", b"\x04")),
     Protocol("dnp3_udp", _UDP, looks(rb"\x05\x64[\x05-\xff][\x00-\xff]", b"\x05")),
     Protocol("wireguard", _UDP, where(_wireguard, b"\x01\x02\x03")),
@@ -544,7 +554,7 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
         looks(rb"[\x08-\x0f].{8}Q0[0-9]{2}", bytes(range(8, 16))))),
 )  # fmt: skip
 
-ANNOUNCED: Final = ("ftp_data", "irc_dcc_data")
+ANNOUNCED: Final = ("ftp_data", "irc_dcc_data", "tftp_data")
 """Services that no payload tells: another flow has announced them (session.Expected)."""
 
 SERVICES: Final[tuple[str, ...]] = ("", *dict.fromkeys((*(entry.service for entry in PROTOCOLS), *ANNOUNCED)))
@@ -673,11 +683,15 @@ def with_told_services(flows: pa.Table, told: Mapping[int, int]) -> pa.Table:
     if not rows.size:
         return flows
     at = flows.schema.get_field_index("service")
-    names = flows.column("service").to_pylist()
-    for row in rows.tolist():
-        names[row] = SERVICES[told[int(ids[row])]]
     field_ = flows.schema.field(at)
-    return flows.set_column(at, field_, pa.array(names, pa.string()).dictionary_encode().cast(field_.type))
+    # Beside the names that are there stand all that there may be; only the numbers of some rows change.
+    column = flows.column(at).combine_chunks()
+    before = column.dictionary.to_pylist()
+    codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).copy()
+    codes[rows] = [len(before) + told[int(ids[row])] for row in rows.tolist()]
+    indices = pa.array(codes, pa.int32(), mask=codes < 0)
+    names = pa.array([*before, *SERVICES], pa.string())
+    return flows.set_column(at, field_, pa.DictionaryArray.from_arrays(indices, names).cast(field_.type))
 
 
 @kernel

@@ -13,8 +13,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from tracehound.limits import MAX_TEXT_COMMANDS, MAX_TEXT_FIELD, MAX_TEXT_LINE_BYTES, MAX_TEXT_PIPELINE
-from tracehound.protocols.session import TXN_SHIFT, Emit, FlowEnds, Session
+from tracehound.limits import MAX_TEXT_FIELD, MAX_TEXT_LINE_BYTES, MAX_TEXT_PIPELINE
+from tracehound.protocols.reporter import Reporter, swapped
+from tracehound.protocols.session import Emit, FlowEnds, Session
 from tracehound.streams.reassemble import Chunk
 
 OnLine = Callable[[bytes, int, int], None]
@@ -166,26 +167,20 @@ class Replies:
         return int(code), words_of(rest)
 
 
-class TextSession:
+class TextSession(Reporter):
     """A session of a protocol that speaks in lines. Subclasses name `service`, tell a server's first bytes (`server_first`), and
     take `client_line` and `server_line`; `src` of their rows is the client, whoever the flow's originator is."""
 
-    service = ""
     server_first: re.Pattern[bytes] = re.compile(rb"\d")
 
     def __init__(self, ends: FlowEnds, chunk: Chunk, emit: Emit) -> None:
         self.finished = False
-        self.emit = emit
         server_speaks = self.server_first.match(chunk.data) is not None
         self._client_is_originator = chunk.from_originator != server_speaks
-        e = self.given_ends = ends
-        self.ends = e if self._client_is_originator else e._replace(
-            originator=e.responder, originator_port=e.responder_port, responder=e.originator, responder_port=e.originator_port
-        )
+        self.given_ends = ends
+        super().__init__(ends if self._client_is_originator else swapped(ends), emit)
         self.client = LineReader(self.client_line, lambda: self.gap(True), self._tls)
         self.server = LineReader(self.server_line, lambda: self.gap(False), self._tls)
-        self.notes: list[str] = []
-        self._numbers: dict[str, int] = {}
         self._inner: Session | None = None
 
     # -- what a protocol says ---------------------------------------------------------------------------------------------
@@ -213,7 +208,6 @@ class TextSession:
         if self._inner is not None:
             self._inner.close(note)
 
-    # -- shared ---------------------------------------------------------------------------------------------------------------
     @property
     def tls(self) -> bool:
         """Whether the conversation went on in TLS."""
@@ -229,36 +223,3 @@ class TextSession:
             self.finished = self._inner.finished and self.client.tls and self.server.tls
         else:
             self.finished = self.client.tls and self.server.tls
-
-    def note(self, words: str) -> None:
-        """Something to be said of every row that follows."""
-        if words and words not in self.notes:
-            self.notes.append(words)
-
-    @property
-    def said(self) -> str | None:
-        """The notes as a cell."""
-        return "; ".join(self.notes) or None
-
-    def number(self, table: str) -> int | None:
-        """Number of the next row in a table; None once there are too many."""
-        n = self._numbers.get(table, 0)
-        if n >= MAX_TEXT_COMMANDS:
-            return None
-        self._numbers[table] = n + 1
-        return n
-
-    def begin(self, number: int, ts_ns: int) -> tuple[Any, ...]:
-        """The first columns of every protocol's table."""
-        e = self.ends
-        return (e.flow_id << TXN_SHIFT | number, e.flow_id, ts_ns, e.originator, e.originator_port, e.responder, e.responder_port)
-
-    def login(
-        self, user: str | None, method: str, *, cleartext: bool, accepted: bool | None, answer: str | None, packet_id: int,
-        ts_ns: int, note: str | None = None,
-    ) -> None:  # fmt: skip
-        """A row of table `logins`."""
-        number = self.number("logins")
-        if number is not None:
-            self.emit("logins", (*self.begin(number, ts_ns), self.service, user, method, cleartext, accepted, answer, packet_id,
-                                 note or self.said))  # fmt: skip

@@ -95,7 +95,9 @@ Opener = Callable[[FlowEnds, Chunk, Emit], Session]
 
 
 class Datagram(NamedTuple):
-    """One UDP datagram: `data` is what was captured, `length` what was sent; `interest` is for the FlowEnds of its files."""
+    """One UDP datagram: `data` is what was captured, `length` what was sent; `interest` is for the FlowEnds of its files.
+
+    times   how many like it were met in the batch, this one included; sum_bytes is their length together"""
 
     flow_id: int
     from_originator: bool
@@ -108,10 +110,14 @@ class Datagram(NamedTuple):
     data: bytes
     length: int
     interest: Interest = _ORDINARY
+    times: int = 1
+    sum_bytes: int = 0
 
 
 class DatagramReader(Protocol):
-    """All flows of one protocol that travels in datagrams."""
+    """All flows of one protocol that travels in datagrams.
+
+    A reader that knows of flows to come has `expected`: (address, port) of one of their ends -> what the flow is then called."""
 
     def datagram(self, datagram: Datagram) -> bool:
         """Read one; returns True once no further datagram of this flow is of use."""

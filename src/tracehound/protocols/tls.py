@@ -6,6 +6,7 @@ hello. JA3 and JA3S: salesforce/ja3; JA4: FoxIO's published method (BSD licence)
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,10 @@ from tracehound.protocols.session import TXN_SHIFT, Emit, FlowEnds
 from tracehound.streams.reassemble import Chunk
 
 _CHANGE_CIPHER, _ALERT, _HANDSHAKE, _DATA, _HEARTBEAT = 20, 21, 22, 23, 24
+_SESSION_TICKET: Final = 35
+_KEY_NAME_BYTES: Final = 16
+ZERO_KEY: Final = "session ticket under a key whose name is all zeros"
+"""GnuTLS 3.6.4 to 3.6.13 encrypted tickets under a key of zeros: whoever records the connection can read it (CVE-2020-13777)."""
 _RECORD_BYTES: Final = 5
 _MAX_RECORD: Final = 16384 + 2048
 _VERSIONS: Final[dict[int, str]] = {
@@ -252,6 +257,26 @@ class TlsSession:
         if both or self._read_bytes > MAX_TLS_HANDSHAKE_BYTES:
             self._finish()
 
+    def handshake(self, client: bool, data: bytes, packet_id: int, ts_ns: int) -> None:
+        """Take handshake messages that come without records (QUIC, RFC 9001 4)."""
+        if self._packet_id < 0:
+            self._packet_id, self._ts_ns = packet_id, ts_ns
+        self._messages(client, self._sides[client], data)
+
+    def encrypted(self, client: bool) -> None:
+        """One side sends what only a finished handshake allows."""
+        self._sides[client].spoke = True
+
+    @property
+    def hello(self) -> ClientHello | None:
+        """What the client said, if it is whole."""
+        return self._hello
+
+    @property
+    def answered(self) -> bool:
+        """Whether a server's hello was read."""
+        return self._version is not None
+
     def _note(self, text: str) -> None:
         if text not in self._notes:
             self._notes.append(text)
@@ -376,6 +401,16 @@ class TlsSession:
         if len(body) >= 3 and body[0] == 3 and self._cipher is not None and "ECDH" in cipher_name(self._cipher):
             self._curve = body[1] << 8 | body[2]
 
+    def _ticket(self, _client: bool, body: bytes) -> None:
+        # RFC 5077 3.3: lifetime 4, then the ticket behind its length; 4 recommends that it begins with the name of its key, 16 bytes.
+        f = _Fields(body)
+        f.take(4)
+        self._named_by_zeros(f.vector(2))
+
+    def _named_by_zeros(self, ticket: bytes) -> None:
+        if len(ticket) >= _KEY_NAME_BYTES and not any(ticket[:_KEY_NAME_BYTES]):
+            self._note(ZERO_KEY)
+
     # -- the row --------------------------------------------------------------------------------------------------------
     def close(self, note: str) -> None:
         """The flow is over."""
@@ -394,7 +429,13 @@ class TlsSession:
         leaf = self._certificates[0] if self._certificates else None
         first, second = self._sides[True], self._sides[False]
         established = (first.changed and second.changed) if self._version != 0x0304 else first.spoke and self._alert is None
+        if hello is not None:
+            self._named_by_zeros(hello.extension(_SESSION_TICKET) or b"")
+            with contextlib.suppress(_Cut):
+                # RFC 8446 4.2.11: identities behind their length; each is a ticket behind its length, and its age in 4 bytes.
+                self._named_by_zeros(_Fields(_Fields(hello.extension(_PSK) or b"").vector(2)).vector(2))
         notes = [*self._notes, *(c.note for c in self._certificates if c.note)]
+        notes += [f"client's {c.note}" for c in self._client_certificates if c.note]
         if hello is None:
             notes.append("no client hello in the capture")
         offered = [p.decode("latin-1") for p in hello.protocols()] if hello is not None else None
@@ -426,6 +467,7 @@ _READERS: Final[dict[int, Callable[[TlsSession, bool, _Side, bytes], None]]] = {
 _MESSAGES: Final[dict[int, Callable[[TlsSession, bool, bytes], None]]] = {
     1: TlsSession._client_hello,
     2: TlsSession._server_hello,
+    4: TlsSession._ticket,
     11: TlsSession._certificate,
     12: TlsSession._key_exchange,
 }

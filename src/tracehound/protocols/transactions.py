@@ -44,13 +44,53 @@ STREAMS: Final[dict[str, str]] = {
     "irc": "tracehound.protocols.irc:open_session",
     "telnet": "tracehound.protocols.telnet:open_session",
     "sip": "tracehound.protocols.sip:open_session",
+    "ssh": "tracehound.protocols.ssh:open_session",
+    "dce_rpc": "tracehound.protocols.dce_rpc:open_session",
+    "smb": "tracehound.protocols.smb:open_session",
+    "netbios_ssn": "tracehound.protocols.smb:open_session",
+    "rdp": "tracehound.protocols.rdp:open_session",
+    "krb_tcp": "tracehound.protocols.kerberos:open_session",
+    "ldap_tcp": "tracehound.protocols.ldap:open_session",
+    "portmapper": "tracehound.protocols.sunrpc:open_session",
+    "nfs": "tracehound.protocols.sunrpc:open_session",
+    "mount": "tracehound.protocols.sunrpc:open_session",
+    "sunrpc": "tracehound.protocols.sunrpc:open_session",
+    "syslog": "tracehound.protocols.syslog:open_session",
+    "mysql": "tracehound.protocols.mysql:open_session",
+    "postgresql": "tracehound.protocols.postgresql:open_session",
+    "tds": "tracehound.protocols.tds:open_session",
+    "redis": "tracehound.protocols.redis:open_session",
 }
 """Service over TCP: where its opener is."""
 
 DATAGRAMS: Final[dict[str, str]] = {
     "sip": "tracehound.protocols.sip:SipDatagrams",
+    "dhcp": "tracehound.protocols.dhcp:DhcpDatagrams",
+    "dhcpv6": "tracehound.protocols.dhcp_six:Dhcpv6Datagrams",
+    "dce_rpc": "tracehound.protocols.dce_rpc:RpcDatagrams",
+    "quic": "tracehound.protocols.quic:QuicDatagrams",
+    "tftp": "tracehound.protocols.tftp:TftpDatagrams",
+    "tftp_data": "tracehound.protocols.tftp:TftpDatagrams",
+    "snmp": "tracehound.protocols.snmp:SnmpDatagrams",
+    "ntp": "tracehound.protocols.ntp:NtpDatagrams",
+    "netbios_ns": "tracehound.protocols.netbios:NetbiosDatagrams",
+    "netbios_dgm": "tracehound.protocols.netbios:NetbiosDatagrams",
+    "krb": "tracehound.protocols.kerberos:KerberosDatagrams",
+    "ldap_udp": "tracehound.protocols.ldap:LdapDatagrams",
+    "portmapper": "tracehound.protocols.sunrpc:RpcDatagrams",
+    "nfs": "tracehound.protocols.sunrpc:RpcDatagrams",
+    "mount": "tracehound.protocols.sunrpc:RpcDatagrams",
+    "sunrpc": "tracehound.protocols.sunrpc:RpcDatagrams",
+    "radius": "tracehound.protocols.radius:RadiusDatagrams",
+    "syslog": "tracehound.protocols.syslog:SyslogDatagrams",
+    "ssdp": "tracehound.protocols.ssdp:SsdpDatagrams",
 }
 """Service over UDP: where its reader is."""
+
+ALIKE: Final[dict[str, tuple[int, ...]]] = {
+    "ntp": (0, 1, 3),
+}
+"""Services over UDP of whose datagrams only the first of a kind is read: the bytes that tell kinds apart."""
 
 _DNS = SERVICE_CODE["dns"]
 _SYN = 2
@@ -58,6 +98,7 @@ _ROWS_AT_ONCE: Final = 2048
 """Rows that are collected before they become a table: making one costs as much as a few hundred rows."""
 _ENOUGH, _MET, _TIED = 1, 2, 4
 """Bits by flow: its protocol needs no more of its bytes; packets of it were handed in; another flow has announced it."""
+_NO_OTHERS: Final[dict[int, tuple[int, int]]] = {}
 _NONE_EXPECTED: Final[list[Expected]] = []
 _TCP, _UDP = 6, 17
 _CODES: Final = 256
@@ -76,7 +117,7 @@ def _lookup(services: Mapping[str, str]) -> NDArray[np.bool_]:
 
 _SERVICE_OF: Final = {code: name for name, code in SERVICE_CODE.items()}
 _STREAM_CODES: Final = _lookup({**STREAMS, "dns": "", **dict.fromkeys(ANNOUNCED, "")})
-ANNOUNCERS: Final = _lookup({"ftp": "", "irc": ""})
+ANNOUNCERS: Final = _lookup({"ftp": "", "irc": "", "tftp": ""})
 """Services that announce connections to come, by code."""
 _DATAGRAM_CODES: Final = _lookup(DATAGRAMS)
 
@@ -90,7 +131,8 @@ def useful_rows(
     payload = (packets.payload_caplen > 0) | (packets.payload_len > 0)
     tcp, udp = packets.proto == _TCP, packets.proto == _UDP
     stream = tcp & ((payload & (_STREAM_CODES[spoken.codes] | spoken.undecided | announced)) | ((packets.tcp_flags & _SYN) > 0))
-    datagram = udp & payload & (_DATAGRAM_CODES[spoken.codes] | may_be_dns(packets, spoken.codes))
+    named = _DATAGRAM_CODES[spoken.codes] | may_be_dns(packets, spoken.codes)
+    datagram = udp & payload & (named | (announced & (spoken.codes == 0)))
     return np.flatnonzero((stream | datagram) & (assignment.flow_id >= 0))
 
 
@@ -130,7 +172,7 @@ class Transactions:
         self._codes = np.zeros(4096, np.uint8)
         self._flags = np.zeros(4096, np.uint8)
         self._openers: dict[int, Opener] = {_DNS: lambda ends, _chunk, _emit: _DnsSession(self.dns, ends)}
-        self._readers: dict[int, DatagramReader] = {}
+        self._readers: dict[str, DatagramReader] = {}
         self._sessions: dict[int, Session] = {}
         self._ends: dict[int, FlowEnds] = {}
         self._undecided: dict[int, list[Chunk]] = {}
@@ -156,8 +198,7 @@ class Transactions:
             self._feed(chunk)
         if self._expectations.waiting:
             self._read_announced(packets, assignment, wanted)
-        if _DATAGRAM_CODES.any():
-            self._add_datagrams(packets, assignment, _DATAGRAM_CODES[codes] & ~enough)
+        self._add_datagrams(packets, assignment, codes, (flow_id >= 0) & ~enough)
         return {"dns": self.dns.add_udp(packets, assignment, self._codes), **self._take_rows(_ROWS_AT_ONCE)}
 
     def _learn(self, flow_id: NDArray[np.int64], codes: NDArray[np.uint8]) -> None:
@@ -241,28 +282,86 @@ class Transactions:
         return opener
 
     # -- datagrams ------------------------------------------------------------------------------------------------------
-    def _add_datagrams(self, packets: PacketBatch, assignment: Assignment, wanted: NDArray[np.bool_]) -> None:
-        rows = np.flatnonzero(
-            wanted & (packets.proto == _UDP) & (packets.payload_caplen > 0) & (packets.payload_offset >= 0)
-        )
+    def _add_datagrams(self, packets: PacketBatch, assignment: Assignment, codes: NDArray[np.uint8], open_: NDArray[np.bool_]) -> None:
+        """Read the datagrams of flows that are still read.
+
+        open_   for each packet whether more of its flow is of use"""
+        there = open_ & (packets.proto == _UDP) & (packets.payload_caplen > 0) & (packets.payload_offset >= 0)
+        rows = np.flatnonzero(there & _DATAGRAM_CODES[codes])
+        for service, places in ALIKE.items():
+            mine = codes[rows] == SERVICE_CODE[service]
+            if mine.any():
+                self._read_alike(packets, assignment, rows[mine], places)
+                rows = rows[~mine]
+        self._read_datagrams(packets, assignment, rows)
+        waiting = {where: service for reader in self._readers.values() for where, service in getattr(reader, "expected", {}).items()}
+        if waiting:
+            rows = np.flatnonzero(there & (codes == 0))
+            self._read_datagrams(packets, assignment, self._tied_datagrams(packets, assignment, rows, waiting))
+
+    def _tied_datagrams(
+        self, packets: PacketBatch, assignment: Assignment, rows: NDArray[np.int64], waiting: Mapping[tuple[str, int], str]
+    ) -> NDArray[np.int64]:
+        """Those of the rows whose flow has an end that a reader waits for."""
+        ports = np.fromiter({port for _, port in waiting}, np.uint16)
+        rows = rows[np.isin(packets.sport[rows], ports) | np.isin(packets.dport[rows], ports)]
+        flows, first = np.unique(assignment.flow_id[rows], return_index=True)
+        tied = []
+        for flow_id, i in zip(flows.tolist(), rows[first].tolist(), strict=True):
+            version = int(packets.ip_version[i])
+            ends = (
+                (address_text(int(packets.src_hi[i]), int(packets.src_lo[i]), version), int(packets.sport[i])),
+                (address_text(int(packets.dst_hi[i]), int(packets.dst_lo[i]), version), int(packets.dport[i])),
+            )
+            service = next((waiting[end] for end in ends if end in waiting), None)
+            if service is not None:
+                self._codes[flow_id] = self._told[flow_id] = SERVICE_CODE[service]
+                self._flags[flow_id] = _MET | _TIED
+                tied.append(flow_id)
+        return rows[np.isin(assignment.flow_id[rows], np.array(tied, np.int64))]
+
+    def _read_alike(
+        self, packets: PacketBatch, assignment: Assignment, rows: NDArray[np.int64], places: tuple[int, ...]
+    ) -> None:
+        """Of datagrams that are alike (same flow, direction and bytes at `places`) only the first is read, and told how many they
+        are: a million of them cost no more than one."""
+        at, size = packets.payload_offset[rows], packets.payload_caplen[rows]
+        key = np.zeros(rows.size, np.int64)
+        for place in places:
+            inside = size > place
+            key = key << 8 | np.where(inside, packets.buffer[np.where(inside, at + place, 0)], 0)
+        flow = assignment.flow_id[rows] * 2 + assignment.from_originator[rows]
+        pairs = np.stack((flow, key), axis=1)
+        _, first, inverse, count = np.unique(pairs, axis=0, return_index=True, return_inverse=True, return_counts=True)
+        length = np.bincount(inverse.ravel(), weights=packets.payload_len[rows]).astype(np.int64)
+        order = np.argsort(first)
+        alike = {int(rows[first[i]]): (int(count[i]), int(length[i])) for i in order.tolist()}
+        self._read_datagrams(packets, assignment, rows[first[order]], alike)
+
+    def _read_datagrams(
+        self, packets: PacketBatch, assignment: Assignment, rows: NDArray[np.int64], alike: Mapping[int, tuple[int, int]] = _NO_OTHERS
+    ) -> None:
         columns = (
-            assignment.flow_id, assignment.from_originator, packets.ts, packets.packet_id, packets.src_hi, packets.src_lo,
-            packets.dst_hi, packets.dst_lo, packets.ip_version, packets.sport, packets.dport, packets.payload_offset,
-            packets.payload_caplen, packets.payload_len,
+            rows, assignment.flow_id[rows], assignment.from_originator[rows], packets.ts[rows], packets.packet_id[rows],
+            packets.src_hi[rows], packets.src_lo[rows], packets.dst_hi[rows], packets.dst_lo[rows], packets.ip_version[rows],
+            packets.sport[rows], packets.dport[rows], packets.payload_offset[rows], packets.payload_caplen[rows],
+            packets.payload_len[rows],
         )  # fmt: skip
         buffer = packets.buffer.data
-        for flow, sent, ts, packet, s_hi, s_lo, d_hi, d_lo, version, sport, dport, offset, size, length in zip(
-            *(column[rows].tolist() for column in columns), strict=True
+        for row, flow, sent, ts, packet, s_hi, s_lo, d_hi, d_lo, version, sport, dport, offset, size, length in zip(
+            *(column.tolist() for column in columns), strict=True
         ):
             if self._flags[flow] & _ENOUGH:
                 continue
-            code = int(self._codes[flow])
-            reader = self._readers.get(code)
+            place = DATAGRAMS[_SERVICE_OF[int(self._codes[flow])]]
+            reader = self._readers.get(place)
             if reader is None:
-                reader = self._readers[code] = _located(DATAGRAMS[_SERVICE_OF[code]])(self._emit)
+                reader = self._readers[place] = _located(place)(self._emit)
             src, dst = address_text(s_hi, s_lo, version), address_text(d_hi, d_lo, version)
             data = bytes(buffer[offset : offset + size])
-            if reader.datagram(Datagram(flow, sent, ts, packet, src, sport, dst, dport, data, length, self.interest)):
+            count, sum_bytes = alike.get(row, (1, length))
+            datagram = Datagram(flow, sent, ts, packet, src, sport, dst, dport, data, length, self.interest, count, sum_bytes)
+            if reader.datagram(datagram):
                 self._flags[flow] |= _ENOUGH
 
     # -- rows -----------------------------------------------------------------------------------------------------------
@@ -275,7 +374,7 @@ class Transactions:
         flow_ids = flow_ids[flow_ids < self._flags.size]
         flow_ids = flow_ids[(self._flags[flow_ids] & _MET) > 0]
         for flow_id in flow_ids[_DATAGRAM_CODES[self._codes[flow_ids]]].tolist():
-            reader = self._readers.get(int(self._codes[flow_id]))
+            reader = self._readers.get(DATAGRAMS[_SERVICE_OF[int(self._codes[flow_id])]])
             if reader is not None:
                 reader.end(flow_id)
         for flow_id in self.streams.known(flow_ids):

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tracehound import limits
-from tracehound.findings.model import Finding, Probing, TemplatePart, TurningPoint, Verdict
+from tracehound.findings.model import Probing, TemplatePart, TurningPoint, Verdict
 from tracehound.report import charts, narrative
 from tracehound.report.visible import clip, preview, runs, visible
 
@@ -95,11 +95,6 @@ def headline_figures(probing: Probing) -> list[tuple[str, str]]:
     if any(o.outcome == "answered" for o in probing.outcomes):
         figures.append((narrative.share(answered), "were answered"))
     return figures
-
-
-def others_of(verdict: Verdict, finding: Finding) -> list[Finding]:
-    """Findings without a section that speak about the same host."""
-    return [f for f in verdict.findings if f.probing is None and f.host == finding.host]
 
 
 @lru_cache(maxsize=1)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -36,6 +37,11 @@ RATE_UNITS: Final = (("a second", 1 / 60), ("a minute", 1.0), ("an hour", 60.0),
 """Unit and how many of a figure per minute it makes."""
 
 OUTCOME_ORDER: Final = tuple(OUTCOMES)
+
+PARTS_OF_PROBING: Final = frozenset(
+    {"outcomes", "answers", "request_template", "targets", "stack", "turning_point", "identity"}
+)
+"""Kinds of finding that a host's own section tells."""
 
 PROTOCOL_NAMES: Final[dict[int, str]] = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6", 132: "sctp"}
 
@@ -242,6 +248,23 @@ def by_file(citations: Citations) -> list[FrameGroup]:
     return [FrameGroup(file, tuple(frames)) for file, frames in groups.items()]
 
 
+def no_template(probing: Probing) -> str:
+    """Why no request is shown."""
+    if not probing.payload_seen:
+        return "Cannot be told from this evidence: it needs packets. Flow logs carry no payload."
+    return "No request is common to the attempts in this evidence."
+
+
+def no_identity(probing: Probing) -> str:
+    """Why nothing is named."""
+    if not probing.payload_seen:
+        return (
+            "Not named: what tells one malware from another is what it sends, and that needs packets. From flows alone the "
+            "services, the pace, the order of targets, the retries and the outcomes were compared, and no profile came near."
+        )
+    return "No profile of known malware was compared, or none came near."
+
+
 def cited(citations: Citations, most: int = 6) -> str:
     """Citations in short: model.pcap frames 12, 40, 61; 1,204 in all. Empty where nothing is cited."""
     parts: list[str] = []
@@ -334,9 +357,16 @@ def hosts(verdict: Verdict) -> list[Finding]:
 
 
 def other_findings(verdict: Verdict) -> list[Finding]:
-    """Findings about hosts that have no section of their own."""
+    """Findings that stand in no host's section: those of other hosts, and what a described host does beside probing."""
     described = {f.probing.host for f in verdict.findings if f.probing is not None}
-    return [f for f in verdict.findings if f.probing is None and f.host not in described]
+    return [f for f in verdict.findings if f.probing is None and not (f.host in described and f.kind in PARTS_OF_PROBING)]
+
+
+def span_note(finding: Finding, tz: datetime.tzinfo | None = None) -> str:
+    """When a finding was, where its sentence does not say so itself."""
+    if finding.from_ns is None or finding.to_ns is None or re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d", finding.statement):
+        return ""
+    return period(finding.from_ns, finding.to_ns, tz)
 
 
 def looked_for(verdict: Verdict) -> str:

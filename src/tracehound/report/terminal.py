@@ -183,7 +183,7 @@ def host_section(page: Page, finding: Finding, probing: Probing, at: int, total:
     targets(page, probing)
     for point in probing.turning_points:
         turning_point(page, point)
-    identities(page, probing.identities)
+    identities(page, probing)
 
 
 def with_reasons(head: str, reasons: Sequence[str]) -> str:
@@ -195,7 +195,7 @@ def sends(page: Page, probing: Probing) -> None:
     """Question 2: template and stack."""
     page.question("What it sends")
     if probing.template is None:
-        page.put("No request is common to the attempts in this evidence.", indent=4)
+        page.put(narrative.no_template(probing), indent=4)
     else:
         template_lines(page, probing.template)
     stack = probing.stack
@@ -359,12 +359,12 @@ def candidate_lines(page: Page, item: Candidate) -> None:
     first_bytes(page, item.preview)
 
 
-def identities(page: Page, items: Sequence[Identity]) -> None:
+def identities(page: Page, probing: Probing) -> None:
     """Question 6: what it is, and from what that follows."""
     page.question("What it is")
-    if not items:
-        page.put("No profile of known malware was compared, or none came near.", indent=4)
-    for item in items:
+    if not probing.identities:
+        page.put(narrative.no_identity(probing), indent=4)
+    for item in probing.identities:
         identity_lines(page, item)
 
 
@@ -404,8 +404,12 @@ def other_findings(page: Page, verdict: Verdict) -> None:
         return
     page.heading("ALSO SEEN")
     for finding in others[: limits.MAX_REPORT_ROWS]:
-        span = "" if finding.from_ns is None else f" {narrative.period(finding.from_ns, finding.to_ns, page.tz)}."
-        page.put(f"- {finding.statement}{span} Confidence {narrative.confidence(finding.confidence)}.", hang=2)
+        span = narrative.span_note(finding, page.tz)
+        page.put(f"- {finding.statement}{' ' + span + '.' if span else ''}", hang=2)
+        page.put(f"Confidence {with_reasons(narrative.confidence(finding.confidence), finding.confidence.reasons)}.", indent=4)
+        cited = narrative.cited(finding.citations)
+        if cited:
+            page.put(f"Seen in {cited}.", indent=4)
         if finding.identity is not None:
             identity_lines(page, finding.identity)
     page.more(len(others), limits.MAX_REPORT_ROWS, "finding", indent=2)

@@ -22,7 +22,7 @@ class Packet:
     end of a session at which what is left is inspected."""
 
     __slots__ = (
-        "_l4", "flow_id",
+        "_l4",
         "ack",
         "added",
         "dport",
@@ -32,6 +32,7 @@ class Packet:
         "family",
         "flags",
         "flow",
+        "flow_id",
         "fragment",
         "has_flow",
         "headed",

@@ -97,12 +97,18 @@ def gather(
     buffer: NDArray[np.uint8], offset: NDArray[np.int64], length: NDArray[np.int64], out: NDArray[np.uint8]
 ) -> None:
     """Copy stretches of `buffer` one behind the other into `out`, which must hold them all."""
-    at = 0
+    at = np.int64(0)
     for i in range(offset.size):
-        begin = offset[i]
-        for j in range(length[i]):
-            out[at + j] = buffer[begin + j]
-        at += length[i]
+        size = length[i]
+        if size <= 0:
+            continue
+        if offset[i] < 0 or offset[i] + size > buffer.size or at + size > out.size:
+            raise IndexError("a stretch outside of its buffer")
+        # Unsigned, because an index that may count from the end keeps the loop from becoming a copy of many bytes at once.
+        begin, to = np.uint64(offset[i]), np.uint64(at)
+        for j in range(np.uint64(size)):
+            out[to + j] = buffer[begin + j]
+        at += size
 
 
 def _ahead(a: int, b: int) -> int:
@@ -271,9 +277,7 @@ def reassemble(
     held = packets.payload_caplen[rows].astype(np.int64)
     out = np.empty(int(held.sum()), dtype=np.uint8)
     gather(packets.buffer, packets.payload_offset[rows], held, out)
-    whole = out.tobytes()
-    ends = np.cumsum(held)
-    begins = ends - held
+    whole = out.data
     new_group = np.ones(rows.size, dtype=np.bool_)
     new_group[1:] = keys[1:] != keys[:-1]
     follows = np.zeros(rows.size, dtype=np.bool_)
@@ -282,30 +286,36 @@ def reassemble(
     starts = np.flatnonzero(new_group)
     odd_group = np.logical_or.reduceat(odd, starts)
     stops = np.append(starts[1:], rows.size)
-    ids, times, acks = packets.packet_id[rows], packets.ts[rows], packets.ack[rows]
-    for start, stop, irregular in zip(starts.tolist(), stops.tolist(), odd_group.tolist(), strict=True):
-        key = int(keys[start])
+    # Python's own numbers from here on: each is used once or twice, and taking one out of an array costs more than that.
+    edges: list[int] = [0, *np.cumsum(held).tolist()]
+    ids, times = packets.packet_id[rows].tolist(), packets.ts[rows].tolist()
+    groups = (
+        column.tolist()
+        for column in (keys[starts], starts, stops, odd_group, seq[starts], rows[starts], packets.ack[rows[stops - 1]])
+    )
+    for key, start, stop, irregular, first, first_row, last_ack in zip(*groups, strict=True):
         d = state.directions.get(key)
         if d is None:
             d = state.directions[key] = Direction(next_seq=state.first_seq.pop(key, None))
         peer = state.directions.get(key ^ 1)
         if peer is not None:
-            peer.peer_ack = int(acks[stop - 1])
-        first = int(seq[start])
+            peer.peer_ack = last_ack
         if not irregular and not d.pending and not d.gap and d.next_seq in (None, first):
-            begin, end = int(begins[start]), int(ends[stop - 1])
-            data = whole[begin:end]
-            offsets = begins[start:stop] - (begin - d.offset)
-            segments = SegmentMap(offsets, ids[start:stop], times[start:stop])  # type: ignore[arg-type]
-            yield Chunk(key >> 1, not key & 1, data, d.offset, 0, segments, int(rows[start]))
+            begin, end = edges[start], edges[stop]
+            data = bytes(whole[begin:end])
+            shift = d.offset - begin
+            offsets = [edge + shift for edge in edges[start:stop]]
+            segments = SegmentMap(offsets, ids[start:stop], times[start:stop])
+            yield Chunk(key >> 1, not key & 1, data, d.offset, 0, segments, first_row)
             d.offset += end - begin
             d.next_seq = (first + end - begin) & 0xFFFFFFFF
             d.tail = data[-MAX_OVERLAP_WINDOW_BYTES:]
             continue
-        output = _Output(key, int(rows[start]))
-        for i in range(start, stop):
-            data = whole[int(begins[i]) : int(ends[i])]
-            _take(d, Segment(int(seq[i]), data, int(length[i]), int(ids[i]), int(times[i])), state, output)
+        output = _Output(key, first_row)
+        sequence, lengths = seq[start:stop].tolist(), length[start:stop].tolist()
+        for i, number, size in zip(range(start, stop), sequence, lengths, strict=True):
+            data = bytes(whole[edges[i] : edges[i + 1]])
+            _take(d, Segment(number, data, size, ids[i], times[i]), state, output)
             if d.pending:
                 _drain(d, state, output)
         _settle(d, state, output)

@@ -1,0 +1,51 @@
+-- id: rpc_attacks
+-- version: 1
+-- title: Remote calls that attacks are made of
+-- question: Does a host call what only attacks on Windows call over the network?
+-- what: One row a source, target and kind of attack, by interface and operation of DCE/RPC calls: how many, which answers, when.
+-- why: Some calls have no honest use from one workstation to another server: a printer driver added from afar, an encrypted file
+--   opened on a server so that it logs in elsewhere, the secrets of a directory asked for by what is no domain controller.
+-- look-alikes: Domain controllers replicate among themselves, and administrators of printers add drivers: findings/rpc_attacks.py lets
+--   go controllers, and is less sure where a single call may be an administrator's.
+-- tables: dce_rpc
+-- optional: kerberos, ldap
+-- cannot: see calls under encryption of the transport (SMB 3), or their arguments where packets are protected
+-- source: CVE-2021-1675, CVE-2021-34527 (MS-RPRN 3.1.4.4.8, MS-PAR 3.1.4.2.2); PetitPotam (MS-EFSR); Printerbug (MS-RPRN 3.1.4.10.4);
+--   DFSCoerce (MS-DFSNM); ShadowCoerce (MS-FSRVP); CVE-2022-30216 (Akamai, server service); DCSync (MS-DRSR 4.1.10);
+--   CVE-2020-1472 (MS-NRPC 3.5.4.4.5)
+-- technique: T1210
+WITH known AS (
+  SELECT * FROM (VALUES
+    ('12345678-1234-abcd-ef00-0123456789ab', 9, 'driver'), ('12345678-1234-abcd-ef00-0123456789ab', 89, 'driver'),
+    ('76f03f96-cdfd-44fc-a22c-64950a001209', 39, 'driver'),
+    ('12345678-1234-abcd-ef00-0123456789ab', 65, 'coerce_print'), ('12345678-1234-abcd-ef00-0123456789ab', 62, 'coerce_print'),
+    ('c681d488-d850-11d0-8c52-00c04fd90f7e', -1, 'coerce_efs'), ('df1941c5-fe89-4e79-bf10-463657acf44d', -1, 'coerce_efs'),
+    ('4fc742e0-4a10-11cf-8273-00aa004ae673', 12, 'coerce_dfs'), ('4fc742e0-4a10-11cf-8273-00aa004ae673', 13, 'coerce_dfs'),
+    ('a8e0653c-2744-4389-a61d-7373df8b2292', 8, 'coerce_shadow'), ('a8e0653c-2744-4389-a61d-7373df8b2292', 9, 'coerce_shadow'),
+    ('4b324fc8-1670-01d3-1278-5a47bf6ee188', 74, 'coerce_server'), ('4b324fc8-1670-01d3-1278-5a47bf6ee188', 73, 'coerce_server'),
+    ('e3514235-4b06-11d1-ab04-00c04fc2dcd2', 3, 'dcsync'),
+    ('12345678-1234-abcd-ef00-01234567cffb', 30, 'netlogon_password')
+  ) AS k (interface_uuid, opnum, attack)),
+calls AS (
+  SELECT d.src, d.dst, k.attack, epoch_ns(d.ts) AS ts_ns, d.txn_id, d.flow_id, d.packet_id, d.operation, d.result
+  FROM dce_rpc AS d
+  JOIN known AS k ON k.interface_uuid = lower(CAST(d.interface_uuid AS VARCHAR)) AND k.opnum IN (CAST(d.opnum AS INTEGER), -1)
+  WHERE d.src <> d.dst),
+tries AS (
+  SELECT src, dst, 'zerologon' AS attack, MIN(epoch_ns(ts)) AS ts_ns, MAX(epoch_ns(ts)) AS last_ns, COUNT(*) AS calls,
+         LIST(flow_id ORDER BY ts, txn_id)[1:5] AS flow_ids, LIST(packet_id ORDER BY ts, txn_id)[1:5] AS packet_ids
+  FROM dce_rpc
+  WHERE lower(CAST(interface_uuid AS VARCHAR)) = '12345678-1234-abcd-ef00-01234567cffb' AND opnum IN (4, 15, 26) AND src <> dst
+  GROUP BY src, dst
+  HAVING COUNT(*) >= 20),
+controllers AS (
+  SELECT dst AS host FROM kerberos WHERE request_type IN ('AS', 'TGS') UNION SELECT dst FROM ldap)
+SELECT c.src, c.dst, c.attack, COUNT(*) AS calls, MIN(c.ts_ns) AS first_ns, MAX(c.ts_ns) AS last_ns,
+       MODE(c.operation) AS operation, CAST(SUM(CASE WHEN c.result = 'response' THEN 1 ELSE 0 END) AS BIGINT) AS answered,
+       MAX(CASE WHEN h.host IS NOT NULL THEN 1 ELSE 0 END) AS from_controller,
+       LIST(c.flow_id ORDER BY c.ts_ns, c.txn_id)[1:5] AS flow_ids, LIST(c.packet_id ORDER BY c.ts_ns, c.txn_id)[1:5] AS packet_ids
+FROM calls AS c LEFT JOIN controllers AS h ON h.host = c.src
+GROUP BY c.src, c.dst, c.attack
+UNION ALL
+SELECT t.src, t.dst, t.attack, t.calls, t.ts_ns, t.last_ns, 'NetrServerAuthenticate', t.calls, 0, t.flow_ids, t.packet_ids FROM tries AS t
+ORDER BY first_ns, src, dst, attack
