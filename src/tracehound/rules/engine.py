@@ -26,7 +26,6 @@ from tracehound.flows.state import FLOW_ID, NEXT_ID, FlowState
 from tracehound.limits import MAX_RULE_HISTORY_BYTES, MAX_RULE_STREAM_BYTES
 from tracehound.packets.batch import NOTE, PacketBatch
 from tracehound.packets.decode import DecodeState, decode
-from tracehound.rules import state as states
 from tracehound.rules.columns import Columns, Mask, may_match
 from tracehound.rules.events import decode_events
 from tracehound.rules.frames import Frames, frames
@@ -152,12 +151,18 @@ class Engine:
         assignment, closed = flows.assemble(p, state)
         self._next_flow = int(state.clock[NEXT_ID])
         flow_id = assignment.flow_id
+        if self._mine is not None:
+            # Every process assigns all flows, so that all of them number and end flows alike; then it keeps its own.
+            rows = np.flatnonzero(self._mine(p))
+            p = _rows(p, rows)
+            seen, flow_id = Frames(p, *(column[rows] for column in seen[1:])), flow_id[rows]
         to_server = self._directions(p, flow_id)
         extra = self._header_rules(seen, flow_id, to_server)
         fresh = self._scan(p, flow_id, to_server)
         out += self._carry_out(seen, flow_id, to_server, extra, fresh)
         self._keep(seen, flow_id, to_server)
         out += self._end_flows(closed[FLOW_ID].tolist())
+        out.sort(key=_place)
         return out
 
     def finish(self) -> list[Match]:
@@ -172,7 +177,7 @@ class Engine:
         if state is None:
             return []
         self.inspector.memory = self._memories.pop(number)
-        return self._end_flows(flows.finish(state)[FLOW_ID].tolist())
+        return sorted(self._end_flows(flows.finish(state)[FLOW_ID].tolist()), key=_place)
 
     def _end_flows(self, ids: Iterable[int]) -> list[Match]:
         out: list[Match] = []
@@ -184,8 +189,7 @@ class Engine:
             if held is not None:
                 self._held_bytes -= held.size
             self._known.pop(flow_id, None)
-        out.sort(key=lambda m: m.packet.number)
-        return self._counted(out)
+        return out
 
     # -- flows and directions ---------------------------------------------------------------------------------------------
 
@@ -257,6 +261,11 @@ class Engine:
         """Rules that each flow of the batch is to be tried with beside those it has: flow -> orders."""
         fresh: dict[int, set[int]] = {}
         rows = np.flatnonzero(flow_id >= 0)
+        if self.options.everything:
+            everything = {plan.order for plan in self._by_flow}
+            for number in np.unique(flow_id[rows]).tolist():
+                fresh[number] = set(everything)
+            return fresh
         if self._by_flow:
             self._flow_rules(p, rows, flow_id, fresh)
         with_payload = rows[(p.payload_caplen[rows] > 0) & (p.payload_offset[rows] >= 0)]
@@ -429,7 +438,7 @@ class Engine:
                 out += self.inspector.packet(None, packet, rules)
                 continue
             out += self._one(flow, packet, rules)
-        return self._counted(out)
+        return out
 
     def _find_ends(self, p: PacketBatch, flow_id: NDArray[np.int64], to_server: Mask, fresh: dict[int, set[int]]) -> None:
         """Of each flow that is taken up, its ends as a packet to the client and one to the server."""
@@ -561,23 +570,10 @@ class Engine:
                 out.append(packet)
         return out
 
-    # -- thresholds -----------------------------------------------------------------------------------------------------------
 
-    def _counted(self, matches: list[Match]) -> list[Match]:
-        """Those matches that become alerts."""
-        out: list[Match] = []
-        for m in matches:
-            rule, p = m.plan.rule, m.packet
-            passes = True
-            for t in (rule.detection_filter, rule.threshold):
-                if t is None or not passes:
-                    continue
-                flow_id = p.flow.flow_id if p.flow is not None else -1
-                key = states.counter_key(t, rule.gid, rule.sid, p.src, p.dst, flow_id)
-                passes = states.passes(t, key, p.ts, (p.sport, p.dport), self.inspector.memory)
-            if passes and not m.plan.quiet:
-                out.append(m)
-        return out
+def _place(m: Match) -> tuple[int, bool, int, int]:
+    """Where a match stands among those of its batch: by packet, the ends of sessions behind packets, then by rule."""
+    return m.packet.number, m.packet.pseudo, m.packet.row, m.plan.order
 
 
 def _rows(p: PacketBatch, rows: NDArray[np.int64]) -> PacketBatch:
