@@ -7,10 +7,11 @@ import contextlib
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tracehound.cli import options
 from tracehound.edges.progress import progress_line
+from tracehound.edges.table_output import STDOUT
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,14 +104,12 @@ def _write(form: str, output: str, found: Iterable[Found], ready: Ready, paths: 
         with contextlib.closing(Duck()) as duck:
             duck.register("alerts", _table(found, paths))
             shown = "timestamp, sid, msg, src, sport, dst, dport, proto, service, frame" if form == "table" else "*"
-            write_answer(duck, f"SELECT {shown} FROM alerts", form, output)  # noqa: S608
+            write_answer(duck, f"SELECT {shown} FROM alerts", form, output)
         return
     from tracehound.rules.hits import eve_line
 
-    opened: contextlib.AbstractContextManager[IO[str]] = (
-        contextlib.nullcontext(sys.stdout) if output == options.STDOUT else Path(output).open("w", encoding="utf-8")
-    )
-    with opened as out:
+    with contextlib.ExitStack() as stack:
+        out = sys.stdout if output == STDOUT else stack.enter_context(Path(output).open("w", encoding="utf-8"))
         batch = None
         for one in found:
             line = one.fast() if form == "fast" else eve_line(one.eve(paths[one.evidence_id]))
@@ -149,7 +148,7 @@ def main(argv: list[str]) -> int:
     opts = Options(
         midstream=args.midstream or settings.midstream, verify_checksums=args.checksums == "all", profile=args.profile
     )  # fmt: skip
-    form = args.format or ("table" if args.output == options.STDOUT and sys.stdout.isatty() else "eve")
+    form = args.format or ("table" if args.output == STDOUT and sys.stdout.isatty() else "eve")
     told = alerting.Summary()
     with progress_line(quiet=args.quiet) as progress:
         found = alerting.alerts(

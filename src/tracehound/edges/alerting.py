@@ -150,7 +150,7 @@ def _found(m: Match, say: Descriptions) -> Found:
     p = m.packet
     flow_id = p.flow.flow_id if p.flow is not None else p.flow_id
     return Found(
-        (p.number, p.pseudo, p.row, m.plan.order), m.plan, Told(p.ts, p.src, p.dst, p.sport, p.dport, flow_id),
+        (p.number, p.pseudo, p.place, m.plan.order), m.plan, Told(p.ts, p.src, p.dst, p.sport, p.dport, flow_id),
         p.number >> EVIDENCE_SHIFT, lambda path: say.eve(m, path), lambda: say.fast(m),
     )  # fmt: skip
 
@@ -167,11 +167,10 @@ class Filters:
             return False
         if s.addresses is None:
             return True
-        check = plans.address_check(s.addresses) or (lambda _address: True)
-        return {
-            "by_src": lambda: check(told.src), "by_dst": lambda: check(told.dst),
-            "by_either": lambda: check(told.src) or check(told.dst), "": lambda: True,
-        }[s.track]()  # fmt: skip
+        check = plans.address_check(s.addresses)
+        if check is None or not s.track:
+            return True
+        return (s.track != "by_dst" and check(told.src)) or (s.track != "by_src" and check(told.dst))
 
     def passes(self, rule: Rule, told: Told, memory: Memory) -> bool:
         replaced = self._events.get((rule.gid, rule.sid)) or self._events.get((rule.gid, 0))
@@ -233,7 +232,7 @@ class _Helper:
                 status = 0
             except BrokenPipeError:
                 status = 0
-            except BaseException as problem:  # noqa: BLE001
+            except BaseException as problem:
                 print(f"tracehound: a process that inspects flows ended: {problem!r}", file=sys.stderr, flush=True)
             finally:
                 os._exit(status)
@@ -249,7 +248,7 @@ class _Helper:
                 return out
             place, order, told, eve, fast = json.loads(line)
             plan = self._ready.plans[order]
-            out.append(Found(tuple(place), plan, Told(*told), place[0] >> EVIDENCE_SHIFT, _with_path(eve), lambda fast=fast: fast))
+            out.append(Found(tuple(place), plan, Told(*told), place[0] >> EVIDENCE_SHIFT, _with_path(eve), _said(fast)))
         raise RuleError("alerts", 0, "a process that inspects flows ended before its time")
 
     def finish(self, told: Summary) -> None:
@@ -269,6 +268,10 @@ class _Helper:
         if not self._in.closed:
             self._in.close()
             os.waitpid(self.pid, 0)
+
+
+def _said(text: str) -> Callable[[], str]:
+    return lambda: text
 
 
 def _with_path(eve: dict[str, Any]) -> Callable[[str], dict[str, Any]]:

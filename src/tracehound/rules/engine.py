@@ -108,6 +108,7 @@ class Engine:
         self._memories: dict[int, Memory] = {}
         self.inspector = Inspector(Memory(), midstream=options.midstream, notes=notes, profile=options.profile)
         self.lost = Lost()
+        self._places: NDArray[np.int64] = np.empty(0, np.int64)
         self._ends: dict[int, tuple[Packet | None, Packet | None]] = {}
         self._mine = mine
         self._decode = DecodeState(verify_checksums=options.verify_checksums)
@@ -155,7 +156,11 @@ class Engine:
             # Every process assigns all flows, so that all of them number and end flows alike; then it keeps its own.
             rows = np.flatnonzero(self._mine(p))
             p = _rows(p, rows)
-            seen, flow_id = Frames(p, *(column[rows] for column in seen[1:])), flow_id[rows]
+            rest: list[Any] = [column[rows] for column in seen[1:]]
+            seen, flow_id = Frames(p, *rest), flow_id[rows]
+            self._places = rows
+        else:
+            self._places = np.arange(flow_id.size)
         to_server = self._directions(p, flow_id)
         extra = self._header_rules(seen, flow_id, to_server)
         fresh = self._scan(p, flow_id, to_server)
@@ -494,7 +499,7 @@ class Engine:
             rows.tolist(), sides, zip(*columns, strict=True), zip(*wide, strict=True), zip(*places, strict=True), strict=True
         ):
             packet = _packet(values, side)
-            packet.row = row
+            packet.row, packet.place = row, int(self._places[row])
             packet.src, packet.dst = more[0] << 64 | more[1], more[2] << 64 | more[3]
             if ip_at >= 0:
                 packet.ip = bytes(view[ip_at:ip_end])
@@ -573,7 +578,7 @@ class Engine:
 
 def _place(m: Match) -> tuple[int, bool, int, int]:
     """Where a match stands among those of its batch: by packet, the ends of sessions behind packets, then by rule."""
-    return m.packet.number, m.packet.pseudo, m.packet.row, m.plan.order
+    return m.packet.number, m.packet.pseudo, m.packet.place, m.plan.order
 
 
 def _rows(p: PacketBatch, rows: NDArray[np.int64]) -> PacketBatch:
