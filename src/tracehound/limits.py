@@ -371,8 +371,8 @@ MAX_RULE_TRANSACTIONS: Final = 4_096
 """Transactions of one flow that are open at once; the oldest are let go first."""
 MAX_RULE_COUNTERS: Final = 1_048_576
 """Counters of thresholds, and bits of hosts and pairs, kept at once; the oldest are forgotten first."""
-MAX_TUNNEL_NESTING_RULES: Final = 4
-"""Tunnels inside each other that rules look into (Suricata's max-tunnel-layers would allow more; none are seen in practice)."""
+ALERT_JOBS_FROM_BYTES: Final = 16 * MIB
+"""Evidence of this size and more is inspected by several processes unless told otherwise."""
 MAX_RULE_HISTORY_BYTES: Final = 256 * MIB
 """Packets kept of open TCP flows in which no rule may match so far; beyond it the flows begun first are inspected from the middle."""
 

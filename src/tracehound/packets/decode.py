@@ -22,12 +22,9 @@ from tracehound.tables import EVIDENCE_SHIFT
 
 @dataclass(slots=True)
 class DecodeState:
-    """What decoding keeps between batches: fragments that wait, one set per evidence file.
-
-    follow_tunnels   false: a packet that carries another is a row of its own and stays closed (rules look at both)"""
+    """What decoding keeps between batches: fragments that wait, one set per evidence file."""
 
     verify_checksums: bool = False
-    follow_tunnels: bool = True
     fragments: dict[int, DefragState] = field(default_factory=dict)
 
 
@@ -61,7 +58,7 @@ def decode(raw: RawBatch, state: DecodeState) -> PacketBatch:
     n = records.offset.size
     level = Level(blocks, rare, np.arange(n, dtype=np.int64), np.ones(n, np.bool_))
     fragments = state.fragments.setdefault(raw.evidence_id, DefragState())
-    work = unfold(raw.buffer, raw.length, level, records.ts, state.verify_checksums, fragments, follow=state.follow_tunnels)
+    work = unfold(raw.buffer, raw.length, level, records.ts, state.verify_checksums, fragments)
     if len(work.levels) == 1:
         return _batch(raw, work.buffer, blocks.columns(), None)
     record, gathered_blocks = gathered(work.levels)

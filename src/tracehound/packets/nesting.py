@@ -24,7 +24,6 @@ from tracehound.packets.transport import folded, ones_complement
 from tracehound.packets.tunnels import ip_tunnel, udp_tunnel
 
 _TUNNEL: Final = NOTE["tunnelled in an encapsulation that is not followed"]
-_CLOSED: Final = NOTE["transport not decoded"]
 _DEEP: Final = NOTE["tunnelled deeper than is followed"]
 _CHECKSUM: Final = NOTE["bad checksum"]
 _SEEN: Final = (NOTE["ARP"], NOTE["link-layer control (LLC, LLDP, STP, CDP, LCP)"], BUNDLE)
@@ -51,7 +50,6 @@ class Nesting:
     tail: int
     verify: bool
     levels: list[Level] = field(default_factory=list)
-    follow: bool = True
 
 
 @kernel
@@ -143,12 +141,6 @@ def _settle(outer: Level, rows: NDArray[np.int64], inner: Level | None) -> None:
 
 def _open(work: Nesting, first: int) -> None:
     """Decode what the levels from `first` on carry, and what that carries, until nothing is left."""
-    if not work.follow:
-        for level in work.levels[first:]:
-            note = level.blocks.small[3]
-            for kind, told in ((CARRIER, _CLOSED), (BUNDLE, _TUNNEL)):
-                note[level.rare[note[level.rare] == kind]] = told
-        return
     for _ in range(2 * MAX_TUNNEL_DEPTH):
         if first == len(work.levels):
             return
@@ -267,17 +259,14 @@ def _join(work: Nesting, ts: NDArray[np.int64], fragments: DefragState) -> None:
 
 
 def unfold(
-    buffer: NDArray[np.uint8], length: int, level: Level, ts: NDArray[np.int64], verify: bool, fragments: DefragState,
-    *, follow: bool = True,
+    buffer: NDArray[np.uint8], length: int, level: Level, ts: NDArray[np.int64], verify: bool, fragments: DefragState
 ) -> Nesting:
     """Give every row of a decoded batch that needs it its second look.
-
-    follow      open tunnels; without it only fragments are put together, and every carrier is a row of its IP protocol
 
     length      bytes of the buffer that are the batch's
     level       its rows, one a record
     ts          the records' times, ns"""
-    work = Nesting(buffer, length, verify, [level], follow=follow)
+    work = Nesting(buffer, length, verify, [level])
     _open(work, 0)
     if any((lv.blocks.small[3, lv.rare] == WAITING).any() for lv in work.levels):
         _join(work, ts, fragments)

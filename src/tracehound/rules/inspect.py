@@ -54,7 +54,7 @@ class Note:
     plan: Plan
     packet: Packet
     stage: str
-    depth: int
+    depth: float
     words: str
     buffer: str = ""
     data: bytes = b""
@@ -66,8 +66,30 @@ class Flow:
     """What is known of one flow. spoken: (to_client, to_server) recognised protocols."""
 
     __slots__ = (
-        "bits", "dead", "dropped", "flow_id", "heads", "ints", "ip_only_done", "last", "octets", "original_service", "packets",
-        "passed", "sides", "service", "session", "spoken", "start", "ended", "chosen", "seen_sides", "dports", "told", "turned", "earlier",
+        "bits",
+        "chosen",
+        "dead",
+        "dports",
+        "dropped",
+        "earlier",
+        "ended",
+        "flow_id",
+        "heads",
+        "ints",
+        "ip_only_done",
+        "last",
+        "octets",
+        "original_service",
+        "packets",
+        "passed",
+        "seen_sides",
+        "service",
+        "session",
+        "sides",
+        "spoken",
+        "start",
+        "told",
+        "turned",
     )  # fmt: skip
 
     def __init__(self, flow_id: int, start: int) -> None:
@@ -276,7 +298,7 @@ class Inspector:
                 self._turn(flow)
                 to_server = not to_server
         if name is None:
-            if hopeless(head):
+            if hopeless(bytes(head[:512])):
                 flow.spoken[to_server] = FAILED
                 head.clear()
             return
@@ -450,7 +472,7 @@ class Inspector:
                     continue
             self._try_packet(plan, flow, p, window, found, True)
 
-    def _note(self, plan: Plan, p: Packet, stage: str, depth: int, words: str, **more: Any) -> None:
+    def _note(self, plan: Plan, p: Packet, stage: str, depth: float, words: str, **more: Any) -> None:
         if self.notes is not None:
             self.notes.append(Note(plan, p, stage, depth, words, **more))
 
@@ -474,9 +496,9 @@ class Inspector:
             service = flow.service if flow is not None else None
             tx = self._current(service, p)
             name = flow.service_name if flow is not None else None
-            for _ in range(2 if plan.both_ways and plan.holds_both_ways(p) else 1):
-                # detect-parse.c: `<>` makes two rules, one for each direction.
-                found.append(Match(plan, p, service, tx, name))
+            # detect-parse.c: `<>` makes two rules, one for each direction.
+            times = 2 if plan.both_ways and plan.holds_both_ways(p) else 1
+            found += [Match(plan, p, service, tx, name)] * times
 
     def _current(self, service: Service | None, p: Packet) -> Any:
         """The transaction that an alert on a packet or the stream is told with."""
@@ -530,7 +552,7 @@ class Inspector:
             # app-layer-ssl.c, app-layer-ssh.c: what is encrypted is not looked at (encryption-handling: default).
             return False
         if plan.payload is not None and not p.payload and not window:
-            if p.pseudo or plan.payload.chain.steps and not _negative_only(plan.payload):
+            if p.pseudo or (plan.payload.chain.steps and not _negative_only(plan.payload)):
                 return False
         if not self._early(plan, flow, p, None, known=known):
             return False
@@ -609,7 +631,7 @@ class Inspector:
         for tx in list(service.transactions):
             if tx.verdicts.get(-1 - side):
                 continue
-            if rules and tx.progress[side] > 0 or tx.events:
+            if (rules and tx.progress[side] > 0) or tx.events:
                 for plan in rules:
                     key = plan.order * 2 + (0 if plan.transactional else side)
                     if tx.verdicts.get(key, 0):

@@ -24,14 +24,12 @@ from tracehound.rules.rule import (
     Bits,
     Content,
     FlagTest,
-
     FlowInt,
     Group,
     PortSet,
     Rule,
     State,
     Transform,
-
 )
 from tracehound.rules.verify import Chain, chain_of
 
@@ -209,7 +207,7 @@ def _is_ip_only(rule: Rule, plan: Plan) -> bool:
             return False
     if rule.detection_filter is not None:
         return False
-    return all(isinstance(s, Bits) and s.command == "set" or isinstance(s, Bits) and s.kind != "flowbits" for s in rule.states)
+    return all((isinstance(s, Bits) and s.command == "set") or (isinstance(s, Bits) and s.kind != "flowbits") for s in rule.states)
 
 
 def _group_plan(group: Group, number: int, decoded: Group | None, sets: Any) -> GroupPlan:
