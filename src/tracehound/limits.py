@@ -292,6 +292,8 @@ MAX_FIRST_COMMANDS: Final = 20
 """Of them kept."""
 MAX_REDIS_REPLIES: Final = 256
 """Replies of a Redis server that are read, in search of the one to AUTH."""
+MAX_DTLS_DATAGRAMS: Final = 128
+"""Datagrams of one DTLS flow that are looked at in search of its handshake."""
 MAX_ARP_KINDS: Final = 100_000
 """Kinds of ARP message kept (sender, target, operation): a sweep of a /16 has 65,536."""
 MAX_LINK_SENDERS: Final = 500_000

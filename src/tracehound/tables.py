@@ -104,8 +104,8 @@ PACKETS: Final = Table(
         Column("ts", TS, "capture time", "ns"),
         Column("caplen", pa.int32(), "bytes captured", "bytes"),
         Column("wirelen", pa.int32(), "bytes on the wire", "bytes"),
-        Column("src", NAME, "sender's address", nullable=True),
-        Column("dst", NAME, "receiver's address", nullable=True),
+        Column("src", NAME, "sender's address; ARP: the sender's IP address", nullable=True),
+        Column("dst", NAME, "receiver's address; ARP: the target's IP address", nullable=True),
         Column("proto", pa.uint8(), "IP protocol number", nullable=True),
         Column("sport", pa.uint16(), "sender's port; ICMP: type", nullable=True),
         Column("dport", pa.uint16(), "receiver's port; ICMP: code", nullable=True),
@@ -244,7 +244,7 @@ RECORDS: Final = Table(
         Column("flow_id", pa.int64(), "flow that the record belongs to", nullable=True, upstream="flows.flow_id"),
         Column("source", NAME, "kind of log: argus, netflow5, zeek conn, eve flow, ..."),
         Column("sensor", NAME, "probe, exporter or host that wrote it, as the log names it", nullable=True),
-        Column("uid", TEXT, "the log's own name of the connection (Zeek's uid, EVE's flow_id)", nullable=True),
+        Column("source_uid", TEXT, "the source's own name of the connection (Zeek's uid, EVE's flow_id)", nullable=True),
         Column("start", TS, "first packet, by the source's clock", "ns"),
         Column("end", TS, "last packet, by the source's clock", "ns"),
         Column("proto_name", NAME, "protocol by the source's own name (tcp, rtp, arp, llc)", nullable=True),
@@ -347,8 +347,32 @@ LOG_ALERTS: Final = Table(
         Column("rev", pa.int64(), "revision of the signature", nullable=True),
         Column("message", TEXT, "text of the signature", nullable=True),
         Column("category", NAME, "class of the signature", nullable=True),
-        Column("severity", pa.int32(), "severity, 1 = highest", nullable=True),
+        Column("alert_severity", pa.int32(), "severity, 1 = highest", nullable=True),
         Column("metadata", TEXT, "metadata of the signature, a JSON object", nullable=True),
+    ),
+)
+
+WITNESSES: Final = Table(
+    "witnesses",
+    "One row a source of each flow that several sources saw: what each of them says of it. The flow itself keeps the words of the "
+    "first: captures before logs, logs that count packets before others.",
+    (
+        Column("flow_id", pa.int64(), "the flow", upstream="flows.flow_id"),
+        Column("evidence_id", pa.int32(), "file of the witness", upstream="evidence.evidence_id"),
+        Column("clock_ahead_s", pa.float64(), "how far its clock was taken to be ahead of the first witness's", "s"),
+        Column("start", TS, "first packet, by the source's clock", "ns"),
+        Column("end", TS, "last packet, by the source's clock", "ns"),
+        Column("src", NAME, "originator as this source has it"),
+        Column("pkts_src", pa.int64(), "packets from the originator", "packets", nullable=True),
+        Column("pkts_dst", pa.int64(), "packets from the responder", "packets", nullable=True),
+        Column("bytes_src", pa.int64(), "bytes from the originator as the source counts them", "bytes", nullable=True),
+        Column("bytes_dst", pa.int64(), "bytes from the responder as the source counts them", "bytes", nullable=True),
+        Column("payload_src", pa.int64(), "payload from the originator", "bytes", nullable=True),
+        Column("payload_dst", pa.int64(), "payload from the responder", "bytes", nullable=True),
+        Column("conn_state", NAME, "Zeek's conn_state", nullable=True),
+        Column("outcome", NAME, "how the attempt fared, as this source shows it", nullable=True),
+        Column("first_record_id", pa.int64(), "first record, where the source is a flow log", nullable=True, upstream="records.record_id"),
+        Column("contradiction", TEXT, "in what it contradicts the first witness; null = in nothing", nullable=True),
     ),
 )
 
@@ -1379,7 +1403,7 @@ TRANSACTIONS: Final[tuple[Table, ...]] = (
     KERBEROS, LDAP, RDP, QUIC, NTP, SNMP, TFTP, SUNRPC, NETBIOS, RADIUS, SYSLOG, DATABASE, SSDP,
 )  # fmt: skip
 """The tables of the protocols, one each."""
-LOGS: Final[tuple[Table, ...]] = (RECORDS, ARGUS, LOG_ALERTS)
+LOGS: Final[tuple[Table, ...]] = (RECORDS, ARGUS, LOG_ALERTS, WITNESSES)
 """The tables that flow logs fill beside those that captures fill as well."""
 
 ALL: Final[dict[str, Table]] = {

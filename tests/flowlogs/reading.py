@@ -84,7 +84,8 @@ def check(block: Block) -> None:
     assert isinstance(block.joins, int) or len(block.joins) == n
     for name, column in block.texts.items():
         assert len(column) == n, name
-        assert name in ("service", "history", "tunnel") or name in tables.RECORDS.names, name
+        # The log's own name of a connection is source_uid in table records.
+        assert name in ("service", "history", "tunnel", "uid") or name in tables.RECORDS.names, name
     for name, table in block.tables.items():
         promised = tables.ALL[name]
         assert table.schema.equals(promised.schema)

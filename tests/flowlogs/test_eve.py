@@ -272,7 +272,7 @@ def test_alerts_stand_in_a_table_of_their_own():
     }
     got = read(FORMAT, lines({"event_type": "alert", **BACK, "alert": alert}))
     (row,) = got.table("log_alerts")
-    assert (row["src"], row["sport"], row["sid"], row["rev"], row["message"], row["severity"]) == (
+    assert (row["src"], row["sport"], row["sid"], row["rev"], row["message"], row["alert_severity"]) == (
         "198.51.100.7",
         80,
         2018358,

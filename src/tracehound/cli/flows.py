@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracehound.cli import options
+from tracehound.edges.flow_output import BINARY, WRITERS, write_flows_as
 from tracehound.edges.reading import Reading
-from tracehound.edges.table_output import write_parquet
+from tracehound.edges.table_output import STDOUT, write_parquet
+from tracehound.errors import UsageError
 
 SUMMARY: Final = "Print the flows of captures and flow logs: who talked to whom, how it began and ended, how it fared."
 _SQL: Final = "SELECT f.*, e.path AS file FROM flows f JOIN evidence e USING (evidence_id)"
@@ -39,13 +43,28 @@ def main(argv: list[str]) -> int:
     """`tracehound flows`."""
     p = options.parser("flows", SUMMARY)
     options.add_evidence(p)
-    options.add_output(p)
+    options.add_output(p, tuple(WRITERS))
     p.add_argument(
         "--no-service", action="store_true", help="do not look at payload (column service stays empty; faster)"
     )
     args = p.parse_intermixed_args(argv)
-    with options.reading_of(args, transactions=not args.no_service) as reading:
+    with options.reading_of(args, transactions=not args.no_service and args.format not in WRITERS, records=False) as reading:
+        if args.format in WRITERS:
+            return _write_as(args, reading)
         if args.format == "parquet" and not args.where and not args.columns and reading.in_memory("flows"):
             write_parquet(_with_file(reading), args.output)
             return options.warn_of_damage(reading, quiet=args.quiet)
         return options.print_table(args, reading, _SQL, key="flow_id", terminal_columns=_TERMINAL, zeek=("conn", _ZEEK))
+
+
+def _write_as(args: argparse.Namespace, reading: Reading) -> int:
+    """As other tools write theirs: whole flows, in order of time."""
+    if args.columns:
+        raise UsageError(f"--columns does not go with --format {args.format}: its columns are its own")
+    if args.format in BINARY and args.output == STDOUT and sys.stdout.isatty():
+        raise UsageError(f"--format {args.format} is binary: write it to a file (-o FILE) or into a pipe")
+    duck = reading.duck()
+    duck.lock()
+    where = f" WHERE ({args.where}\n)" if args.where else ""
+    write_flows_as(duck, f"SELECT * FROM ({_SQL}){where} ORDER BY start, flow_id", args.format, args.output)
+    return options.warn_of_damage(reading, quiet=args.quiet)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -40,15 +41,15 @@ def add_evidence(p: argparse.ArgumentParser) -> None:
     p.add_argument("-q", "--quiet", action="store_true", help="no progress and no notes on standard error")
 
 
-def add_output(p: argparse.ArgumentParser) -> None:
+def add_output(p: argparse.ArgumentParser, more_formats: Sequence[str] = ()) -> None:
     """--where, --columns, --format, -o."""
     p.add_argument("--where", metavar="SQL", help="only rows for which this SQL condition holds, e.g. \"dport = 80\"")
     p.add_argument("--columns", metavar="A,B,...", help="only these columns, in this order")
-    add_format(p)
+    add_format(p, more_formats)
 
 
-def add_format(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--format", choices=FORMATS, help="default: table on a terminal, jsonl in a pipe or file")
+def add_format(p: argparse.ArgumentParser, more_formats: Sequence[str] = ()) -> None:
+    p.add_argument("--format", choices=(*FORMATS, *more_formats), help="default: table on a terminal, jsonl in a pipe or file")
     p.add_argument("-o", "--output", default=STDOUT, metavar="FILE", help="write to FILE (- is standard output)")
 
 
@@ -63,6 +64,7 @@ def reading_of(
     args: argparse.Namespace,
     *,
     packets: bool = False,
+    records: bool = True,
     transactions: bool = False,
     hashes: bool = False,
     file_details: bool = False,
@@ -72,8 +74,8 @@ def reading_of(
     """Read the evidence that the command line names, with progress on a terminal."""
     evidence, expression = evidence_and_filter(args)
     wanted = Wanted(
-        packets=packets, transactions=transactions, verify_checksums=args.checksums == "all", file_details=file_details,
-        link_addresses=link_addresses, only=_compiled(expression),
+        packets=packets, records=records, transactions=transactions, verify_checksums=args.checksums == "all",
+        file_details=file_details, link_addresses=link_addresses, only=_compiled(expression),
     )  # fmt: skip
     with progress_line(quiet=args.quiet) as progress:
         return read(evidence, wanted=wanted, hashes=hashes, progress=progress, keep=keep)
@@ -116,9 +118,11 @@ def warn_of_damage(reading: Reading, *, quiet: bool) -> int:
 
 
 def print_table(
-    args: argparse.Namespace, reading: Reading, base: str, *, key: str, terminal_columns: str, zeek: tuple[str, str] | None
-) -> int:
-    """Print one table as the command line asks: `base` is the SQL that gives all its columns and `file`."""
+    args: argparse.Namespace, reading: Reading, base: str, *, key: str, terminal_columns: str, zeek: tuple[str, str] | None,
+    zeek_group: str = "",
+) -> int:  # fmt: skip
+    """Print one table as the command line asks: `base` is the SQL that gives all its columns and `file`; rows that have
+    `zeek_group` in common are one line of Zeek's log."""
     form = chosen_format(args)
     # SQL written by a user is met by a database that can reach nothing but these tables.
     duck = reading.duck()
@@ -126,7 +130,8 @@ def print_table(
     columns = args.columns or (terminal_columns if form == "table" else "*")
     where = f" WHERE ({args.where}\n)" if args.where else ""
     if form == "zeek" and zeek is not None:
-        sql = f"SELECT {zeek[1]} FROM (SELECT * FROM ({base}){where} ORDER BY {key}) t"
+        group = f" GROUP BY {zeek_group} ORDER BY min(ts)" if zeek_group else ""
+        sql = f"SELECT {zeek[1]} FROM (SELECT * FROM ({base}){where} ORDER BY {key}) t{group}"
     else:
         sql = f"SELECT {columns} FROM ({base}){where} ORDER BY {key}"
     write_answer(duck, sql, form, args.output, zeek_path=zeek[0] if zeek else None)

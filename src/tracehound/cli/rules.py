@@ -1,4 +1,5 @@
-"""In: the words after `tracehound rules`. Out: one thing done with rules. Never here: the work (rules_check.py and its neighbours)."""
+"""In: the words after `tracehound rules`. Out: one thing done with rules, and the exit status. Never here: what a verb does; each
+has a file of its own."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ from tracehound.cli.group import Group
 
 GROUP: Final = Group("rules", "Work with Snort and Suricata rules.", {
     "check": ("rules_check", "say what is wrong with rules; text, JSON, SARIF"),
+    "draft": ("rules_draft", "draft a rule from malicious flows"),
+    "test": ("rules_test", "test rules: hits, misses, false alarms, exposure, near misses"),
     "convert": ("rules_convert", "print rules in Suricata's, Snort 2's, Snort 3's words"),
 })  # fmt: skip
 

@@ -59,6 +59,8 @@ class EvidenceFile:
     start_ns        time of the earliest packet, ns UTC
     link_types      LINKTYPE numbers in order of appearance
     records         records of a flow log
+    source          witness that the file is, or a part of: 0 for captures, a number from 1 for logs (those that continue each other
+                    share it)
     log_counts      what the reader of a flow log counted for the quality record
     dropped         packets that the capturing machine says it lost (pcapng statistics); None where it does not say
     """
@@ -72,6 +74,7 @@ class EvidenceFile:
 
     packets: int = 0
     records: int = 0
+    source: int = 0
     log_counts: dict[str, tuple[int, str | None]] = field(default_factory=dict)
     start_ns: int | None = None
     end_ns: int | None = None
@@ -697,6 +700,7 @@ def read_logs(
         chain, finished = mine.begin(file.first_ts_ns or 0)
         over = tuple(numbers[file.kind, n] for n in finished)
         number = numbers.setdefault((file.kind, chain), len(numbers))
+        file.source = number + 1
         try:
             for block in _read_log(file, raw, replace(options, written_s=raw.written_s), chunk_bytes):
                 mine.reach(chain, int(block.end.max()))

@@ -37,9 +37,12 @@ if TYPE_CHECKING:
     from tracehound.edges.duck import Duck
     from tracehound.edges.shards import Shards
     from tracehound.flowlogs.reader import Options
+    from tracehound.flowlogs.witnesses import Offset
 
 Progress = Callable[[int, int | None], None]
 _BATCHES_AHEAD = 1
+Together = tuple[pa.Table, "tuple[Offset, ...]"]
+"""Rows of table `witnesses`, and how the sources' clocks stand."""
 
 
 class Reading:
@@ -47,10 +50,11 @@ class Reading:
 
     Use as a context manager, or call `close()`: large evidence lies in a work folder until then."""
 
-    def __init__(self, files: list[EvidenceFile], store: Store, run: Run) -> None:
+    def __init__(self, files: list[EvidenceFile], store: Store, run: Run, together: Together | None = None) -> None:
         self.files = files
         self._store = store
         self._run = run
+        self._together = together
         self._duck: Duck | None = None
         self._extra: dict[str, pa.Table] = {
             "evidence": evidence_table(files),
@@ -58,6 +62,8 @@ class Reading:
             "quality": self._quality(),
             "arp": link_addresses.arp_table(run.link),
         }
+        if together is not None:
+            self._extra["witnesses"] = together[0]
         if run.wanted.link_addresses:
             self._extra["link_addresses"] = link_addresses.senders_table(run.link)
 
@@ -71,6 +77,13 @@ class Reading:
                 rows.append((file.evidence_id, "damaged: read up to the damage", 1, file.damage))
             if file.dropped:
                 rows.append((file.evidence_id, "packets dropped by the capturing machine", file.dropped, None))
+        for offset in self._together[1] if self._together is not None else ():
+            if offset.connections:
+                note = f"its clock is {offset.ahead_ns / 1e9:+.3f} s ahead of that of {offset.reference}; taken off to find common flows"
+                rows.append((offset.source.evidence_id, "connections that other sources saw as well", offset.connections, note))
+            else:
+                note = f"how far its clock is from that of {offset.reference} could not be told; taken as the same"
+                rows.append((offset.source.evidence_id, "source without a common clock", 1, note))
         if self._run.evicted:
             first = self.files[0].evidence_id
             rows.append((first, "flows closed early to stay within memory", self._run.evicted, None))
@@ -95,7 +108,7 @@ class Reading:
         built = ["flows"]
         built += ["packets"] if self._run.wanted.packets else []
         if self._run.wanted.records and any(file.is_log for file in self.files):
-            built += [t.name for t in LOGS]
+            built += [t.name for t in LOGS if t.name != "witnesses"]
         built += ["heads", *(t.name for t in TRANSACTIONS)] if self._run.wanted.transactions else []
         return [*built, *self._extra]
 
@@ -198,14 +211,21 @@ def read(
             told = shards.collect(store.adopt)
             if told:
                 store.rewrite("flows", lambda flows: with_told_services(flows, told))
+        together = _bring_together(files, store) if logs and wanted.community_id and len(files) > 1 else None
         if wait is not None:
             wait()
-        return Reading(files, store, run)
+        return Reading(files, store, run, together)
     except BaseException:
         if shards is not None:
             shards.stop()
         store.close()
         raise
+
+
+def _bring_together(files: list[EvidenceFile], store: Store) -> Together | None:
+    from tracehound.edges.witnessing import bring_together
+
+    return bring_together(files, store)
 
 
 def _shards(files: list[EvidenceFile], wanted: Wanted, store: Store) -> Shards | None:

@@ -97,7 +97,7 @@ def _batches(duck: Duck, sql: str, columns: Sequence[str]) -> Iterator[pa.Record
 
 def _write_jsonl(duck: Duck, sql: str, schema: pa.Schema, out: IO[bytes]) -> None:
     values = ", ".join(_json_value(f) for f in schema)
-    for batch in duck.stream(f"SELECT to_json(r)::VARCHAR AS line FROM (SELECT {values} FROM ({sql})) r", _ROWS):
+    for batch in duck.stream(f"SELECT to_json(one_row)::VARCHAR AS line FROM (SELECT {values} FROM ({sql})) one_row", _ROWS):
         out.write("".join(f"{line}\n" for line in batch.column(0).to_pylist()).encode())
 
 
@@ -166,7 +166,7 @@ _ZEEK_TYPES: Final[tuple[tuple[Callable[[pa.DataType], bool], str], ...]] = (
 
 
 def _zeek_type(field: pa.Field) -> str:
-    if field.name.endswith("_h"):
+    if field.name.endswith(("_h", "_addr")):
         return "addr"
     if field.name.endswith("_p"):
         return "port"

@@ -72,6 +72,8 @@ from tracehound.tables import ARGUS
 
 REMARK: Final = b"prog:tracehound\n"
 """What the text of an event record of this program begins with."""
+ROOMS: Final = 8
+"""Blocks of 5 MB that are kept for further use."""
 ROWS_AT_ONCE: Final = 16_384
 """Records read at once: their rows take 14 MB."""
 
@@ -320,6 +322,8 @@ class ArgusReader:
         self._correct = correct
         self._base = 0
         self._number = 0
+        self._details = details
+        self._rooms: list[Rows] = []
         self._scratch = records.room(1)[0]
         self._rows = records.room(ROWS_AT_ONCE if details else 0)
         self._tally = np.zeros(argus_columns.TALLIES, dtype=np.int64)
@@ -329,7 +333,7 @@ class ArgusReader:
         all_words = records.words_of(buffer, length)
         while True:
             here = buffer[took.consumed :]
-            out = np.empty((ROWS_AT_ONCE, argus_columns.WIDTH), dtype=np.int64)
+            out = self._room(len(took.blocks))
             consumed, count, number, verdict = argus_columns.read_columns(
                 all_words[took.consumed >> 2 :], length - took.consumed, self._base + took.consumed, self._number,
                 records.ABSENT, self._scratch, KNOWN_PORT, self._correct, out, self._rows, self._tally,
@@ -350,6 +354,16 @@ class ArgusReader:
         self._base += took.consumed
         self._count()
         return took
+
+    def _room(self, place: int) -> Rows:
+        """Rows for the block at this place of the answer. They are used again with the next call where flows are all that is wanted:
+        fresh memory costs more than filling it."""
+        if self._details or place >= len(self._rooms):
+            room = np.empty((ROWS_AT_ONCE, argus_columns.WIDTH), dtype=np.int64)
+            if not self._details and place < ROOMS:
+                self._rooms.append(room)
+            return room
+        return self._rooms[place]
 
     def _remarks(self, read: Bytes) -> None:
         """Words in an event near the beginning of the file: this program marks evidence that it invents so (argus_write.remark)."""

@@ -65,6 +65,7 @@ from tracehound.flowlogs.argus_records import (
     Rows,
     Words,
     begin_row,
+    copy_row,
     next_record,
     read_management,
     read_record,
@@ -211,7 +212,7 @@ def read_columns(
         number += 1
         kind = u8(w, at) & 0xF0
         if kind == MAR:
-            scratch[:] = absent
+            copy_row(absent, scratch)
             read_management(w, at, size, scratch)
             tally[DROPPED] += max(scratch[BYTES + 1], 0)
         elif kind == FAR or kind == NETFLOW or kind == AFLOW:
@@ -225,7 +226,7 @@ def read_columns(
                 if out[count, j.I_START] == 0:
                     tally[TIMELESS] += 1
                 if keep:
-                    rows[count, :] = scratch
+                    copy_row(scratch, rows[count])
                 count += 1
         elif kind == EVENT:
             tally[STRANGE] += 1

@@ -655,9 +655,15 @@ def next_record(w: Words, at: Int, length: Int) -> tuple[Int, Int, Int]:
 
 
 @kernel
+def copy_row(source: Rows, target: Rows) -> None:
+    for place in range(source.shape[0]):
+        target[place] = source[place]
+
+
+@kernel
 def begin_row(w: Words, at: Int, base: Int, number: Int, absent: Rows, row: Rows) -> None:
     """A row of the record at `at` that says nothing else yet."""
-    row[:] = absent
+    copy_row(absent, row)
     row[TYPE] = u8(w, at) & 0xF0
     row[VERSION] = u8(w, at) & 0xF
     row[CAUSE] = u8(w, at + 1)

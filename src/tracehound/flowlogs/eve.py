@@ -428,7 +428,7 @@ def _alert(numbers: NDArray[np.int64], events: list[Event], start: NDArray[np.in
         "proto": ends.proto, "action": _texts(events, "alert", "action"), "gid": _numbers(events, "alert", "gid", 2**31 - 1),
         "sid": _numbers(events, "alert", "signature_id", 2**40), "rev": _numbers(events, "alert", "rev", 2**31 - 1),
         "message": _texts(events, "alert", "signature"), "category": _texts(events, "alert", "category"),
-        "severity": _numbers(events, "alert", "severity", 255), "metadata": pa.array(metadata, pa.string()),
+        "alert_severity": _numbers(events, "alert", "severity", 255), "metadata": pa.array(metadata, pa.string()),
     })  # fmt: skip
     block.tables = {"log_alerts": rows}
     return block

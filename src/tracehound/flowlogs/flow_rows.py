@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tracehound import limits
 from tracehound.flowlogs import joining as j
 from tracehound.flowlogs.originator import originators
-from tracehound.flowlogs.reader import MENTION, MISSING, Block, Ends, filled
+from tracehound.flowlogs.reader import MENTION, MISSING, ONE_WAY, Block, Ends, filled
 from tracehound.flows import state as packet_flows
 from tracehound.flows.key import ICMP_PAIRS, ICMPV6_PAIRS, V4_MAPPED, community_ids
 from tracehound.flows.state import REASONS
@@ -230,7 +230,7 @@ def record_rows(block: Block, src: Ends, dst: Ends, flow_id: NDArray[np.int64], 
 
     def text(name: str) -> pa.Array:
         kind = schema.field(name).type
-        column = block.texts.get(name)
+        column = block.texts.get("uid" if name == "source_uid" else name)
         if column is None:
             return pa.nulls(n, kind)
         return column if column.type == kind else _text_as(column, kind)
@@ -330,7 +330,8 @@ def conn_states(rows: j.Rows, src: NDArray[np.int64]) -> NDArray[np.int64]:
     f, g = (_of_side(rows, j.FLAGS, end) for end in (src, dst))
     known = tcp & ((f >= 0) | (g >= 0))
     f, g = np.maximum(f, 0), np.maximum(g, 0)
-    here, there = (_of_side(rows, j.PKTS, end) != 0 for end in (src, dst))
+    # Of an originator that nobody counted it is known that it was there; of a responder it is not.
+    here, there = _of_side(rows, j.PKTS, src) != 0, _of_side(rows, j.PKTS, dst) > 0
     mention = rows[:, j.JOINS] == MENTION
     syn, syn_ack = f & 2 > 0, g & 2 > 0
     code = {name: n for n, name in enumerate(CONN_STATES)}
@@ -409,6 +410,11 @@ def outcomes(rows: j.Rows, src: NDArray[np.int64], one_way_icmp: NDArray[np.bool
 def flow_rows(rows: j.Rows, state: LogState, *, with_community_id: bool) -> pa.Table:
     """Finished flows as rows of table `flows`."""
     n = len(rows)
+    # A source of one direction a record that has none of the other has seen nothing of it.
+    for end in (0, 1):
+        unseen = (rows[:, j.JOINS] == ONE_WAY) & (rows[:, j.ANSWERS + end] == 0)
+        for place in (j.PKTS, j.BYTES, j.PAYLOAD):
+            rows[unseen, place + end] = 0
     proto, version = rows[:, j.PROTO], rows[:, j.VERSION]
     kind = rows[:, j.PORT] & 0xFF
     counterpart = np.select([proto == 1, proto == 58], [_COUNTERPART[0][kind], _COUNTERPART[1][kind]], default=-1)

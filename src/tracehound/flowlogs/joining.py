@@ -285,7 +285,8 @@ def join_records(
             _begin(done[finished], key, records, k, next_id)
             finished += 1
         else:
-            done[finished, :] = rows[found, :]
+            for place in range(WIDTH):
+                done[finished, place] = rows[found, place]
             finished += 1
             _begin(rows[found], key, records, k, next_id)
         flow_id[k] = next_id

@@ -123,7 +123,7 @@ class Took:
 
     consumed  bytes of the buffer that are done with; the rest begins the next buffer (an incomplete record or line). Where
               nothing was consumed the buffer grows, up to limits.MAX_LOG_RECORD_BYTES: what is longer must be called damage
-    blocks    records found, none empty
+    blocks    records found, none empty; without Options.details their columns may be valid only until the next call
     damage    why nothing after `consumed` can be read, with byte offset in the file and record number; None = nothing wrong"""
 
     consumed: int

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
-import numpy as np
-import pyarrow as pa
-
-from tracehound.flowlogs.lines import days, iso_times
-from tracehound.flowlogs.reader import MISSING, Options
+from tracehound.flowlogs.reader import Options
 
 _MONTHS: Final = {m: n for n, m in enumerate(("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), 1)}
 _RFC3164: Final = re.compile(
@@ -23,9 +20,13 @@ _RFC3164: Final = re.compile(
 )
 _RFC5424: Final = re.compile(r"^<\d{1,3}>1 (\S+) (\S+) (\S+) (\S+) (\S+) (?:-|(?:\[[^\]]*\])+) ?")
 _ISO: Final = re.compile(r"^(?:<\d{1,3}>)?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?) +")
+_TIME: Final = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(?:(Z)|([+-])(\d\d):?(\d\d))?", re.ASCII
+)
 _CLOCK: Final = re.compile(r"^(\d{2}):(\d{2}):(\d{2})\.(\d{1,9}) +")
 _HOST: Final = re.compile(r"^(?!rule\b|%|IN=|\[)([\w.:-]+)(?: :)? +")
 _DAY_S: Final = 86_400
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
 @dataclass(slots=True)
@@ -46,8 +47,7 @@ class Times:
     unknown: bool = False
 
     def head(self, line: str) -> tuple[int, str | None, str] | None:
-        """(ns since 1970, host, message) of a line; None if it does not begin with a time. Times in ISO 8601 are read here one by
-        one; they are remembered, as neighbouring lines share them."""
+        """(ns since 1970, host, message) of a line; None if it does not begin with a time."""
         m = _RFC3164.match(line)
         if m is not None and m[1].lower() in _MONTHS:
             return self._rfc3164(m, line[m.end() :])
@@ -63,8 +63,15 @@ class Times:
         return None if m is None else (self._clock(m), None, line[m.end() :])
 
     def _iso(self, text: str) -> int | None:
-        ns = int(iso_times(pa.array([text]), self.options.utc_offset_s)[0]) if text != "-" else MISSING
-        return None if ns == MISSING else ns
+        m = _TIME.fullmatch(text)
+        day = None if m is None else _day(int(m[1]), int(m[2]), int(m[3]))
+        if m is None or day is None:
+            return None
+        offset = 0 if m[8] else self.options.utc_offset_s
+        if m[9]:
+            offset = (-1 if m[9] == "-" else 1) * (int(m[10]) * 3600 + int(m[11]) * 60)
+        clock = int(m[4]) * 3600 + int(m[5]) * 60 + int(m[6])
+        return (day * _DAY_S + clock - offset) * 1_000_000_000 + int((m[7] or "").ljust(9, "0"))
 
     def _rfc3164(self, m: re.Match[str], rest: str) -> tuple[int, str | None, str] | None:
         month, day = _MONTHS[m[1].lower()], int(m[2])
@@ -72,13 +79,13 @@ class Times:
             self.year = int(m[3])
         else:
             self._roll(month, day)
-        year = self.year if self.year is not None else 1970
-        if not (1 <= day <= 31 and 1678 <= year <= 2261):
+        since = _day(self.year if self.year is not None else 1970, month, day)
+        if since is None:
             return None
         self.month = month
         clock = int(m[4]) * 3600 + int(m[5]) * 60 + int(m[6])
         offset = 0 if m[8] in ("UTC", "GMT") else self.options.utc_offset_s
-        ns = (_day(year, month, day) * _DAY_S + clock - offset) * 1_000_000_000
+        ns = (since * _DAY_S + clock - offset) * 1_000_000_000
         return ns + int((m[7] or "").ljust(9, "0")), *_host(rest)
 
     def _roll(self, month: int, day: int) -> None:
@@ -115,12 +122,19 @@ def _host(rest: str) -> tuple[str | None, str]:
     return (None, rest) if m is None else (m[1].rstrip(":"), rest[m.end() :])
 
 
-def _day(year: int, month: int, day: int) -> int:
-    one = [np.array([v], dtype=np.int64) for v in (year, month, day)]
-    return int(days(one[0], one[1], one[2])[0])
+def _day(year: int, month: int, day: int) -> int | None:
+    """Days since 1970; None for a day that there is not, or one whose nanoseconds do not fit into 64 bits."""
+    if not 1678 <= year <= 2261:
+        return None
+    try:
+        return date(year, month, day).toordinal() - _EPOCH
+    except ValueError:
+        return None
 
 
 def _year_before(written_s: int, month: int, day: int) -> int:
     """The latest year in which that day does not lie behind the time of writing (a day is forgiven: clocks and zones differ)."""
-    year = int(np.datetime64(written_s, "s").astype("datetime64[Y]").astype(np.int64)) + 1970
-    return year if _day(year, month, day) <= written_s // _DAY_S + 1 else year - 1
+    written = min(max(written_s // _DAY_S + _EPOCH, 1), date.max.toordinal())
+    year = date.fromordinal(written).year
+    since = _day(year, month, day)
+    return year if since is not None and since + _EPOCH <= written + 1 else year - 1

@@ -21,7 +21,8 @@ class PacketBatch(NamedTuple):
     ts              int64, ns UTC
     caplen, wirelen int32, bytes
     file_offset     int64, start of the packet's bytes in the (decompressed) file
-    ip_version      uint8, 4, 6, or 0 where the packet is not IP (then the columns below hold 0)
+    ip_version      uint8, 4, 6, or 0 where the packet is not IP (then the columns below hold 0, save that ARP has the IPv4
+                    addresses of sender and target)
     src_hi, src_lo  uint64, address in 128 bits, network order as numbers; IPv4 is ::ffff:a.b.c.d
     dst_hi, dst_lo  uint64
     proto           uint8, transport protocol after IPv6 extension headers

@@ -30,6 +30,7 @@ from tracehound.packets.tunnels import ETHERIP, GRE, MPLS_IN_IP, may_tunnel
 WAITING: Final = NOTE["fragment, waiting for the rest"]
 CARRIER: Final = 254
 """A note that no reader of a batch ever sees: an IP packet of tunnels.IP_CARRIERS."""
+_ARP: Final = NOTE["ARP"]
 _OTHER: Final = NOTE["transport not decoded"]
 _CHECKSUM: Final = NOTE["bad checksum"]
 _LOW: Final = np.uint64(0xFFFFFFFF)
@@ -176,6 +177,11 @@ def decode_records(
             if version == 0:
                 notes[i] = note
                 dport[i] = ether_type
+                # RFC 826 with addresses of 6 and 4 bytes, IPv4: hardware 2, protocol 2, lengths 2, operation 2, sender 6 and 4,
+                # target 6 and 4.
+                if note == _ARP and at + 28 <= end and be32(buffer, at + 2) == 0x08000604:
+                    src_lo[i] = _V4_MAPPED | np.uint64(be32(buffer, at + 14))
+                    dst_lo[i] = _V4_MAPPED | np.uint64(be32(buffer, at + 24))
                 if note == BUNDLE:
                     payload_len[i] = wire_end - at
                     payload_caplen[i] = end - at

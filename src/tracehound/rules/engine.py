@@ -28,14 +28,14 @@ from tracehound.packets.batch import NOTE, PacketBatch
 from tracehound.packets.decode import DecodeState, decode
 from tracehound.rules import state as states
 from tracehound.rules.events import decode_events
-from tracehound.rules.columns import Mask, may_match
+from tracehound.rules.columns import Columns, Mask, may_match
 from tracehound.rules.frames import Frames, frames
 from tracehound.rules.inspect import Flow, Inspector, Match, Note
 from tracehound.rules.packet import TCP, UDP, WITH_PORTS, Packet
 from tracehound.rules.plan import Plan
 from tracehound.rules.predicates import covers
-from tracehound.rules.prefilter import CODED, Prefilter, has_all
-from tracehound.rules.rule import Event
+from tracehound.rules.prefilter import CODED, MAILED, Prefilter, has_all
+from tracehound.rules.rule import Bits, Event
 from tracehound.rules.services import catalog
 from tracehound.rules.services.http import Http
 from tracehound.rules.services.identify import by_content
@@ -85,7 +85,9 @@ class _Known:
     service: str | None = None
     looked: int = 0
     coded: Http | None = None
-    pending: list[Plan] = field(default_factory=list)
+    waiting: set[int] = field(default_factory=set)
+    mailed: bool = False
+    asked: int = 0
     whole: bool = True
 
 
@@ -107,6 +109,7 @@ class Engine:
         self._memories: dict[int, Memory] = {}
         self.inspector = Inspector(Memory(), midstream=options.midstream, notes=notes, profile=options.profile)
         self.lost = Lost()
+        self._ends: dict[int, tuple[Packet | None, Packet | None]] = {}
         self._mine = mine
         self._decode = DecodeState(verify_checksums=options.verify_checksums)
         self._inner = DecodeState()
@@ -116,6 +119,8 @@ class Engine:
         self._known: dict[int, _Known] = {}
         self._held: OrderedDict[int, _Held] = OrderedDict()
         self._held_bytes = 0
+        self._setters = _setters(plans)
+        self._silent, self._readers = _silent(plans)
         self._ip_only = [p for p in plans if p.unit == "ip_only"]
         self._asks_events = any(isinstance(t, Event) and t.kind == "decode" for plan in plans for t in plan.rule.tests)
         self._by_header: list[Plan] = []
@@ -147,7 +152,7 @@ class Engine:
         self._next_flow = int(state.clock[NEXT_ID])
         flow_id = assignment.flow_id
         to_server = self._directions(p, flow_id)
-        extra = self._header_rules(p, flow_id, to_server)
+        extra = self._header_rules(seen, flow_id, to_server)
         fresh = self._scan(p, flow_id, to_server)
         out += self._carry_out(seen, flow_id, to_server, extra, fresh)
         self._keep(seen, flow_id, to_server)
@@ -210,18 +215,24 @@ class Engine:
 
     # -- rules that look at headers -----------------------------------------------------------------------------------------
 
-    def _header_rules(self, p: PacketBatch, flow_id: NDArray[np.int64], to_server: Mask) -> dict[int, list[Plan]]:
+    def _header_rules(self, seen: Frames, flow_id: NDArray[np.int64], to_server: Mask) -> dict[int, list[Plan]]:
         """Rows that rules without payload may match: row -> rules."""
         out: dict[int, list[Plan]] = {}
+        p = seen.packets
+        if not p.ts.size:
+            return out
         if self._ip_only:
             rows = self._first_of_direction(p, flow_id, to_server)
             if rows.size:
-                part = PacketBatch(p.buffer, *(c[rows] for c in p[1:]))
+                part = Columns(PacketBatch(p.buffer, *(c[rows] for c in p[1:])))
                 for plan in self._ip_only:
                     for row in rows[may_match(plan, part)].tolist():
                         out.setdefault(row, []).append(plan)
+        columns = Columns(p, seen.fragment, seen.header_len)
         for plan in self._by_header:
-            for row in np.flatnonzero(may_match(plan, p)).tolist():
+            if not columns.has(plan):
+                continue
+            for row in np.flatnonzero(may_match(plan, columns)).tolist():
                 out.setdefault(row, []).append(plan)
         return out
 
@@ -274,6 +285,8 @@ class Engine:
         proto = int(p.proto[row])
         found = self.prefilter.found(data)
         texts = data
+        if MAILED in found:
+            known.mailed = True
         extra = self._decoded(known, to_server, proto, data, CODED in found)
         if extra:
             found = found + self.prefilter.found(extra)
@@ -281,7 +294,7 @@ class Engine:
         ends = _ends_of(p, row, to_server)
         if self._by_service and not known.looked & (2 if to_server else 1):
             self._service_rules(known, proto, to_server, data, ends, flow_id, fresh)
-        if not found and not known.pending:
+        if not found:
             return
         lower: list[bytes] = []
 
@@ -313,7 +326,9 @@ class Engine:
         """Texts that are in the payload in another form: URIs with escapes, bodies with codings, mail in base64."""
         out: list[bytes] = []
         if proto == TCP and to_server:
-            for found in _REQUEST.finditer(data):
+            if not known.asked:
+                known.asked = 1 if by_content(data[:32], True) == "http" else 2
+            for found in _REQUEST.finditer(data) if known.asked == 1 else ():
                 out.append(normalised(found.group(1)))
         if proto == TCP and (coded or known.coded is not None):
             reader = known.coded
@@ -325,7 +340,7 @@ class Engine:
                     if message.body is not None and message.body.data:
                         out.append(bytes(message.body.data))
             reader.transactions = [tx for tx in reader.transactions if not (tx.done(False))][-4:]
-        if proto == TCP and to_server and len(data) > 200:
+        if known.mailed and to_server:
             for block in _BASE64_LINES.finditer(data):
                 out.append(decoded_base64_2045(block.group()))
         return b"\0".join(out)
@@ -352,8 +367,11 @@ class Engine:
         """Rules without literal that ask about the flow: tried in all flows that their header allows."""
         if not rows.size:
             return
+        columns = Columns(_rows(p, rows))
         for plan in self._by_flow:
-            for number in np.unique(flow_id[rows[may_match(plan, _rows(p, rows))]]).tolist():
+            if not columns.has(plan):
+                continue
+            for number in np.unique(flow_id[rows[may_match(plan, columns)]]).tolist():
                 taken = self._taken.get(number)
                 if taken is None or plan.order not in taken.chosen:
                     fresh.setdefault(number, set()).add(plan.order)
@@ -367,13 +385,19 @@ class Engine:
         p = seen.packets
         out: list[Match] = []
         past: list[tuple[Packet, Flow]] = []
+        self._find_ends(p, flow_id, to_server, fresh)
         for number, orders in fresh.items():
             flow = self._taken.get(number)
+            orders = self._possible(number, flow, orders)
+            if not orders:
+                continue
             if flow is None:
                 flow = self._taken[number] = Flow(number, 0)
                 past += [(packet, flow) for packet in self._past(number)]
             flow.chosen |= orders
-            flow.rules.add([self.plans[order] for order in orders])
+            chosen = [self.plans[order] for order in orders]
+            for side, ends in enumerate(self._ends.get(number, (None, None))):
+                flow.sides[side ^ flow.turned].take(chosen, ends if self.inspector.notes is None else None)
         past.sort(key=lambda pair: pair[0].number)
         for packet, flow in past:
             out += self._one(flow, packet, [])
@@ -407,6 +431,43 @@ class Engine:
                 continue
             out += self._one(flow, packet, rules)
         return self._counted(out)
+
+    def _find_ends(self, p: PacketBatch, flow_id: NDArray[np.int64], to_server: Mask, fresh: dict[int, set[int]]) -> None:
+        """Of each flow that is taken up, its ends as a packet to the client and one to the server."""
+        self._ends = {}
+        if not fresh:
+            return
+        rows = np.flatnonzero(np.isin(flow_id, np.fromiter(fresh, np.int64, len(fresh))))
+        ids, first = np.unique(flow_id[rows], return_index=True)
+        for number, row in zip(ids.tolist(), rows[first].tolist(), strict=True):
+            one = _ends_of(p, row, bool(to_server[row]))
+            other = one.swapped(not one.to_server)
+            self._ends[number] = (other, one) if one.to_server else (one, other)
+
+    def _possible(self, number: int, flow: Flow | None, orders: set[int]) -> set[int]:
+        """Without those rules that wait for a flow bit which no rule of this flow could have set so far; they are kept in mind."""
+        known = self._known[number]
+        if known.waiting:
+            orders = orders | known.waiting
+        all_of_them = orders
+        have = orders | flow.chosen if flow is not None else orders
+        setters = self._setters
+        asking = {o for o in orders if o in setters}
+        if asking:
+            # From those that ask for nothing on: a rule can hold once one that sets its bit can.
+            have = have - asking if flow is None else (have - asking) | flow.chosen
+            while True:
+                more = {o for o in asking if all(s & have for s in setters[o])}
+                if not more:
+                    break
+                have |= more
+                asking -= more
+            orders = orders - asking
+        if flow is None and orders <= self._silent:
+            # Nothing that could be told: bits are set that no rule of this flow asks for.
+            orders = {o for o in orders if self._readers.get(o, _NOBODY) & have}
+        known.waiting = set(all_of_them - orders)
+        return orders
 
     def _one(self, flow: Flow | None, packet: Packet, rules: list[Plan]) -> list[Match]:
         if flow is not None and not flow.start:
@@ -521,6 +582,44 @@ class Engine:
 
 def _rows(p: PacketBatch, rows: NDArray[np.int64]) -> PacketBatch:
     return PacketBatch(p.buffer, *(c[rows] for c in p[1:]))
+
+
+def _setters(plans: list[Plan]) -> dict[int, tuple[frozenset[int], ...]]:
+    """For rules that ask for flow bits: by condition, the rules that set one of them."""
+    by_name: dict[str, set[int]] = {}
+    for plan in plans:
+        for effect in plan.effects:
+            if isinstance(effect, Bits) and effect.kind == "flowbits" and effect.command in ("set", "toggle"):
+                for name in effect.names:
+                    by_name.setdefault(name, set()).add(plan.order)
+    out: dict[int, tuple[frozenset[int], ...]] = {}
+    for plan in plans:
+        asked = [
+            frozenset().union(*(by_name.get(name, ()) for name in c.names))
+            for c in plan.conditions if isinstance(c, Bits) and c.kind == "flowbits" and c.command == "isset"
+        ]  # fmt: skip
+        if asked:
+            out[plan.order] = tuple(asked)
+    return out
+
+
+_NOBODY: Final[frozenset[int]] = frozenset()
+
+
+def _silent(plans: list[Plan]) -> tuple[frozenset[int], dict[int, frozenset[int]]]:
+    """Rules that do nothing but set flow bits, and for each the rules that ask for one of them."""
+    readers: dict[str, set[int]] = {}
+    for plan in plans:
+        for c in plan.conditions:
+            if isinstance(c, Bits) and c.kind == "flowbits":
+                for name in c.names:
+                    readers.setdefault(name, set()).add(plan.order)
+    out: dict[int, frozenset[int]] = {}
+    for plan in plans:
+        bits = [e for e in plan.effects if isinstance(e, Bits) and e.kind == "flowbits" and e.command == "set"]
+        if plan.quiet and plan.action == "alert" and len(bits) == len(plan.effects) and bits:
+            out[plan.order] = frozenset().union(*(readers.get(n, ()) for b in bits for n in b.names))
+    return frozenset(out), out
 
 
 def _leaves_traces(plan: Plan) -> bool:

@@ -25,25 +25,32 @@ _ETHER_LINK: Final = {0x8864: "pppoe", 0x8847: "mpls", 0x8848: "mpls", 0x894F: "
 
 class Frames(NamedTuple):
     """packets: rows in order, those inside a tunnel before their carrier. ip_at: where the IP header begins in the buffer (-1:
-    none); ip_end: end of what was captured of it; link_at: where the frame begins. inner: rows that are inside a tunnel."""
+    none); ip_end: end of what was captured of it; link_at: where the frame begins. inner: rows that are inside a tunnel. fragment:
+    IPv4 flags and fragment offset as they stand in the header; header_len: bytes of the IPv4 header."""
 
     packets: PacketBatch
     ip_at: NDArray[np.int64]
     ip_end: NDArray[np.int64]
     link_at: NDArray[np.int64]
     inner: NDArray[np.bool_]
+    fragment: NDArray[np.uint16]
+    header_len: NDArray[np.uint8]
 
 
 @kernel
 def find_ip(
     buffer: NDArray[np.uint8], offset: NDArray[np.int64], caplen: NDArray[np.int32], link_type: NDArray[np.int32],
-    ip_at: NDArray[np.int64],
+    ip_at: NDArray[np.int64], fragment: NDArray[np.uint16], header_len: NDArray[np.uint8],
 ) -> None:
-    """Where the IP header of each record begins; -1 where there is none."""
+    """Where the IP header of each record begins, -1 where there is none; of IPv4 its fragment field and its length."""
     for i in range(offset.size):
         start = offset[i]
         version, at, _vlan, _note = network_layer(buffer, start, start + np.int64(caplen[i]), np.int64(link_type[i]))
         ip_at[i] = at if version != 0 else -1
+        if version == 4 and at + 20 <= start + np.int64(caplen[i]):
+            # RFC 791 3.1: length in 4 bytes in the low half of byte 0; flags and offset in bytes 6 and 7.
+            header_len[i] = (buffer[at] & 15) * 4
+            fragment[i] = np.int64(buffer[at + 6]) << 8 | np.int64(buffer[at + 7])
 
 
 class _Inner(NamedTuple):
@@ -191,10 +198,11 @@ def frames(raw: RawBatch, packets: PacketBatch, inner_state: DecodeState) -> Fra
     records = raw.records
     n = records.offset.size
     ip_at = np.full(n, -1, np.int64)
-    find_ip(packets.buffer, records.offset, records.caplen, records.link_type, ip_at)
+    fragment, header_len = np.zeros(n, np.uint16), np.zeros(n, np.uint8)
+    find_ip(packets.buffer, records.offset, records.caplen, records.link_type, ip_at, fragment, header_len)
     link_at = records.offset.astype(np.int64)
     ip_end = link_at + records.caplen
-    out = Frames(packets, ip_at, ip_end, link_at, np.zeros(n, np.bool_))
+    out = Frames(packets, ip_at, ip_end, link_at, np.zeros(n, np.bool_), fragment, header_len)
     rows, links = np.arange(n), records.link_type
     rebuilt = np.flatnonzero(packets.payload_offset >= raw.length)
     if rebuilt.size:
@@ -251,7 +259,8 @@ def _with_inner(
     inner = inner._replace(packet_id=p.packet_id[carriers], vlan=p.vlan[carriers])
     buffer = inner.buffer
     ip_at = np.full(len(found), -1, np.int64)
-    find_ip(buffer, offset, size, link, ip_at)
+    fragment, header_len = np.zeros(len(found), np.uint16), np.zeros(len(found), np.uint8)
+    find_ip(buffer, offset, size, link, ip_at, fragment, header_len)
     keep = np.ones(p.ts.size, np.bool_)
     keep[[row for row, i in found if i.replaces]] = False
     order_old = np.flatnonzero(keep)
@@ -263,6 +272,8 @@ def _with_inner(
         merged, np.concatenate([ip_at, out.ip_at[order_old]])[order], np.concatenate([offset + size, out.ip_end[order_old]])[order],
         np.concatenate([offset, out.link_at[order_old]])[order],
         np.concatenate([np.array([not i.replaces for _, i in found]), out.inner[order_old]])[order],
+        np.concatenate([fragment, out.fragment[order_old]])[order],
+        np.concatenate([header_len, out.header_len[order_old]])[order],
     )  # fmt: skip
     place = np.empty(order.size, np.int64)
     place[order] = np.arange(order.size)

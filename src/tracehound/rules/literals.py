@@ -41,6 +41,7 @@ _COMMON: Final = (
     b"application/x- filename= %pdf- obj endobj stream endstream /javascript accept: application/ method=\" value=\" action=\" sql select "
     b"from union where insert into delete update set and or "
 )
+_PADDING: Final = frozenset(b"\x00\xff \x20\x90")
 _SEPARATORS: Final = re.compile(rb"(: |\r\n|, )")
 
 
@@ -62,8 +63,11 @@ _BITS: Final = _byte_bits()
 
 def weight(data: bytes) -> float:
     """How rare a literal is to be expected, in bits."""
-    if not data or len(set(data)) == 1:
+    if not data:
         return 0.0
+    if len(set(data)) == 1:
+        # Runs of padding stand everywhere; of a letter, hardly anywhere.
+        return 0.0 if len(data) < 4 or (data[0] in _PADDING and (len(data) < 8 or data[0] != 0x90)) else 8.0
     total = sum(_BITS[b] for b in data[:MAX_LITERAL_BYTES])
     # Repeated pairs say little the second time.
     distinct = len({data[k : k + 2] for k in range(len(data) - 1)}) or 1
@@ -169,14 +173,24 @@ def best_window(literal: Literal) -> Literal:
     return Literal(data[best : best + MAX_LITERAL_BYTES], literal.nocase)
 
 
-LEAST_BITS: Final = 9.0
+LEAST_BITS: Final = 4.0
 """Weight below which a literal is of no use: it would be found everywhere."""
 
 
 def literals_of(rule: Rule) -> list[Literal]:
     """All literals of a rule that must stand in the payload, the rarest first."""
-    found = {c for group in rule.groups for c in _candidates(group) if len(set(c.data)) > 1}
+    found = {c for group in rule.groups for c in _candidates(group) if weight(c.data)}
     return sorted((best_window(c) for c in found), key=lambda c: (-weight(c.data), c.data))
+
+
+def payload_literal(rule: Rule) -> Literal | None:
+    """The rarest literal that a rule asks of the payload itself."""
+    found = [
+        Literal(s.pattern.lower() if s.nocase else s.pattern, s.nocase)
+        for g in rule.groups if g.buffer.name == "payload" and not g.transforms
+        for s in g.steps if isinstance(s, Content) and not s.negated and s.pattern
+    ]  # fmt: skip
+    return max(found, key=lambda c: (weight(c.data), len(c.data)), default=None)
 
 
 def chosen(rule: Rule) -> Literal | None:

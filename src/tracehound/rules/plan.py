@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from tracehound.rules import packet as packets
+from tracehound.rules.literals import Literal as Literal_
+from tracehound.rules.literals import payload_literal
 from tracehound.rules.packet import WITH_PORTS, Packet
 from tracehound.rules.predicates import Late, PacketCheck, flow_check, late_check, packet_check
 from tracehound.rules.rule import (
@@ -122,6 +124,8 @@ class Plan:
     only_stream: bool = False
     link_only: bool = False
     quiet: bool = False
+    must: Literal_ | None = None
+    """A literal without which neither a packet nor a window of the stream can match; only where the payload itself is asked."""
     once: bool = False
     """Nothing but the flow's protocol is asked: told once a flow (SIG_TYPE_PDONLY)."""
     flow_wide: bool = False
@@ -268,6 +272,8 @@ def plan_of(rule: Rule, *, lists: Any = None, sets: Any = None) -> Plan:
         and all(getattr(t, "keyword", "") == "app-layer-protocol" for t in rule.tests)
     )
     _choose_inspection(plan, rule)
+    if plan.unit == "packet" and plan.payload is not None:
+        plan.must = payload_literal(rule)
     plan.quiet = rule.noalert or header.action in ("pass", "config")
     plan.flow_wide = plan.unit != "packet" or bool(plan.service) or (plan.stream_first and not plan.wants_packet)
     return plan

@@ -164,7 +164,8 @@ def _content(step: Content, retry: bool) -> Callable[[Chain, Sight, int], bool]:
             if found < 0:
                 if negated:
                     return chain.rest(s, k)
-                if not relative:
+                if not relative or within is None:
+                    # What is not there from here on is not there from any later place either.
                     s.stop = True
                 if s.trace is not None:
                     s.trace.fail(k, at, f"not found in bytes {at} to {end} of {length}")
