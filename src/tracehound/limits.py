@@ -280,3 +280,27 @@ MAX_RECHECKS: Final = 10_000
 """Times that one command asks again; the least time between two is RECHECK_LEAST_S."""
 RECHECK_LEAST_S: Final = 10.0
 """Seconds between two questions to the same site: this is a check, not a load."""
+
+# -- web ----------------------------------------------------------------------------------------------------------------
+MIN_PASSWORD_CHARACTERS: Final = 10
+"""Shortest password (NIST SP 800-63B asks for 8; no other rule makes one better)."""
+MAX_PASSWORD_CHARACTERS: Final = 1_024
+"""Longest password: hashing it takes time that somebody else decides."""
+LOGIN_FAILURES: Final = 8
+"""Failed logins of one name, or from one address, within LOGIN_WINDOW_S; then none is tried until the first is that old."""
+LOGIN_WINDOW_S: Final = 900
+"""Seconds that a failed login counts."""
+SESSION_S: Final = 12 * 3600
+"""Seconds that a login lasts: a shift."""
+MAX_FORM_BYTES: Final = 1 * MIB
+"""Body of a request that is no upload."""
+MAX_UPLOAD_BYTES: Final = 64 * GIB
+"""One file of evidence that is uploaded; it goes to the disk as it comes."""
+PAGE_ROWS: Final = 100
+"""Rows of a page of a table."""
+MAX_PAGE_ROWS: Final = 1_000
+"""Rows of a page of a table that may be asked for."""
+SQL_TIME_S: Final = 20.0
+"""Seconds that a user's SQL may take."""
+SQL_ROWS: Final = 10_000
+"""Rows of its answer that are given."""

@@ -7,13 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tracehound.cases.hypotheses import ENGINE, proposals
 from tracehound.cli.case import acting, parser
 from tracehound.cli.case_entries import case_of
-from tracehound.edges.casefile import Case
 from tracehound.edges.progress import progress_line
 from tracehound.errors import EvidenceError, UsageError
-from tracehound.findings.model import Verdict
 
 
 def _files(paths: list[str]) -> list[Path]:
@@ -53,26 +50,10 @@ def add(name: str, says: str, argv: list[str]) -> int:
     return 0
 
 
-def propose(case: Case, who: str, verdict: Verdict) -> int:
-    """Enter the hypotheses that the engine can test, and what the evidence says of each; returns how many are new."""
-    known = {h["statement"]: int(h["hypothesis_id"]) for h in case.rows("SELECT * FROM hypotheses")}
-    new = 0
-    for p in proposals(verdict):
-        number = known.get(p.statement)
-        if number is None:
-            number, new = case.act(who, "hypothesis", {"statement": p.statement, "source": ENGINE}).seq, new + 1
-        for c in p.cells:
-            fields = {"hypothesis_id": number, "item": c.item, "mark": c.mark, "reason": c.reason, "source": ENGINE}
-            before = case.rows("SELECT mark, reason, source FROM weighings WHERE hypothesis_id = ? AND item = ?", (number, c.item))
-            # What a person weighed stands; what did not change is not said again.
-            if not before or (before[0]["source"] == ENGINE and (before[0]["mark"], before[0]["reason"]) != (c.mark, c.reason)):
-                case.act(who, "weigh", fields)
-    return new
-
-
 def run(name: str, says: str, argv: list[str]) -> int:
     import ipaddress
 
+    from tracehound.edges.case_runs import propose
     from tracehound.edges.case_runs import run as investigated
     from tracehound.pipeline import Question
 

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from tracehound import tables
 from tracehound.cli.group import Group
-from tracehound.cli.main import GROUPS, USAGE, VERBS, run
+from tracehound.cli.main import ELSEWHERE, GROUPS, USAGE, VERBS, run
 from tracehound.detectors.catalog import Catalog, Detector, Parameter, load
 from tracehound.edges.packaged import detector_pages, profile_texts
 from tracehound.profiles.profile import parse_profile
@@ -186,7 +186,7 @@ def _option(action: argparse.Action) -> tuple[str, str]:
 
 def group_of(verb: str) -> Group:
     """The group of a verb that has verbs of its own."""
-    group: Group = importlib.import_module(f"tracehound.cli.{verb}").GROUP
+    group: Group = importlib.import_module(ELSEWHERE.get(verb, f"tracehound.cli.{verb}")).GROUP
     return group
 
 

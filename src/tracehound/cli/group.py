@@ -38,5 +38,5 @@ class Group:
             print(f"tracehound {self.name}: no verb {name!r}; there are {', '.join(self.verbs)}", file=sys.stderr)
             return 2
         module, says = self.verbs[name]
-        table: Mapping[str, Verb] = importlib.import_module(f"tracehound.cli.{module}").VERBS
+        table: Mapping[str, Verb] = importlib.import_module(module if "." in module else f"tracehound.cli.{module}").VERBS
         return table[name](f"{self.name} {name}", says, rest)

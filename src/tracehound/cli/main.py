@@ -60,11 +60,16 @@ VERBS: Final[dict[str, str]] = {
     "sql": "ask the tables with SQL",
     "who": "say whose an address is, offline",
     "case": "keep an incident: evidence in custody, notes, timeline, exports",
+    "serve": "serve cases as web pages",
+    "user": "manage who may use the web pages",
     "recheck": "ask whether a site answers now: the one verb that sends",
     "detectors": "list the detectors, or print one detector's page",
 }
 
-GROUPS: Final = ("case",)
+ELSEWHERE: Final[dict[str, str]] = {"serve": "tracehound.web.serve", "user": "tracehound.web.user"}
+"""Verbs whose module lies to the right of the command line; named here, loaded when asked for."""
+
+GROUPS: Final = ("case", "user")
 """Verbs that have verbs of their own: their module has a `GROUP` (cli/group.py)."""
 
 USAGE: Final = """usage: tracehound VERB ... | tracehound -r FILE
@@ -104,7 +109,7 @@ def run(argv: list[str]) -> int:
         from tracehound.cli import protocol
 
         return protocol.main(verb, rest)
-    module = importlib.import_module(f"tracehound.cli.{verb}")
+    module = importlib.import_module(ELSEWHERE.get(verb, f"tracehound.cli.{verb}"))
     return int(module.main(rest))
 
 

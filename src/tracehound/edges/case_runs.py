@@ -11,6 +11,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tracehound.cases.hypotheses import ENGINE, proposals
 from tracehound.cases.indicators import of_verdict
 from tracehound.edges.casefile import Case
 from tracehound.edges.duck import Duck
@@ -74,6 +75,23 @@ def keep(case: Case, who: str, reading: Reading, verdict: Verdict, question: Que
         },
     )  # fmt: skip
     return Kept(entry.seq, folder, verdict)
+
+
+def propose(case: Case, who: str, verdict: Verdict) -> int:
+    """Enter the hypotheses that the engine can test, and what the evidence says of each; returns how many are new."""
+    known = {h["statement"]: int(h["hypothesis_id"]) for h in case.rows("SELECT * FROM hypotheses")}
+    new = 0
+    for p in proposals(verdict):
+        number = known.get(p.statement)
+        if number is None:
+            number, new = case.act(who, "hypothesis", {"statement": p.statement, "source": ENGINE}).seq, new + 1
+        for c in p.cells:
+            fields = {"hypothesis_id": number, "item": c.item, "mark": c.mark, "reason": c.reason, "source": ENGINE}
+            before = case.rows("SELECT mark, reason, source FROM weighings WHERE hypothesis_id = ? AND item = ?", (number, c.item))
+            # What a person weighed stands; what did not change is not said again.
+            if not before or (before[0]["source"] == ENGINE and (before[0]["mark"], before[0]["reason"]) != (c.mark, c.reason)):
+                case.act(who, "weigh", fields)
+    return new
 
 
 def _tables(reading: Reading, folder: Path) -> list[Path]:

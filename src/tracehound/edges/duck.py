@@ -89,6 +89,10 @@ class Duck:
         except duckdb.Error as cause:
             raise UsageError(f"SQL: {cause}") from None
 
+    def interrupt(self) -> None:
+        """Stop what is being asked, from another thread."""
+        self._connection.interrupt()
+
     def close(self) -> None:
         with contextlib.suppress(duckdb.Error):
             self._connection.close()

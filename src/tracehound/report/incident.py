@@ -120,8 +120,11 @@ def probing(incident: Incident) -> dict[str, Any]:
     return next((f["probing"] for f in incident.verdict.get("findings", ()) if f.get("probing")), {})
 
 
-def probing_id(incident: Incident) -> str:
-    return next((f["finding_id"] for f in incident.verdict.get("findings", ()) if f.get("probing")), "")
+def probing_parts(finding: dict[str, Any]) -> dict[str, Any]:
+    """What a page shows of a probing finding of a verdict's JSON: all but its bins and its citations."""
+    p = finding["probing"]
+    left_out = ("timeline", "measures")
+    return {"finding_id": finding["finding_id"], "confidence": finding["confidence"], **{k: v for k, v in p.items() if k not in left_out}}
 
 
 def defanged(text: str) -> str:

@@ -1,0 +1,1 @@
+"""The pages, by what they show; app.py joins their tables."""
