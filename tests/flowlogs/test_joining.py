@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -16,7 +18,7 @@ S = 1_000_000_000
 T0 = 1_700_000_000 * S
 
 
-def block(rows: list[dict[str, object]], joins: int) -> Block:
+def block(rows: Sequence[Mapping[str, object]], joins: int) -> Block:
     def numbers(name: str, default: int = MISSING) -> np.ndarray:
         return np.array([row.get(name, default) for row in rows], dtype=np.int64)
 
@@ -39,7 +41,9 @@ def flows(*blocks: Block) -> list[dict[str, object]]:
         out.append(made.tables.get("flows"))
         assert made.tables["records"].num_rows == len(b)
     out.append(flow_rows.finish(state, with_community_id=True))
-    return pa.concat_tables([t for t in out if t is not None]).unify_dictionaries().sort_by("flow_id").to_pylist()
+    whole = pa.concat_tables([t for t in out if t is not None]).unify_dictionaries().sort_by("flow_id")
+    rows: list[dict[str, object]] = whole.to_pylist()
+    return rows
 
 
 def test_intervals_of_one_connection_are_one_flow():
