@@ -65,9 +65,9 @@ def test_syns_that_repeat_are_one_attempt_and_a_new_connection_is_not():
 
 
 def test_two_directions_are_one_flow_whichever_comes_first():
-    there = {"at": 1, "until": 4, "pkts_src": 5, "bytes_src": 400, "f": 27}
+    there: dict[str, object] = {"at": 1, "until": 4, "pkts_src": 5, "bytes_src": 400, "f": 27}
     ends = {"src": "192.0.2.1", "dst": "10.0.0.1", "sport": 80, "dport": 1025}
-    back = {**ends, "at": 1, "until": 4, "pkts_src": 6, "bytes_src": 5000, "f": 27}
+    back: dict[str, object] = {**ends, "at": 1, "until": 4, "pkts_src": 6, "bytes_src": 5000, "f": 27}
     for rows in ([there, back], [back, there]):
         (flow,) = flows(block(rows, ONE_WAY))
         assert (flow["src"], flow["dport"], flow["pkts_src"], flow["pkts_dst"]) == ("10.0.0.1", 80, 5, 6)
