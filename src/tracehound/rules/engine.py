@@ -58,12 +58,12 @@ _COLUMNS: Final = (
 @dataclass(slots=True)
 class Options:
     """midstream: follow sessions without handshake; verify_checksums: leave out packets with wrong ones; everything: do not
-    prefilter (to test the prefilter); profile: take the time of each rule; events: what is odd about frames is asked for."""
+    prefilter (to test the prefilter); clock: nanoseconds, to take the time of each rule; events: what is odd about frames is asked for."""
 
     midstream: bool = False
     verify_checksums: bool = False
     everything: bool = False
-    profile: bool = False
+    clock: Callable[[], int] | None = None
 
 
 @dataclass(slots=True)
@@ -106,7 +106,7 @@ class Engine:
         self.prefilter = prefilter
         self.options = options
         self._memories: dict[int, Memory] = {}
-        self.inspector = Inspector(Memory(), midstream=options.midstream, notes=notes, profile=options.profile)
+        self.inspector = Inspector(Memory(), midstream=options.midstream, notes=notes, clock=options.clock)
         self.lost = Lost()
         self._places: NDArray[np.int64] = np.empty(0, np.int64)
         self._ends: dict[int, tuple[Packet | None, Packet | None]] = {}
