@@ -365,6 +365,8 @@ MAX_RULE_FILE_BYTES: Final = 1 * MIB
 """Bytes of a carried file that file.data sees; digests are of the whole file."""
 RAW_CHUNK_BYTES: Final = 2_560
 """Acknowledged bytes of a stream that are inspected at once (Suricata's toserver-chunk-size and toclient-chunk-size)."""
+RAW_SEAM_BYTES: Final = 512
+"""Bytes on either side of the seam between two such stretches in which a rule may hold across it."""
 BODY_INSPECT_BYTES: Final = 32 * KIB
 """Bytes of an unfinished body before it is inspected (request-body-minimal-inspect-size, response-body-minimal-inspect-size)."""
 MAX_RULE_TRANSACTIONS: Final = 4_096

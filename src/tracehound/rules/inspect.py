@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tracehound.limits import BODY_INSPECT_BYTES, MAX_RULE_TRANSACTIONS, RAW_CHUNK_BYTES
+from tracehound.limits import BODY_INSPECT_BYTES, MAX_RULE_TRANSACTIONS, RAW_CHUNK_BYTES, RAW_SEAM_BYTES
 from tracehound.rules import state as states
 from tracehound.rules.packet import TCP, UDP, Packet
 from tracehound.rules.plan import GroupPlan, Plan
@@ -463,6 +463,10 @@ class Inspector:
                 self._try_packet(plan, flow, p, window, found, True)
             return
         texts = [data for _, data in window] if window else []
+        if window and window[0][0] and p.flow is not None and p.flow.session is not None:
+            begin = window[0][0]
+            tail = p.flow.session.side(p.to_server).window(max(0, begin - RAW_SEAM_BYTES), begin)[1]
+            texts[0] = tail + texts[0]
         if p.payload:
             texts.append(p.payload)
         lower: list[bytes] = []
@@ -591,6 +595,9 @@ class Inspector:
                 if self._group_on(plan, p, group, data, 0):
                     p.stream_match = True
                     return True
+            if plan.straddles and self._across(plan, p, group, window):
+                p.stream_match = True
+                return True
         if plan.only_stream:
             return False
         if plan.stream_first and not plan.wants_packet and p.added:
@@ -600,6 +607,19 @@ class Inspector:
         if not p.payload and not _negative_only(group):
             return False
         return self._group_on(plan, p, group, p.payload, 0)
+
+    def _across(self, plan: Plan, p: Packet, group: GroupPlan, window: Window) -> bool:
+        """Whether it holds over the seam between this window and the one before. Suricata sees no seam, and misses what lies
+        across one; words that a sender cut in two would be missed with it."""
+        begin, data = window[0]
+        if not begin or p.flow is None or p.flow.session is None:
+            return False
+        before = p.flow.session.side(p.to_server).window(max(0, begin - RAW_SEAM_BYTES), begin)
+        tail = before[1]
+        if not tail or before[0] + len(tail) != begin:
+            return False
+        held = self._group_on(plan, p, group, tail + data[:RAW_SEAM_BYTES], 0)
+        return held and not self._group_on(plan, p, group, tail, 0) and not self._group_on(plan, p, group, data[:RAW_SEAM_BYTES], 0)
 
     def _group_on(self, plan: Plan, p: Packet, group: GroupPlan, data: bytes | None, start: int, captures: Any = None) -> bool:
         """Whether what a rule asks of one buffer holds of these bytes."""

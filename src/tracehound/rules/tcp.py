@@ -141,6 +141,11 @@ class Direction:
                 out.append((here, bytes(block.data[here - block.start : stop - block.start])))
         return out
 
+    def window(self, begin: int, limit: int) -> tuple[int, bytes]:
+        """The last stretch without a hole that ends at `limit` or before, not before `begin`."""
+        found = self.chunks(begin, limit)
+        return found[-1] if found else (begin, b"")
+
 
 @dataclass(slots=True)
 class Segment:
