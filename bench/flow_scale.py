@@ -47,9 +47,11 @@ def flows(records: int, days: int, seed: int = 1) -> Iterator[pa.Table]:
         start = START_S * 1_000_000_000 + number * step_ns
         probing = (number % probe_every == 0) & (number < records * (days - 1) // days)
         tcp = (rng.random(n) < 0.6) | probing
-        src = np.where(probing, _HOSTS.index(PROBER), rng.integers(0, len(_HOSTS), n))
+        prober = _HOSTS.index(PROBER)
+        src = np.where(probing, prober, rng.integers(prober + 1, len(_HOSTS), n))
         dst = np.where(probing, len(_HOSTS) + len(_SERVERS) + number // probe_every % 63, len(_HOSTS) + rng.integers(0, len(_SERVERS), n))
-        failed = np.where(probing, number // probe_every % 50 != 0, rng.random(n) < 0.02)
+        # One in seven of the fixed addresses is there.
+        failed = np.where(probing, number // probe_every % 63 % 7 != 0, rng.random(n) < 0.02)
         sent, back = rng.integers(4, 20, n), rng.integers(4, 40, n)
         columns: dict[str, np.ndarray | pa.Array] = {
             "start": pa.array(start).cast(FLOWS.schema.field("start").type),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ S = 1_000_000_000
 T0 = 1_700_000_000 * S
 
 
-def block(rows: Sequence[Mapping[str, object]], joins: int) -> Block:
+def block(rows: list[dict[str, Any]], joins: int) -> Block:
     def numbers(name: str, default: int = MISSING) -> np.ndarray:
         return np.array([row.get(name, default) for row in rows], dtype=np.int64)
 
@@ -32,7 +32,7 @@ def block(rows: Sequence[Mapping[str, object]], joins: int) -> Block:
     )  # fmt: skip
 
 
-def flows(*blocks: Block) -> list[dict[str, object]]:
+def flows(*blocks: Block) -> list[dict[str, Any]]:
     state, number = flow_rows.LogState(), 1
     out = []
     for b in blocks:
@@ -42,7 +42,7 @@ def flows(*blocks: Block) -> list[dict[str, object]]:
         assert made.tables["records"].num_rows == len(b)
     out.append(flow_rows.finish(state, with_community_id=True))
     whole = pa.concat_tables([t for t in out if t is not None]).unify_dictionaries().sort_by("flow_id")
-    rows: list[dict[str, object]] = whole.to_pylist()
+    rows: list[dict[str, Any]] = whole.to_pylist()
     return rows
 
 
@@ -56,7 +56,7 @@ def test_intervals_of_one_connection_are_one_flow():
 
 def test_syns_that_repeat_are_one_attempt_and_a_new_connection_is_not():
     syn = {"f": 2, "g": 0, "pkts_dst": 0, "opens": True}
-    rows = [{**syn, "at": 0, "until": 3, "pkts_src": 2}, {**syn, "at": 9, "until": 9, "pkts_src": 1}]
+    rows: list[dict[str, Any]] = [{**syn, "at": 0, "until": 3, "pkts_src": 2}, {**syn, "at": 9, "until": 9, "pkts_src": 1}]
     (flow,) = flows(block(rows, PART))
     assert (flow["outcome"], flow["syn_count"], flow["pkts_src"]) == ("unanswered", 3, 3)
     again = {"at": 40, "until": 41, "f": 27, "g": 27, "pkts_src": 5, "pkts_dst": 4, "payload_dst": 10, "opens": True}
@@ -65,9 +65,9 @@ def test_syns_that_repeat_are_one_attempt_and_a_new_connection_is_not():
 
 
 def test_two_directions_are_one_flow_whichever_comes_first():
-    there: dict[str, object] = {"at": 1, "until": 4, "pkts_src": 5, "bytes_src": 400, "f": 27}
+    there: dict[str, Any] = {"at": 1, "until": 4, "pkts_src": 5, "bytes_src": 400, "f": 27}
     ends = {"src": "192.0.2.1", "dst": "10.0.0.1", "sport": 80, "dport": 1025}
-    back: dict[str, object] = {**ends, "at": 1, "until": 4, "pkts_src": 6, "bytes_src": 5000, "f": 27}
+    back: dict[str, Any] = {**ends, "at": 1, "until": 4, "pkts_src": 6, "bytes_src": 5000, "f": 27}
     for rows in ([there, back], [back, there]):
         (flow,) = flows(block(rows, ONE_WAY))
         assert (flow["src"], flow["dport"], flow["pkts_src"], flow["pkts_dst"]) == ("10.0.0.1", 80, 5, 6)
@@ -88,7 +88,7 @@ def test_whole_flows_stay_apart():
 
 @pytest.mark.parametrize("cut", range(1, 6))
 def test_where_blocks_are_cut_does_not_matter(cut):
-    rows: list[dict[str, object]] = [
+    rows: list[dict[str, Any]] = [
         {"at": n, "until": n + 1, "sport": 1025 + n % 3, "pkts_src": n + 1, "pkts_dst": n, "f": 2 if n < 3 else 24, "g": 18, "opens": n < 3}
         for n in range(6)
     ]
