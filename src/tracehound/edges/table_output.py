@@ -47,6 +47,14 @@ def opened(target: str) -> Iterator[IO[bytes]]:
         sys.stdout.buffer.flush()
         return
     path = Path(target)
+    if path.exists() and not path.is_file():
+        # A device or a pipe (/dev/null, /dev/stdout, a process substitution) is written to, never replaced.
+        try:
+            with path.open("wb") as out:
+                yield out
+        except OSError as problem:
+            raise UsageError(f"cannot write {target}: {problem.strerror}") from None
+        return
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as out:
