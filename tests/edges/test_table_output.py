@@ -3,6 +3,7 @@
 import os
 import stat
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -37,4 +38,4 @@ def test_a_pipe_is_written_to_and_never_replaced(tmp_path):
 def test_the_place_for_nothing_stays_a_device():
     with opened(os.devnull) as out:
         out.write(b"x")
-    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)

@@ -162,7 +162,8 @@ def test_checks_of_suricata_verify():
     checks = [
         {"filter": {"count": 1, "match": {"event_type": "alert", "alert.signature_id": 1, "has-key": "dest_port"}}},
         {"filter": {"count": 0, "match": {"event_type": "alert", "not-has-key": "dest_port"}}},
-        {"filter": {"count": 5, "match": {"event_type": "alert"}}}, {"filter": {"count": 3, "match": {"event_type": "http"}}}, {"shell": {}},
+        {"filter": {"count": 5, "match": {"event_type": "alert"}}}, {"filter": {"count": 3, "match": {"event_type": "http"}}},
+        {"shell": {}},
     ]  # fmt: skip
     assert [x.held for x in trial.checked(events, checks)] == [True, True, False]
 
