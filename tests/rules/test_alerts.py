@@ -2,10 +2,9 @@
 
 import pytest
 
-from tracehound.rules.inspect import Note
-
 from tests.rules.alerting import alerts, in_batches
 from tests.wire import Wire, capture, exchange
+from tracehound.rules.inspect import Note
 
 GET = b"GET /a%2fb//c?x=1 HTTP/1.1\r\nHost: Example.org\r\nUser-Agent: probe\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nhello"

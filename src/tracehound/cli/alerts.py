@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -146,8 +147,10 @@ def main(argv: list[str]) -> int:
         return _EXIT_REFUSED
     files = alerting.list_evidence(args.evidence)
     opts = Options(
-        midstream=args.midstream or settings.midstream, verify_checksums=args.checksums == "all", profile=args.profile
-    )  # fmt: skip
+        midstream=args.midstream or settings.midstream,
+        verify_checksums=args.checksums == "all",
+        clock=time.perf_counter_ns if args.profile else None,
+    )
     form = args.format or ("table" if args.output == STDOUT and sys.stdout.isatty() else "eve")
     told = alerting.Summary()
     with progress_line(quiet=args.quiet) as progress:
