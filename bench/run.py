@@ -25,6 +25,9 @@ from typing import Any, Final
 
 _ENVIRONMENT: Final = {k: v for k, v in os.environ.items() if k not in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")}
 """An installed package has its bytecode on disk; where Python is told to write none, it would compile tracehound at each start."""
+RULES: Final = Path(__file__).resolve().parents[2] / "shared" / "rules" / "emerging-open.rules"
+ALERTS: Final = "tracehound alerts, 18k rules"
+SCALED: Final = ("tracehound flows", "tracehound investigate")
 DEFAULT_FOLDER: Final = Path(tempfile.gettempdir()) / "tracehound-bench"
 PYTHON: Final = sys.executable
 TRACEHOUND: Final = str(Path(sys.executable).with_name("tracehound"))
@@ -196,6 +199,8 @@ def commands(capture: str, warm: str, work: Path) -> dict[str, list[str]]:
         "in-process flows": [PYTHON, "-c", _IN_PROCESS, warm, capture],
         "tracehound investigate": [TRACEHOUND, "investigate", "-q", capture, "-o", str(work / "verdict.txt")],
     }  # fmt: skip
+    if RULES.exists():
+        ours[ALERTS] = [TRACEHOUND, "alerts", "-q", capture, "-S", str(RULES), "-o", str(work / "alerts.json")]
     return ours | {name: argv for name, argv in peers.items() if shutil.which(argv[0])}
 
 
@@ -256,7 +261,7 @@ def scaling(
     """Flows and investigation of a capture and of one ten times larger."""
     out = []
     for each in built:
-        plan = {n: a for n, a in commands(each["path"], each["path"], work).items() if n.startswith("tracehound")}
+        plan = {n: a for n, a in commands(each["path"], each["path"], work).items() if n in SCALED}
         out.append(rounds(plan, repetitions, work, lambda line, each=each: tell(f"{each['size_bytes'] / 1e9:.1f} GB {line}")))  # type: ignore[misc]
     return out
 
@@ -285,6 +290,9 @@ def targets(
         faster(ours, "argus -w /dev/null", 3.0)
         faster(ours, "nfpcapd", 1.5)
     faster("tracehound investigate", "tcpdump", 1.0)
+    if ALERTS in main:
+        # No more than 3.5 times argus's time, which only assembles flows.
+        faster(ALERTS, "argus -w /dev/null", 0.29)
     under("tracehound --help", 0.3)
     under("verdict on 1 MB", 2.0)
     under("in-process compile time, first use", 20.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import sys
 import time
 from collections.abc import Iterable
@@ -135,7 +136,11 @@ def main(argv: list[str]) -> int:
     paths = [*args.rules, *(configured_rule_files(args.config, settings) if args.config else [])]
     if not paths:
         raise UsageError("alerts: which rules? (-S FILE, or -c with rule-files)")
+    # Thousands of rules are a million objects that stay: to look through them again and again for garbage takes as long as the work.
+    gc.disable()
     ready = alerting.make_ready(load_rules(paths, settings), settings)
+    gc.freeze()
+    gc.enable()
     for note in notes if not args.quiet else ():
         print(f"tracehound: {note}", file=sys.stderr)
     _name_refused(ready, quiet=args.quiet)
@@ -147,9 +152,10 @@ def main(argv: list[str]) -> int:
         return _EXIT_REFUSED
     files = alerting.list_evidence(args.evidence)
     opts = Options(
-        midstream=args.midstream or settings.midstream, verify_checksums=args.checksums == "all",
+        midstream=args.midstream or settings.midstream,
+        verify_checksums=args.checksums == "all",
         clock=time.perf_counter_ns if args.profile else None,
-    )  # fmt: skip
+    )
     form = args.format or ("table" if args.output == STDOUT and sys.stdout.isatty() else "eve")
     told = alerting.Summary()
     with progress_line(quiet=args.quiet) as progress:

@@ -29,7 +29,7 @@ from tracehound.packets.decode import DecodeState, decode
 from tracehound.rules.columns import Columns, Mask, may_match
 from tracehound.rules.events import decode_events
 from tracehound.rules.frames import Frames, frames
-from tracehound.rules.inspect import Flow, Inspector, Match, Note
+from tracehound.rules.inspect import Clock, Flow, Inspector, Match, Note
 from tracehound.rules.packet import TCP, UDP, WITH_PORTS, Packet
 from tracehound.rules.plan import Plan
 from tracehound.rules.predicates import covers
@@ -47,6 +47,8 @@ _INVALID: Final = frozenset(NOTE[n] for n in ("IP header cut", "IP header malfor
 _WHOLE: Final = frozenset((0, NOTE["bad checksum"], NOTE["transport not decoded"], NOTE["encrypted (ESP)"]))
 _FRAGMENT: Final = NOTE["fragment, waiting for the rest"]
 _NOT_FIRST: Final = NOTE["fragment, not the first of a known datagram"]
+_TAIL_BYTES: Final = 128
+"""Last bytes of a direction that are scanned again with its next ones: more than any literal has."""
 _REQUEST: Final = re.compile(rb"(?m)^[A-Z-]{3,20}[ \t]([^\r\n]*(?:%[0-9a-fA-F]{2}|//|/\.|\\)[^\r\n]*)")
 _BASE64_LINES: Final = re.compile(rb"(?:[A-Za-z0-9+/]{60,76}={0,2}\r?\n){1,}[A-Za-z0-9+/]*={0,2}")
 
@@ -58,12 +60,12 @@ _COLUMNS: Final = (
 @dataclass(slots=True)
 class Options:
     """midstream: follow sessions without handshake; verify_checksums: leave out packets with wrong ones; everything: do not
-    prefilter (to test the prefilter); clock: nanoseconds, to take the time of each rule; events: what is odd about frames is asked for."""
+    prefilter (to test the prefilter); clock: takes the time of each rule; events: what is odd about frames is asked for."""
 
     midstream: bool = False
     verify_checksums: bool = False
     everything: bool = False
-    clock: Callable[[], int] | None = None
+    clock: Clock | None = None
 
 
 @dataclass(slots=True)
@@ -86,6 +88,7 @@ class _Known:
     coded: Http | None = None
     waiting: set[int] = field(default_factory=set)
     mailed: bool = False
+    tails: list[bytes] = field(default_factory=lambda: [b"", b""])
     asked: int = 0
     whole: bool = True
 
@@ -286,26 +289,43 @@ class Engine:
         starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
         stops = np.append(starts[1:], keys.size)
         whole = joined.tobytes()
-        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+        seq = p.seq[with_payload].astype(np.int64)
+        follows = np.ones(keys.size, np.bool_)
+        follows[1:] = (seq[1:] == (seq[:-1] + p.payload_len[with_payload][:-1]) & 0xFFFFFFFF) | (keys[1:] != keys[:-1])
+        in_order = np.logical_and.reduceat(follows, starts).tolist()
+        for start, stop, ordered in zip(starts.tolist(), stops.tolist(), in_order, strict=True):
             begin = int(ends[start] - held[start])
             data = whole[begin : int(ends[stop - 1])]
             row = int(with_payload[start])
-            self._scan_direction(p, row, int(flow_id[row]), bool(to_server[row]), data, fresh)
+            as_it_came = b""
+            if not ordered and p.proto[row] == TCP:
+                as_it_came = data
+                data = _by_sequence(seq[start:stop], ends[start:stop] - held[start:stop], held[start:stop], whole)
+            self._scan_direction(p, row, int(flow_id[row]), bool(to_server[row]), data, as_it_came, fresh)
         return fresh
 
     def _scan_direction(
-        self, p: PacketBatch, row: int, flow_id: int, to_server: bool, data: bytes, fresh: dict[int, set[int]]
+        self, p: PacketBatch, row: int, flow_id: int, to_server: bool, data: bytes, as_it_came: bytes,
+        fresh: dict[int, set[int]],
     ) -> None:
         known = self._known[flow_id]
         proto = int(p.proto[row])
-        found = self.prefilter.found(data)
-        texts = data
+        if proto == TCP:
+            # What began in the batch before may end in this one.
+            before = known.tails[to_server]
+            known.tails[to_server] = data[-_TAIL_BYTES:] if len(data) >= _TAIL_BYTES else (before + data)[-_TAIL_BYTES:]
+            found = self.prefilter.found(before + data)
+        else:
+            found = self.prefilter.found(data)
+        texts = data + b"\0" + as_it_came if as_it_came else data
+        if as_it_came:
+            found += self.prefilter.found(as_it_came)
         if MAILED in found:
             known.mailed = True
         extra = self._decoded(known, to_server, proto, data, CODED in found)
         if extra:
             found = found + self.prefilter.found(extra)
-            texts = data + b"\0" + extra
+            texts += b"\0" + extra
         ends = _ends_of(p, row, to_server)
         if self._by_service and not known.looked & (2 if to_server else 1):
             self._service_rules(known, proto, to_server, data, ends, flow_id, fresh)
@@ -579,6 +599,19 @@ class Engine:
 def _place(m: Match) -> tuple[int, bool, int, int]:
     """Where a match stands among those of its batch: by packet, the ends of sessions behind packets, then by rule."""
     return m.packet.number, m.packet.pseudo, m.packet.place, m.plan.order
+
+
+def _by_sequence(seq: NDArray[np.int64], begin: NDArray[np.int64], held: NDArray[np.int64], whole: bytes) -> bytes:
+    """Segments in the order of their sequence numbers, without what comes twice."""
+    ahead = (seq - seq[0] + 0x80000000 & 0xFFFFFFFF) - 0x80000000
+    out, reach = [], -(1 << 40)
+    for k in np.argsort(ahead, kind="stable").tolist():
+        at, size, start = int(ahead[k]), int(held[k]), int(begin[k])
+        skip = max(0, reach - at) if reach > -(1 << 39) else 0
+        if skip < size:
+            out.append(whole[start + skip : start + size])
+            reach = at + size
+    return b"".join(out)
 
 
 def _rows(p: PacketBatch, rows: NDArray[np.int64]) -> PacketBatch:

@@ -112,6 +112,10 @@ def frames(raw: RawBatch, packets: PacketBatch) -> Frames:
     if p.tunnel.any():
         deep = _inside_ip(p.tunnel)
         moved |= deep
+    longer = (ip_at >= 0) & ~moved & (p.ip_bytes > p.wirelen - (ip_at - link_at))
+    if longer.any():
+        # decode-ipv4.c: a header that claims more than the frame had on the wire is no header.
+        p = p._replace(ip_version=np.where(longer, 0, p.ip_version).astype(np.uint8))
     if moved.any():
         # The header of a packet inside another one, or of a datagram put together, stands before its payload.
         known = moved & (p.payload_offset >= 0)

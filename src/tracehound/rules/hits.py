@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from tracehound.flows.key import community_id
-from tracehound.packets import addresses
+from tracehound.packets.addresses import address_text as canonical
 from tracehound.rules.inspect import Match
 from tracehound.rules.packet import ICMP, ICMPV6, Packet
 from tracehound.rules.rule import Rule
@@ -24,14 +24,14 @@ SERVICE_NAMES: Final = {"http": "http", "http1": "http"}
 def address_text(address: int, family: int) -> str:
     """Dotted quad, or eight groups of four as Suricata prints IPv6."""
     if family == 4:
-        return addresses.address_text(0, address & 0xFFFFFFFF, 4)
+        return canonical(0, address & 0xFFFFFFFF, 4)
     raw = address.to_bytes(16, "big").hex()
     return ":".join(raw[k : k + 4] for k in range(0, 32, 4))
 
 
 def short_address_text(address: int, family: int) -> str:
     """RFC 5952."""
-    return addresses.address_text(address >> 64, address & 0xFFFFFFFFFFFFFFFF, family)
+    return canonical(address >> 64, address & 0xFFFFFFFFFFFFFFFF, family)
 
 
 def timestamp(ts_ns: int) -> str:

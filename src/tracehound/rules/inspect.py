@@ -28,6 +28,9 @@ from tracehound.rules.verify import Sight, Trace
 FIRED: Final = 1
 DEAD: Final = 2
 
+Clock = Callable[[], int]
+"""Nanoseconds, for the time that rules take."""
+
 Window = list[tuple[int, bytes]]
 """Stretches of a stream: (offset, bytes)."""
 
@@ -158,10 +161,7 @@ class Rules:
 class Inspector:
     """Carries rules out on flows. midstream: sessions without handshake are followed. notes: filled for `explain`."""
 
-    def __init__(
-        self, memory: Memory, *, midstream: bool = False, notes: list[Note] | None = None,
-        clock: Callable[[], int] | None = None,
-    ) -> None:
+    def __init__(self, memory: Memory, *, midstream: bool = False, notes: list[Note] | None = None, clock: Clock | None = None) -> None:
         self.memory = memory
         self.midstream = midstream
         self.notes = notes

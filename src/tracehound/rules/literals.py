@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from tracehound.rules.rule import Content, Group, Rule
@@ -63,6 +64,7 @@ def _byte_bits() -> list[float]:
 _BITS: Final = _byte_bits()
 
 
+@lru_cache(maxsize=1 << 16)
 def weight(data: bytes) -> float:
     """How rare a literal is to be expected, in bits."""
     if not data:
@@ -175,7 +177,9 @@ def best_window(literal: Literal) -> Literal:
     data = literal.data
     if len(data) <= MAX_LITERAL_BYTES:
         return literal
-    best = max(range(len(data) - MAX_LITERAL_BYTES + 1), key=lambda k: (weight(data[k : k + MAX_LITERAL_BYTES]), -k))
+    last = len(data) - MAX_LITERAL_BYTES
+    places = range(0, last + 1, max(1, last // 6))
+    best = max(places, key=lambda k: (weight(data[k : k + MAX_LITERAL_BYTES]), -k))
     return Literal(data[best : best + MAX_LITERAL_BYTES], literal.nocase)
 
 
@@ -199,10 +203,12 @@ def payload_literal(rule: Rule) -> Literal | None:
     return max(found, key=lambda c: (weight(c.data), len(c.data)), default=None)
 
 
-def chosen(rule: Rule) -> Literal | None:
-    """The literal that a rule is looked for by; None where it has none that is rare enough."""
+def chosen(rule: Rule) -> tuple[Literal | None, list[Literal]]:
+    """The literal that a rule is looked for by, None where it has none that is rare enough, and its other literals."""
     found = literals_of(rule)
-    return found[0] if found and weight(found[0].data) >= LEAST_BITS else None
+    if found and weight(found[0].data) >= LEAST_BITS:
+        return found[0], found[1:]
+    return None, found
 
 
 def expression(literal: Literal) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import hyperscan
 
-from tracehound.rules.literals import Literal, chosen, expression, literals_of
+from tracehound.rules.literals import Literal, chosen, expression
 from tracehound.rules.plan import Plan
 from tracehound.rules.rule import Pcre
 
@@ -87,12 +87,11 @@ def patterns_of(plans: list[Plan]) -> tuple[list[tuple[bytes, int]], list[list[P
     others: dict[int, list[Literal]] = {}
     without: list[Plan] = []
     for plan in plans:
-        literal = chosen(plan.rule) if plan.unit != "ip_only" else None
+        literal, rest = chosen(plan.rule) if plan.unit != "ip_only" else (None, [])
         pattern: tuple[bytes, int] | None = None
         if literal is not None:
             flags = hyperscan.HS_FLAG_SINGLEMATCH | (hyperscan.HS_FLAG_CASELESS if literal.nocase else 0)
             pattern = expression(literal), flags
-            rest = [other for other in literals_of(plan.rule) if other != literal]
             if rest:
                 others[plan.order] = rest
         elif plan.unit == "packet" and (made := _expression_of_pcre(plan)) is not None and _compiles(*made):

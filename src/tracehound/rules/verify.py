@@ -93,9 +93,6 @@ class Sight:
         return self._lower
 
 
-Check = Callable[[Sight, int], bool]
-"""Carries out step k and those after it; True when all hold."""
-
 
 def value_of(sight: Sight, value: Value) -> int:
     """A number, or what the variable holds now (0 where it was never set)."""
@@ -636,18 +633,23 @@ class Chain:
         self.steps = steps
         self.decoded = decoded
         self.sets = sets
-        self._checks = [_CHECKS[type(step)](step, _referred_to(steps, k)) for k, step in enumerate(steps)]
+        self._checks: list[Callable[[Chain, Sight, int], bool]] | None = None
 
     def rest(self, s: Sight, k: int) -> bool:
         """The steps behind step k."""
         k += 1
-        if k == len(self._checks):
+        if k == len(self.steps):
             return True
         s.budget -= 1
         if s.budget < 0:
             s.stop = True
             return False
-        return self._checks[k](self, s, k)
+        checks = self._checks
+        if checks is None:
+            # Of thousands of rules few are ever carried out.
+            steps = self.steps
+            checks = self._checks = [_CHECKS[type(step)](step, _referred_to(steps, n)) for n, step in enumerate(steps)]
+        return checks[k](self, s, k)
 
     def holds(self, s: Sight) -> bool:
         return self.rest(s, -1)
