@@ -12,7 +12,7 @@ from tracehound.edges.evidence import list_evidence, read_batches
 from tracehound.edges.investigation import investigate
 from tracehound.findings.model import Verdict
 from tracehound.pipeline import Wanted, build_tables
-from tracehound.tables import ALL
+from tracehound.tables import ALL, TRANSACTIONS
 
 
 def tables(paths: list[Path], *, chunk_bytes: int = 8 << 20, **wanted: Any) -> dict[str, pa.Table]:
@@ -37,8 +37,7 @@ def tables(paths: list[Path], *, chunk_bytes: int = 8 << 20, **wanted: Any) -> d
 KEYS = {
     "flows": ["flow_id"],
     "packets": ["packet_id"],
-    "http": ["txn_id"],
-    "dns": ["txn_id"],
+    **{table.name: ["txn_id"] for table in TRANSACTIONS},
     "heads": ["flow_id", "from_originator"],
 }
 

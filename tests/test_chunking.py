@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import SHARED, needs_shared
-from tests.tables_of import tables
+from tests.tables_of import KEYS, tables
 from tests.wire import Wire
 
 TABLES = ("flows", "packets", "http", "dns", "heads")
@@ -31,8 +31,8 @@ def mixed() -> bytes:
     return wire.pcap()
 
 
-def same(left, right):
-    for name in TABLES:
+def same(left, right, names=TABLES):
+    for name in names:
         assert left[name].num_rows == right[name].num_rows, name
         for column in left[name].column_names:
             assert left[name][column].to_pylist() == right[name][column].to_pylist(), (name, column)
@@ -58,6 +58,28 @@ def test_real_captures_in_small_batches():
     for name in names:
         path = SHARED / "captures" / name
         same(tables([path], packets=True, chunk_bytes=997), tables([path], packets=True))
+
+
+@needs_shared
+def test_what_flows_say_in_small_batches():
+    names = [
+        "zeek/smb/smb2readwrite.pcap",
+        "zeek/smb/smb1.pcap",
+        "malcolm/plugins/zerologon/CVE-2020-1472_exploit_win2019.pcap",
+        "malcolm/plugins/zeek-EternalSafety/eternalromance-success-2008r2.pcap",
+        "zeek/ldap/missing_krbtgt_ldap_request.pcapng",
+        "zeek/ldap/aduser1.pcap",
+        "zeek/quic/quicv2-echo-dpd-custom-port-4433.pcap",
+        "zeek/rdp/rdp-x509.pcap",
+        "zeek/ssh/ssh_version_199.pcap",
+        "zeek/dhcp/dhcp.pcap",
+        "zeek/nfs/nfs_write.pcap",
+        "zeek/postgresql/psql-login-fail.pcap",
+        "zeek/redis/set.pcap",
+    ]
+    for name in names:
+        path = SHARED / "captures" / name
+        same(tables([path], chunk_bytes=997), tables([path]), KEYS.keys() - {"packets"})
 
 
 def test_rotated_captures_are_one(tmp_path):

@@ -33,6 +33,7 @@ ORDER = [
     "report",
     "cases",
     "demo",
+    "lab",
     "pipeline",
     "edges",
     "scale",

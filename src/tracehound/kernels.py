@@ -79,25 +79,54 @@ class Kernel:
         """numba's own way to compile, keep and call the function; the function itself under NUMBA_DISABLE_JIT=1."""
         if self._dispatcher is None:
             import numba
-            from numba.extending import typeof_impl
 
             self._dispatcher = numba.njit(cache=True, **OPTIONS)(self.py_func)
-            if Kernel not in _known_to_numba:
-                _known_to_numba.append(Kernel)
-
-                @typeof_impl.register(Kernel)  # type: ignore[untyped-decorator]
-                def typeof(value: Kernel, _context: object) -> Any:
-                    """A kernel that another one calls."""
-                    return numba.types.Dispatcher(value.dispatcher())
-
+            _introduce()
         return self._dispatcher
+
+
+class Inline:
+    """A few instructions that kernels are given as they are. `plain` does the same in Python; `build(*marks)` makes numba's
+    intrinsic, once a kernel that uses it is compiled. `plain`, `build` and the marks must tell all that it depends on."""
+
+    def __init__(self, plain: Call, build: Call, *marks: int) -> None:
+        self.plain, self.build, self.marks = plain, build, marks
+        self._intrinsic: Any = None
+
+    def __call__(self, *args: Any) -> Any:
+        return self.plain(*args)
+
+    def intrinsic(self) -> Any:
+        if self._intrinsic is None:
+            self._intrinsic = self.build(*self.marks)
+        return self._intrinsic
+
+
+def _introduce() -> None:
+    """Tell numba, once, what it meets in a kernel that uses another one, or an Inline."""
+    if _introduced:
+        return
+    _introduced.append(True)
+    import numba
+    from numba.core import registry
+    from numba.extending import typeof_impl
+
+    @typeof_impl.register(Kernel)  # type: ignore[untyped-decorator]
+    def of_kernel(value: Kernel, _context: object) -> Any:
+        return numba.types.Dispatcher(value.dispatcher())
+
+    @typeof_impl.register(Inline)  # type: ignore[untyped-decorator]
+    def of_inline(value: Inline, _context: object) -> Any:
+        intrinsic, typing = value.intrinsic(), registry.cpu_target.typing_context
+        typing.refresh()
+        return typing.resolve_value_type(intrinsic)
 
 
 Provider = Callable[[Kernel, tuple[Any, ...], Shape], Call | None]
 """Gives what runs a kernel for arguments of this shape; None leaves it to numba."""
 _provider: Final[list[Provider]] = []
 _listeners: Final[list[Callable[[str], None]]] = []
-_known_to_numba: Final[list[type]] = []
+_introduced: Final[list[bool]] = []
 
 
 def kernel(function: F) -> F:

@@ -123,6 +123,7 @@ def test_readable_passwords_are_a_weakness_and_accuse_nobody():
     e.login(T0, HOST, SERVER, "ftp", 21, "bob", True)
     e.login(T0, HOST, SERVER, "ftp", 21, "anonymous", True)
     e.login(T0, SERVER, SERVER, "pop3", 110, "bob", True)
+    e.login(T0, "127.0.0.1", "127.0.1.1", "ldap_tcp", 389, "cn=bob", True)
     v = verdict(e)
     (found,) = of_kind(v, "cleartext_credentials")
     assert found.host == SERVER and "'bob'" in found.statement and "1 login," in found.statement
@@ -456,3 +457,24 @@ def test_handshakes_that_deceive_and_those_that_can_be_read():
     assert found.host == "203.0.113.5" and "CVE-2020-0601" in found.statement
     (weak,) = of_kind(v, "tls_weakness")
     assert weak.host == "10.0.0.80" and "10.0.0.80" not in v.summary
+
+
+@pytest.mark.parametrize(("answered", "name"), [(65, "whether a back door"), (81, "it is installed")])
+def test_the_ping_of_a_back_door(answered, name):
+    e = Evidence()
+    smb(e, T0, HOST, "10.0.0.10", "trans2_session_setup", note=f"multiplex id 65 answered with {answered}", result="NOT_IMPLEMENTED")
+    rpc(e, T0, "10.0.2.1", "10.0.0.10", RPRN, 1)
+    (found,) = of_kind(verdict(e), "rpc_attack")
+    assert found.host == HOST and "DoublePulsar" in found.statement and name in found.statement
+
+
+def test_a_port_mapper_that_answers_too_long():
+    e = Evidence()
+    rows = []
+    for answer in ("127.0.0.1.8.1", "A" * 900):
+        flow = e.answered(T0, SERVER, HOST, 111, service="sunrpc")
+        rows.append({"of": flow, "program": "portmapper", "operation": "GETADDR", "answer": answer})
+    e.more["sunrpc"] = rows
+    rpc(e, T0, "10.0.2.1", "10.0.0.10", RPRN, 1)
+    (found,) = of_kind(verdict(e), "rpc_attack")
+    assert found.host == HOST and "CVE-2022-26937" in found.statement and "1 call " in found.statement

@@ -14,10 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
+from tracehound.capture.records import RawBatch, Records
 from tracehound.edges.evidence import list_evidence, read_batches
-from tracehound.errors import EvidenceError
+from tracehound.errors import EvidenceError, UsageError
 from tracehound.flowlogs.formats import FORMATS
+from tracehound.packets.bpf_machine import compiled
 from tracehound.packets.decode import DecodeState, decode
+from tracehound.packets.packet_table import packet_table
 from tracehound.protocols import transactions
 from tracehound.protocols.body_kind import body_kind
 from tracehound.protocols.dns_message import parse_message
@@ -25,7 +30,7 @@ from tracehound.protocols.identify import service_of
 from tracehound.protocols.session import Datagram, FlowEnds, Row, rows_table
 from tracehound.streams.reassemble import Chunk
 from tracehound.streams.segment_map import SegmentMap
-from tracehound.tables import ALL
+from tracehound.tables import ALL, EVIDENCE_SHIFT
 
 ENDS: Final = FlowEnds(7, "10.0.0.1", 40_000, "192.0.2.1", 80)
 CORPUS: Final = Path(__file__).with_name("corpus")
@@ -105,6 +110,29 @@ def capture(data: bytes) -> None:
             return
 
 
+def frames(data: bytes) -> None:
+    """Frames of one link type: its number in two bytes, then each frame behind the two bytes of its length."""
+    link, at, cut = int.from_bytes(data[:2], "big") % 300, 2, []
+    while at + 2 <= len(data):
+        size = int.from_bytes(data[at : at + 2], "big")
+        cut.append((at + 2, max(0, min(size, len(data) - at - 2)), size))
+        at += 2 + size
+    offset, caplen, wirelen = (np.array([f[i] for f in cut], t) for i, t in enumerate((np.int64, np.int32, np.int32)))
+    records = Records(np.arange(len(cut), dtype=np.int64), caplen, wirelen, offset, np.full(len(cut), link, np.int32))
+    buffer = np.frombuffer(data + bytes(64), np.uint8).copy()
+    packets = decode(RawBatch(buffer, len(data), 0, 1, 1, records), DecodeState())
+    assert set(packets.packet_id.tolist()) == {(1 << EVIDENCE_SHIFT) + n + 1 for n in range(len(cut))}
+    rows = packet_table(packets, np.full(packets.ts.size, -1, np.int64), 0, len(data))
+    assert rows.num_rows == len(cut)
+
+
+def _filter(data: bytes) -> None:
+    try:
+        compiled(data.decode("latin-1"))
+    except UsageError:
+        return
+
+
 def _identify(data: bytes) -> None:
     for transport in (6, 17):
         service_of(transport, data[: len(data) // 2], data[len(data) // 2 :], 40_000, 53)
@@ -132,6 +160,8 @@ def _log(kind: str) -> Callable[[bytes], object]:
 
 TARGETS: Final[dict[str, Callable[[bytes], object]]] = {
     "capture": capture,
+    "frames": frames,
+    "filter": _filter,
     "identify": _identify,
     "body_kind": lambda data: body_kind(data, None),
     "dns_message": parse_message,

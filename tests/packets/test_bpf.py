@@ -4,6 +4,7 @@ import argparse
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -191,8 +192,9 @@ def test_any_bytes_pass_or_not(frames, expression, link):
     out = passing(chosen, buffer, records)
     plain = out.copy()
     bpf_machine.run.py_func(  # type: ignore[attr-defined]
-        chosen.program, buffer, records.offset, records.caplen, records.wirelen, records.link_type, plain
-    )
+        chosen.program, buffer, records.offset, records.caplen, records.wirelen, records.link_type,
+        np.zeros(bpf_machine._STACK, np.int64), plain,
+    )  # fmt: skip
     assert out.tolist() == plain.tolist()
 
 

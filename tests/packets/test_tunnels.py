@@ -6,7 +6,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scapy.all import IP, TCP, UDP, IPv6, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, fragment, fragment6
+from scapy.all import ARP, IP, TCP, UDP, IPv6, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, fragment, fragment6
 from scapy.contrib.geneve import GENEVE
 from scapy.contrib.gtp import GTP_U_Header
 from scapy.contrib.mpls import MPLS
@@ -17,14 +17,16 @@ from scapy.layers.ppp import HDLC, PPP, PPPoE
 from scapy.layers.sctp import SCTP, SCTPChunkInit
 from scapy.layers.vxlan import VXLAN
 
-from tests.capture.files import pcap_header, pcap_record
+from tests.capture.files import enhanced, interface, pcap_header, pcap_record, section
 from tests.packets.test_decode import batch_of, payload
 from tests.packets.wrapping import WRAPPINGS, Ether, datagram, ethernet, outer, rewrapped, subframe, tunnel_of, wlan
 from tests.tables_of import tables
 from tests.test_chunking import mixed
+from tracehound.edges.reading import read
 from tracehound.limits import MAX_TUNNEL_DEPTH
 from tracehound.packets.addresses import tunnel_text
 from tracehound.packets.batch import NOTES, one_a_record
+from tracehound.pipeline import Wanted
 
 OWN = ["flow_id", "first_packet_id", "last_packet_id", "tunnel", "vlan", "evidence_id"]
 
@@ -203,15 +205,18 @@ def test_ipv6_fragments_of_a_tunnel_keep_their_header():
     assert shown(p)[:5] == ("10.1.1.1", 1000, 80, "4in6", "") and payload(p, -1) == b"hello" + b"z" * 2000
 
 
-def test_sctp_is_a_flow_with_ports(tmp_path):
+@pytest.mark.parametrize(("chunk", "outcome"), [(2, "answered"), (6, "refused"), (None, "unanswered")])
+def test_sctp_is_a_flow_with_ports(tmp_path, chunk, outcome):
     there = Ether() / IP(src="10.0.0.1", dst="10.0.0.2") / SCTP(sport=5000, dport=2905, tag=0) / SCTPChunkInit()
-    back = Ether() / IP(src="10.0.0.2", dst="10.0.0.1") / SCTP(sport=2905, dport=5000, tag=1) / SCTPChunkInit(type=2)
+    back = Ether() / IP(src="10.0.0.2", dst="10.0.0.1") / SCTP(sport=2905, dport=5000, tag=1) / SCTPChunkInit(type=chunk or 2)
     path = tmp_path / "x"
-    path.write_bytes(pcap_header() + pcap_record(bytes(there)) + pcap_record(bytes(back), ts_ns=10**6))
+    answer = pcap_record(bytes(back), ts_ns=10**6) if chunk else b""
+    path.write_bytes(pcap_header() + pcap_record(bytes(there)) + answer)
     found = tables([path], packets=True, transactions=False)
     (flow,) = found["flows"].to_pylist()
-    assert (flow["src"], flow["sport"], flow["dport"], flow["proto"], flow["outcome"]) == ("10.0.0.1", 5000, 2905, 132, "answered")
-    assert found["packets"]["sport"].to_pylist() == [5000, 2905]
+    assert (flow["src"], flow["sport"], flow["dport"], flow["proto"], flow["outcome"]) == ("10.0.0.1", 5000, 2905, 132, outcome)
+    assert (flow["tcp_flags_dst"], flow["conn_state"]) == (None, "OTH")
+    assert found["packets"]["sport"].to_pylist()[:1] == [5000] and found["packets"]["tcp_flags"].null_count == (2 if chunk else 1)
 
 
 def test_checksums_of_joined_datagrams_and_inner_packets_hold():
@@ -221,6 +226,30 @@ def test_checksums_of_joined_datagrams_and_inner_packets_hold():
     bad[-1] ^= 1
     notes = [NOTES[n] for n in batch_of([*pieces, good, bytes(bad)], verify_checksums=True).note]
     assert notes == [*["fragment, waiting for the rest"] * (len(pieces) - 1), "", "", "bad checksum"]
+
+
+def test_arp_shows_who_asks_for_whom(tmp_path):
+    path = tmp_path / "x"
+    asks = bytes(Ether() / ARP(psrc="10.0.0.1", pdst="10.0.0.9", hwsrc="02:00:00:00:00:07"))
+    path.write_bytes(pcap_header() + pcap_record(asks) + pcap_record(asks[:30]))
+    found = tables([path], packets=True, transactions=False)
+    assert [(r["src"], r["dst"], r["proto"]) for r in found["packets"].to_pylist()] == [("10.0.0.1", "10.0.0.9", None), (None, None, None)]
+    assert found["flows"].num_rows == 0
+
+
+def test_the_quality_record_counts_by_kind(tmp_path):
+    path = tmp_path / "x.pcapng"
+    blocks = [section(), interface(link=1), interface(link=220), interface(link=189)]
+    inner = WRAPPINGS["vxlan"].wrap(bytes(Ether() / INNER))
+    for which, frame in [(0, ethernet(0x8892, bytes(40))), (0, inner), (0, inner), (1, bytes(64)), (1, bytes(64)), (2, bytes(64))]:
+        blocks.append(enhanced(frame, which=which))
+    path.write_bytes(b"".join(blocks))
+    with read([str(path)], wanted=Wanted(transactions=False)) as reading:
+        counted = {r["item"]: r["count"] for r in reading.quality.to_pylist()}
+    assert counted["packets"] == 6 and counted["packets inside tunnels: vxlan"] == 2
+    assert counted["not decoded: unknown link type: USB_LINUX_MMAPPED (220)"] == 2
+    assert counted["not decoded: unknown link type: USB_LINUX (189)"] == 1
+    assert counted["not decoded: not IP: EtherType 0x8892"] == 1
 
 
 @given(st.sampled_from(sorted(WRAPPINGS)), st.data())

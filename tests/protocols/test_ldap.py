@@ -120,6 +120,12 @@ def test_any_filter(data):
         assert type(problem).__name__ == "Broken"
 
 
+def test_an_operation_without_its_parts():
+    """Found by flipping bytes of zeek/ldap/ldap-add.pcap."""
+    rows = talk("ldap_tcp", [(True, message(1, ber(0x68)) + message(2, ber(0x60)) + message(3, ber(0x63)))])["ldap"]
+    assert [r["operation"] for r in rows] == ["add", "bind", "search"] and rows[0]["note"] == "a message is malformed"
+
+
 @needs_shared
 def test_real_filters():
     with read(str(SHARED / "captures/zeek/ldap/ldap_escaping_test.pcapng")) as reading:

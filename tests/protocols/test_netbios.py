@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import SHARED, needs_shared
 from tests.protocols.conversations import ENDS, datagrams, talk
+from tests.wire import Wire
 from tracehound.edges.reading import read
 
 NS, DGM = ENDS._replace(originator_port=137, responder_port=137), ENDS._replace(originator_port=138, responder_port=138)
@@ -56,6 +57,18 @@ def test_announcements():
 def test_a_session_is_asked_for():
     (row,) = talk("netbios_ssn", [(True, b"\x81\0\0\x44" + name("SRV", 0x20) + name("PC7", 0)), (False, b"\x82\0\0\0")])["netbios"]
     assert (row["operation"], row["netbios_name"], row["called_name"]) == ("session", "PC7", "SRV")
+
+
+def test_smb_in_a_session_is_called_smb(tmp_path):
+    wire = Wire()
+    client, server = wire.host("10.1.0.5"), wire.host("10.1.0.6")
+    asked = b"\x81\0\0\x44" + name("SRV", 0x20) + name("PC7", 0)
+    hello = b"\xffSMB\x72" + bytes(27) + b"\0\x0c\0\2NT LM 0.12\0"
+    client.connect(server, 139, 1.0).send(asked).reply(b"\x82\0\0\0").send(b"\0\0\0" + bytes((len(hello),)) + hello).close()
+    path = tmp_path / "session.pcap"
+    path.write_bytes(wire.pcap())
+    with read(str(path)) as reading:
+        assert reading.table("flows")["service"].to_pylist() == ["smb"] and len(reading.table("netbios")) == 1
 
 
 @given(st.integers(0, 300), st.integers(0, 255))

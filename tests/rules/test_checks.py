@@ -167,7 +167,7 @@ def test_the_verb(tmp_path, capsys):
     assert run(["rules", "check", "--list"]) == 0
     assert "weak-fast-pattern  (warning)" in capsys.readouterr().out
     assert run(["rules"]) == 2
-    assert "rules check" in capsys.readouterr().out
+    assert "tracehound rules VERB" in capsys.readouterr().out
 
 
 def test_the_verb_that_converts(tmp_path, capsysbinary):

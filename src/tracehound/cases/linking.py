@@ -29,13 +29,13 @@ SAME_KIND: Final[dict[str, frozenset[str]]] = {
 
 
 def known_aliases(profiles: Iterable[Profile]) -> list[tuple[str, str]]:
-    """(alias, family) of every profile, longest first; names of one vendor lose the vendor's name."""
+    """(alias, name) of every profile, longest first; names of one vendor lose the vendor's name."""
     found: dict[str, str] = {}
     for p in profiles:
         for name in (p.family, p.name, *p.aliases):
             alias = _VENDOR.sub("", name).strip()
             if len(alias) >= _LEAST_ALIAS and alias.lower() not in _ORDINARY:
-                found.setdefault(alias, p.family)
+                found.setdefault(alias, p.name)
     return sorted(found.items(), key=lambda pair: (-len(pair[0]), pair[0]))
 
 

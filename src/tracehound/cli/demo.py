@@ -27,6 +27,8 @@ def main(argv: list[str]) -> int:
         "--flow-logs", action="store_true",
         help="instead of a capture, write five days of the same network as Argus flow records (Argus 3, binary) and investigate those",
     )  # fmt: skip
+    p.add_argument("--case", action="store_true", help="also make a case of it in DIR/cases, with host records and correspondence")
+    p.add_argument("--serve", action="store_true", help="make the case and show it in a browser")
     p.add_argument("-q", "--quiet", action="store_true", help="no progress and no notes on standard error")
     investigate.add_answers(p)
     args = p.parse_intermixed_args(argv)
@@ -43,7 +45,25 @@ def main(argv: list[str]) -> int:
         print(f"investigated in {time.monotonic() - began:.1f} s; evidence: {path}", file=sys.stderr)
         table = "flows" if args.flow_logs else "http"
         print(f"look closer: tracehound {table} {path} --where \"src = '130.216.54.131'\"", file=sys.stderr)
+    if args.case or args.serve:
+        return _case(folder, path, serve=args.serve, quiet=args.quiet)
     return 0
+
+
+def _case(folder: Path, capture: Path, *, serve: bool, quiet: bool) -> int:
+    """The worked example as a whole case, and the web pages over it."""
+    from tracehound.edges.clock import who
+    from tracehound.edges.demo_case import build
+
+    cases = folder / "cases"
+    with progress_line(quiet=quiet) as progress:
+        made, _summary = build(cases, capture, who(), progress=progress)
+    print(f"case: {made}", file=sys.stderr)
+    if not serve:
+        return 0
+    from tracehound.cli.main import run
+
+    return run(["serve", str(cases)])
 
 
 def _write_flow_log(folder: Path, *, quiet: bool) -> Path:

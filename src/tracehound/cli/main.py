@@ -40,11 +40,11 @@ PROTOCOLS: Final[dict[str, str]] = {
     "netbios": "print kinds of NetBIOS messages: names of hosts and domains",
     "kerberos": "print Kerberos requests and their answers",
     "ldap": "print LDAP operations and their results",
-    "sunrpc": "print procedures called over ONC RPC (portmapper, NFS, ...)",
+    "sunrpc": "print procedures called over ONC RPC (portmapper, NFS)",
     "radius": "print RADIUS requests and their answers",
     "syslog": "print syslog messages",
     "ssdp": "print kinds of SSDP (UPnP) messages",
-    "database": "print connections to databases (MySQL, PostgreSQL, SQL Server, Redis)",
+    "database": "print connections to database servers",
     "logins": "print attempts to log in, whatever the protocol",
     "websocket": "print WebSocket connections",
 }

@@ -118,9 +118,11 @@ def warn_of_damage(reading: Reading, *, quiet: bool) -> int:
 
 
 def print_table(
-    args: argparse.Namespace, reading: Reading, base: str, *, key: str, terminal_columns: str, zeek: tuple[str, str] | None
-) -> int:
-    """Print one table as the command line asks: `base` is the SQL that gives all its columns and `file`."""
+    args: argparse.Namespace, reading: Reading, base: str, *, key: str, terminal_columns: str, zeek: tuple[str, str] | None,
+    zeek_group: str = "",
+) -> int:  # fmt: skip
+    """Print one table as the command line asks: `base` is the SQL that gives all its columns and `file`; rows that have
+    `zeek_group` in common are one line of Zeek's log."""
     form = chosen_format(args)
     # SQL written by a user is met by a database that can reach nothing but these tables.
     duck = reading.duck()
@@ -128,7 +130,8 @@ def print_table(
     columns = args.columns or (terminal_columns if form == "table" else "*")
     where = f" WHERE ({args.where}\n)" if args.where else ""
     if form == "zeek" and zeek is not None:
-        sql = f"SELECT {zeek[1]} FROM (SELECT * FROM ({base}){where} ORDER BY {key}) t"
+        group = f" GROUP BY {zeek_group} ORDER BY min(ts)" if zeek_group else ""
+        sql = f"SELECT {zeek[1]} FROM (SELECT * FROM ({base}){where} ORDER BY {key}) t{group}"
     else:
         sql = f"SELECT {columns} FROM ({base}){where} ORDER BY {key}"
     write_answer(duck, sql, form, args.output, zeek_path=zeek[0] if zeek else None)

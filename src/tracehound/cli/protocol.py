@@ -18,11 +18,13 @@ _ZEEK_ENDS: Final = (
 
 class Shown(NamedTuple):
     """terminal: SQL columns after time and ends for a terminal; zeek: SQL columns after the ends under Zeek's names, None
-    where Zeek has no such log; zeek_path: the name of Zeek's log where it is not the table's."""
+    where Zeek has no such log; zeek_path: the name of Zeek's log where it is not the table's; zeek_group: where a line of
+    Zeek's log is several of our rows, what they have in common; `zeek` then names all columns."""
 
     terminal: str
     zeek: str | None = None
     zeek_path: str | None = None
+    zeek_group: str = ""
 
 
 SHOWN: Final[dict[str, Shown]] = {
@@ -76,9 +78,14 @@ SHOWN: Final[dict[str, Shown]] = {
     ),
     "dhcp": Shown(
         "message_type, mac, client_addr, requested_addr, assigned_addr, lease_time_s, host_name, vendor_class",
-        "mac, host_name, client_fqdn, dns_domain AS \"domain\", requested_addr, assigned_addr, server_addr, "
-        "lease_time_s AS lease_time, [message_type] AS msg_types, client_addr, client_id, vendor_class, agent_circuit AS circuit_id, "
-        "agent_remote AS agent_remote_id, subscriber_id",
+        "min(ts) AS ts, list(DISTINCT printf('C%017d', flow_id)) AS uids, "
+        "max(src) FILTER (sport = 68 AND src <> '0.0.0.0') AS client_addr, "
+        "coalesce(max(src) FILTER (sport = 67), max(server_addr)) AS server_addr, max(mac) AS mac, max(host_name) AS host_name, "
+        "max(client_fqdn) AS client_fqdn, max(dns_domain) AS \"domain\", arg_max(requested_addr, ts) AS requested_addr, "
+        "arg_max(assigned_addr, ts) AS assigned_addr, arg_max(lease_time_s, ts) AS lease_time, "
+        "max(answer) FILTER (sport = 68) AS client_message, max(answer) FILTER (sport = 67) AS server_message, "
+        "list(message_type ORDER BY ts) AS msg_types, (epoch_ns(max(ts)) - epoch_ns(min(ts))) / 1e9 AS duration",
+        zeek_group="xid, mac",
     ),
     "dhcpv6": Shown(
         "message_type, mac, array_to_string(addresses, ', ') AS addresses, lease_time_s, client_fqdn, vendor_class, result",
@@ -94,7 +101,8 @@ SHOWN: Final[dict[str, Shown]] = {
     ),
     "smb": Shown(
         "version, action, \"user\", share, name, new_name, access, data_bytes, result",
-        "action, name, share AS path, file_size AS size, new_name, created_ts AS \"times.created\", accessed_ts AS \"times.accessed\", "
+        "'SMB::' || CASE WHEN share_type = 'PIPE' THEN 'PIPE_' WHEN name IS NOT NULL THEN 'FILE_' ELSE '' END || upper(action) AS action, "
+        "name, share AS path, file_size AS size, new_name, created_ts AS \"times.created\", accessed_ts AS \"times.accessed\", "
         "modified_ts AS \"times.modified\", changed_ts AS \"times.changed\"",
         "smb_files",
     ),
@@ -174,8 +182,9 @@ def main(verb: str, argv: list[str]) -> int:
     args = p.parse_intermixed_args(argv)
     shown = SHOWN[verb]
     base = f"SELECT t.*, e.path AS file FROM {verb} t JOIN flows f USING (flow_id) JOIN evidence e USING (evidence_id)"
-    zeek = (shown.zeek_path or verb, f"{_ZEEK_ENDS}, {shown.zeek}") if shown.zeek else None
+    columns = shown.zeek if shown.zeek_group else f"{_ZEEK_ENDS}, {shown.zeek}"
+    zeek = (shown.zeek_path or verb, columns) if shown.zeek and columns else None
     with options.reading_of(args, transactions=True) as reading:
         return options.print_table(
-            args, reading, base, key="txn_id", terminal_columns=f"{_START}, {shown.terminal}", zeek=zeek
+            args, reading, base, key="txn_id", terminal_columns=f"{_START}, {shown.terminal}", zeek=zeek, zeek_group=shown.zeek_group
         )

@@ -8,6 +8,9 @@ from tracehound.cli.group import Group
 
 GROUP: Final = Group("rules", "Work with Snort and Suricata rules.", {
     "check": ("rules_check", "say what is wrong with rules; text, JSON, SARIF"),
+    "draft": ("rules_draft", "draft a rule from malicious flows"),
+    "test": ("rules_test", "test rules: hits, misses, false alarms, exposure, near misses"),
+    "explain": ("rules_explain", "say how far a rule comes on a capture, and what stops it"),
     "convert": ("rules_convert", "print rules in Suricata's, Snort 2's, Snort 3's words"),
 })  # fmt: skip
 

@@ -66,9 +66,8 @@ def rules_of(args: argparse.Namespace, settings: Settings) -> RuleSet:
     return load_rules(paths, settings)
 
 
-def main(argv: list[str]) -> int:
-    """`tracehound rules check`."""
-    p = options.parser("rules check", SUMMARY)
+def _check(verb: str, _says: str, argv: list[str]) -> int:
+    p = options.parser(verb, SUMMARY)
     p.add_argument("rules", nargs="*", metavar="RULES", help="file, folder with *.rules, pattern, or - for standard input")
     add_settings(p)
     p.add_argument("--only", metavar="CHECK,...", help="only these checks; `--list` names all")
@@ -141,3 +140,7 @@ def _summary(found: Sequence[Finding], result: RuleSet) -> str:
     said = ", ".join(f"{counts[level]} {level}{'s' if counts[level] != 1 else ''}" for level in levels)
     rules = f"{len(result.rules)} rules load, {len(result.refused)} refused, {len(result.disabled)} disabled"
     return f"{rules}; {said or 'nothing found'}"
+
+
+VERBS: Final = {"check": _check}
+"""Inner verbs of this file (cli/rules.py)."""

@@ -18,9 +18,8 @@ SUMMARY: Final = (
 _DIALECTS: Final = ("suricata", "snort2", "snort3")
 
 
-def main(argv: list[str]) -> int:
-    """`tracehound rules convert`."""
-    p = options.parser("rules convert", SUMMARY)
+def _convert(verb: str, _says: str, argv: list[str]) -> int:
+    p = options.parser(verb, SUMMARY)
     p.add_argument("rules", nargs="*", metavar="RULES", help="file, folder with *.rules, pattern, or - for standard input")
     p.add_argument("--to", choices=_DIALECTS, required=True, help="the dialect to print")
     add_settings(p)
@@ -50,3 +49,7 @@ def main(argv: list[str]) -> int:
             print(str(reason).encode("utf-8", "backslashreplace").decode("utf-8"), file=sys.stderr)
         print(f"tracehound: {len(lines)} rules converted, {len(reasons)} refused", file=sys.stderr)
     return 1 if reasons else 0
+
+
+VERBS: Final = {"convert": _convert}
+"""Inner verbs of this file (cli/rules.py)."""

@@ -3,16 +3,19 @@
 -- title: Remote calls that attacks are made of
 -- question: Does a host call what only attacks on Windows call over the network?
 -- what: One row a source, target and kind of attack, by interface and operation of DCE/RPC calls: how many, which answers, when.
+--   Also: SMB1's Trans2 SESSION_SETUP, which no client sends (DoublePulsar answers it), and a port mapper's answer that is longer
+--   than any address.
 -- why: Some calls have no honest use from one workstation to another server: a printer driver added from afar, an encrypted file
 --   opened on a server so that it logs in elsewhere, the secrets of a directory asked for by what is no domain controller.
 -- look-alikes: Domain controllers replicate among themselves, and administrators of printers add drivers: findings/rpc_attacks.py lets
 --   go controllers, and is less sure where a single call may be an administrator's.
 -- tables: dce_rpc
--- optional: kerberos, ldap
+-- optional: kerberos, ldap, smb, sunrpc
 -- cannot: see calls under encryption of the transport (SMB 3), or their arguments where packets are protected
 -- source: CVE-2021-1675, CVE-2021-34527 (MS-RPRN 3.1.4.4.8, MS-PAR 3.1.4.2.2); PetitPotam (MS-EFSR); Printerbug (MS-RPRN 3.1.4.10.4);
 --   DFSCoerce (MS-DFSNM); ShadowCoerce (MS-FSRVP); CVE-2022-30216 (Akamai, server service); DCSync (MS-DRSR 4.1.10);
---   CVE-2020-1472 (MS-NRPC 3.5.4.4.5)
+--   CVE-2020-1472 (MS-NRPC 3.5.4.4.5); DoublePulsar (RiskSense, 2017; multiplex id answered with 16 more = installed);
+--   CVE-2022-26937 (Trend Micro ZDI, port mapper's answer to an NFS server)
 -- technique: T1210
 WITH known AS (
   SELECT * FROM (VALUES
@@ -35,9 +38,23 @@ tries AS (
   SELECT src, dst, 'zerologon' AS attack, MIN(epoch_ns(ts)) AS ts_ns, MAX(epoch_ns(ts)) AS last_ns, COUNT(*) AS calls,
          LIST(flow_id ORDER BY ts, txn_id)[1:5] AS flow_ids, LIST(packet_id ORDER BY ts, txn_id)[1:5] AS packet_ids
   FROM dce_rpc
-  WHERE lower(CAST(interface_uuid AS VARCHAR)) = '12345678-1234-abcd-ef00-01234567cffb' AND opnum IN (4, 15, 26) AND src <> dst
+  WHERE lower(CAST(interface_uuid AS VARCHAR)) = '12345678-1234-abcd-ef00-01234567cffb' AND opnum IN (5, 15, 26) AND src <> dst
   GROUP BY src, dst
   HAVING COUNT(*) >= 20),
+pulsars AS (
+  SELECT src, dst, CASE WHEN MAX(CASE WHEN TRY_CAST(regexp_extract(note, 'multiplex id ([0-9]+)', 1) AS INTEGER) + 16
+                                           = TRY_CAST(regexp_extract(note, 'answered with ([0-9]+)', 1) AS INTEGER) THEN 1 ELSE 0 END) = 1
+                        THEN 'doublepulsar_there' ELSE 'doublepulsar' END AS attack,
+         COUNT(*) AS calls, MIN(epoch_ns(ts)) AS ts_ns, MAX(epoch_ns(ts)) AS last_ns,
+         CAST(SUM(CASE WHEN result IS NOT NULL THEN 1 ELSE 0 END) AS BIGINT) AS answered,
+         LIST(flow_id ORDER BY ts, txn_id)[1:5] AS flow_ids, LIST(packet_id ORDER BY ts, txn_id)[1:5] AS packet_ids
+  FROM smb WHERE action = 'trans2_session_setup'
+  GROUP BY src, dst),
+mappers AS (
+  SELECT dst AS src, src AS dst, COUNT(*) AS calls, MIN(epoch_ns(ts)) AS ts_ns, MAX(epoch_ns(ts)) AS last_ns,
+         LIST(flow_id ORDER BY ts, txn_id)[1:5] AS flow_ids, LIST(packet_id ORDER BY ts, txn_id)[1:5] AS packet_ids
+  FROM sunrpc WHERE operation IN ('GETADDR', 'GETPORT', 'GETVERSADDR') AND length(answer) > 128
+  GROUP BY dst, src),
 controllers AS (
   SELECT dst AS host FROM kerberos WHERE request_type IN ('AS', 'TGS') UNION SELECT dst FROM ldap)
 SELECT c.src, c.dst, c.attack, COUNT(*) AS calls, MIN(c.ts_ns) AS first_ns, MAX(c.ts_ns) AS last_ns,
@@ -48,4 +65,8 @@ FROM calls AS c LEFT JOIN controllers AS h ON h.host = c.src
 GROUP BY c.src, c.dst, c.attack
 UNION ALL
 SELECT t.src, t.dst, t.attack, t.calls, t.ts_ns, t.last_ns, 'NetrServerAuthenticate', t.calls, 0, t.flow_ids, t.packet_ids FROM tries AS t
+UNION ALL
+SELECT p.src, p.dst, p.attack, p.calls, p.ts_ns, p.last_ns, 'Trans2 SESSION_SETUP', p.answered, 0, p.flow_ids, p.packet_ids FROM pulsars AS p
+UNION ALL
+SELECT m.src, m.dst, 'portmap_overflow', m.calls, m.ts_ns, m.last_ns, 'GETADDR', m.calls, 0, m.flow_ids, m.packet_ids FROM mappers AS m
 ORDER BY first_ns, src, dst, attack

@@ -30,7 +30,7 @@ from typing import Any, Final
 import numpy as np
 
 from tracehound import kernels
-from tracehound.kernels import OPTIONS, Call, Kernel, Shape
+from tracehound.kernels import OPTIONS, Call, Inline, Kernel, Shape
 
 _MAGIC: Final = b"tracehound kernel 1\n"
 _C_TYPES: Final[dict[str, Any]] = {
@@ -78,7 +78,7 @@ def machine_code(kernel: Kernel, args: tuple[Any, ...], shape: Shape) -> Call | 
 
 def _digest(kernel: Kernel, shape: Shape) -> str:
     llvm = _loader()
-    parts = (_text(kernel, {}), shape, sorted(OPTIONS.items()), llvm["processor"], llvm["version"])
+    parts = (_MAGIC, _text(kernel, {}), shape, sorted(OPTIONS.items()), llvm["processor"], llvm["version"])
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
@@ -94,9 +94,18 @@ def _text(kernel: Kernel, seen: dict[Kernel, str]) -> str:
     return seen[kernel]
 
 
+def _code(code: CodeType) -> tuple[Any, ...]:
+    """What a function does, with the functions inside it."""
+    inner = [_code(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    return code.co_code.hex(), code.co_names, inner
+
+
 def _constant(value: Any, seen: dict[Kernel, str]) -> str:
     if isinstance(value, Kernel):
         return _text(value, seen)
+    if isinstance(value, Inline):
+        parts = (value.marks, [_code(f.__code__) for f in (value.plain, value.build)])
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
     if isinstance(value, np.ndarray):
         return f"{value.dtype.str}{value.shape}{hashlib.sha256(value.tobytes()).hexdigest()}"
     if value is None or isinstance(value, int | float | str | bytes | tuple | frozenset | np.generic):

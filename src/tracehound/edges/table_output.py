@@ -166,7 +166,7 @@ _ZEEK_TYPES: Final[tuple[tuple[Callable[[pa.DataType], bool], str], ...]] = (
 
 
 def _zeek_type(field: pa.Field) -> str:
-    if field.name.endswith("_h"):
+    if field.name.endswith(("_h", "_addr")):
         return "addr"
     if field.name.endswith("_p"):
         return "port"

@@ -42,6 +42,16 @@ ATTACKS: Final[dict[str, _Attack]] = {
                       "a domain controller that is not known as such, or a directory synchronisation"),
     "netlogon_password": _Attack("a password change of a machine over Netlogon", "sets a machine's password by Netlogon at", 0.4,
                                  "machines change their own passwords so every month"),
+    "doublepulsar": _Attack(
+        "DoublePulsar, as after EternalBlue and EternalRomance (MS17-010)",
+        "asks by SMB whether a back door of the kernel is there, at", 0.85,
+    ),
+    "doublepulsar_there": _Attack(
+        "DoublePulsar (MS17-010), and it is installed", "talks by SMB to a back door in the kernel of", 0.95
+    ),
+    "portmap_overflow": _Attack(
+        "CVE-2022-26937", "answers a question of its port mapper with an address that is longer than any, to", 0.85
+    ),
     "zerologon": _Attack("Zerologon (CVE-2020-1472)", "tries to log on as a machine again and again at", 0.85),
 }  # fmt: skip
 """By the detector's name for it."""

@@ -162,6 +162,7 @@ def outcomes(closed: Closed) -> NDArray[np.int8]:
         (tcp & told, "unreachable"),
         (tcp, "midstream"),
         (answerable & (pkts_src == 0), "one_sided"),
+        ((proto == 132) & (pkts_dst == 1) & reset_dst, "refused"),
         (answerable & (pkts_dst > 0) & ((payload_dst > 0) | (proto != 17)), "answered"),
         (answerable & (pkts_dst > 0), "accepted"),
         (answerable & told, "unreachable"),
@@ -191,7 +192,8 @@ def flow_table(closed: Closed, *, with_community_id: bool = True) -> pa.Table:
     def number(name: str, values: NDArray[Any], missing: NDArray[np.bool_] | None = None) -> pa.Array:
         kind = schema.field(name).type
         if pa.types.is_timestamp(kind):
-            return pa.array(values).cast(kind)
+            # A copy: a column that shares the records' memory would keep all 550 bytes of each alive with its 8.
+            return pa.array(values.copy()).cast(kind)
         return pa.array(values.astype(kind.to_pandas_dtype()), mask=missing)
 
     numbers: dict[str, tuple[NDArray[Any], NDArray[np.bool_] | None]] = {

@@ -6,6 +6,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ def packed(hi: int, lo: int, version: int) -> bytes:
     return struct.pack("!I", lo & 0xFFFFFFFF) if version == 4 else struct.pack("!QQ", hi, lo)
 
 
+@lru_cache(maxsize=16_384)
 def address_text(hi: int, lo: int, version: int) -> str:
     """Canonical text: dotted quad, or RFC 5952."""
     return socket.inet_ntop(socket.AF_INET if version == 4 else socket.AF_INET6, packed(hi, lo, version))

@@ -21,12 +21,13 @@ class PacketBatch(NamedTuple):
     ts              int64, ns UTC
     caplen, wirelen int32, bytes
     file_offset     int64, start of the packet's bytes in the (decompressed) file
-    ip_version      uint8, 4, 6, or 0 where the packet is not IP (then the columns below hold 0)
+    ip_version      uint8, 4, 6, or 0 where the packet is not IP (then the columns below hold 0, save that ARP has the IPv4
+                    addresses of sender and target)
     src_hi, src_lo  uint64, address in 128 bits, network order as numbers; IPv4 is ::ffff:a.b.c.d
     dst_hi, dst_lo  uint64
     proto           uint8, transport protocol after IPv6 extension headers
     sport, dport    uint16; ICMP: type and code; not IP: dport is the EtherType where there is one
-    tcp_flags       uint8
+    tcp_flags       uint8; SCTP: RST where the packet begins with an ABORT
     seq, ack        uint32
     window          uint16
     ttl             uint8

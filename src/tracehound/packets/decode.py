@@ -61,5 +61,5 @@ def decode(raw: RawBatch, state: DecodeState) -> PacketBatch:
     work = unfold(raw.buffer, raw.length, level, records.ts, state.verify_checksums, fragments)
     if len(work.levels) == 1:
         return _batch(raw, work.buffer, blocks.columns(), None)
-    record, columns = gathered(work.levels)
-    return _batch(raw, work.buffer, columns, record)
+    record, gathered_blocks = gathered(work.levels)
+    return _batch(raw, work.buffer, gathered_blocks.columns(), record)

@@ -6,16 +6,17 @@ datagram is kept and counted here, because a forensic tool shows what was sent).
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tracehound.limits import FRAGMENT_TIMEOUT_NS, MAX_FRAGMENT_BYTES, MAX_FRAGMENTS_PER_DATAGRAM
 
-Key = tuple[int, int, int, int, int, int, int]
+Key = tuple[int, ...]
 
 
 class Fragment(NamedTuple):
-    """key: addresses as four numbers, protocol (IPv6: 0), identification, and the tunnels and VLANs that it came through.
+    """key: seven numbers: addresses as four numbers, protocol (IPv6: 0), identification, and the tunnels and VLANs that it came through.
     offset, length: bytes in the datagram. data may be shorter than `length` where the capture cut it.
     header: the IP header before it, of the first fragment at least."""
 
@@ -30,8 +31,11 @@ class Fragment(NamedTuple):
 
 
 class Datagram(NamedTuple):
+    """data: what was captured of it from its beginning without a hole; length: its bytes on the wire."""
+
     header: bytes
     data: bytes
+    length: int
     proto: int
 
 
@@ -39,8 +43,10 @@ class Datagram(NamedTuple):
 class _Waiting:
     since_ns: int
     pieces: list[Fragment] = field(default_factory=list)
+    spans: list[tuple[int, int]] = field(default_factory=list)
     held: int = 0
     total: int | None = None
+    overlaps: bool = False
 
 
 @dataclass(slots=True)
@@ -61,33 +67,42 @@ def _drop(state: DefragState, key: Key) -> None:
 
 def _make_room(state: DefragState, now_ns: int) -> None:
     """Give up what has waited too long, then the oldest while too much is held."""
-    for key in list(state.waiting):
+    while state.waiting:
+        key = next(iter(state.waiting))
         if now_ns - state.waiting[key].since_ns <= FRAGMENT_TIMEOUT_NS and state.held <= MAX_FRAGMENT_BYTES:
             break
         _drop(state, key)
 
 
-def _whole(state: DefragState, entry: _Waiting) -> bytes | None:
-    """The datagram's bytes if no hole is left."""
-    if entry.total is None:
-        return None
-    data = bytearray(entry.total)
-    filled = 0
-    overlap = False
-    # Arrival order decides who owns a byte; sorting by offset (stable) is enough to see holes.
+def _cover(entry: _Waiting, begin: int, end: int) -> bool:
+    """Note that the bytes from begin to end have come; returns whether some of them had come before."""
+    spans = entry.spans
+    first = bisect_left(spans, begin, key=lambda span: span[1])
+    last = first
+    again = False
+    while last < len(spans) and spans[last][0] <= end:
+        again = again or (spans[last][0] < end and spans[last][1] > begin)
+        begin, end = min(begin, spans[last][0]), max(end, spans[last][1])
+        last += 1
+    spans[first:last] = [(begin, end)]
+    return again
+
+
+def _whole(entry: _Waiting, total: int) -> bytes:
+    """The datagram's bytes; the order of arrival decides who owns a byte.
+
+    Where the capture cut fragments short only the bytes before the first hole are given: a few captured bytes must not become a
+    datagram of 65,535."""
     reach = 0
     for piece in sorted(entry.pieces, key=lambda p: p.offset):
         if piece.offset > reach:
-            return None
-        overlap = overlap or piece.offset < reach
-        reach = max(reach, piece.offset + piece.length)
-    if reach < entry.total:
-        return None
+            break
+        reach = max(reach, piece.offset + len(piece.data))
+    reach = min(reach, total)
+    data = bytearray(reach)
     for piece in reversed(entry.pieces):
-        part = piece.data[: max(0, entry.total - piece.offset)]
+        part = piece.data[: max(0, reach - piece.offset)]
         data[piece.offset : piece.offset + len(part)] = part
-        filled += len(part)
-    state.overlaps += overlap
     return bytes(data)
 
 
@@ -99,7 +114,9 @@ def add_fragment(state: DefragState, fragment: Fragment) -> Datagram | None:
         # Ping of death and its kin: no datagram is longer than its own length field can say.
         state.given_up += 1
         return None
-    entry = state.waiting.setdefault(fragment.key, _Waiting(fragment.ts_ns))
+    entry = state.waiting.get(fragment.key)
+    if entry is None:
+        entry = state.waiting[fragment.key] = _Waiting(fragment.ts_ns)
     entry.pieces.append(fragment)
     entry.held += len(fragment.data)
     state.held += len(fragment.data)
@@ -108,10 +125,12 @@ def add_fragment(state: DefragState, fragment: Fragment) -> Datagram | None:
     if len(entry.pieces) > MAX_FRAGMENTS_PER_DATAGRAM:
         _drop(state, fragment.key)
         return None
-    data = _whole(state, entry)
-    if data is None:
+    entry.overlaps |= _cover(entry, fragment.offset, end)
+    if entry.total is None or entry.spans[0][0] > 0 or entry.spans[0][1] < entry.total:
         return None
+    state.overlaps += entry.overlaps
+    data = _whole(entry, entry.total)
     first = min(entry.pieces, key=lambda p: p.offset)
     state.held -= state.waiting.pop(fragment.key).held
     state.joined += 1
-    return Datagram(first.header, data, first.proto)
+    return Datagram(first.header, data, entry.total, first.proto)

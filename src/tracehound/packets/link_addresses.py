@@ -128,19 +128,28 @@ def observe_senders(raw: RawBatch, packets: PacketBatch, state: LinkState) -> No
     there = np.flatnonzero(keys[0])
     if not there.size:
         return
+    rows = _rows(packets)
     hashed = keys[3, there]
     _, first, counts = np.unique(hashed, return_index=True, return_counts=True)
     last = hashed.size - 1 - np.unique(hashed[::-1], return_index=True)[1]
     for a, z, n in zip(there[first].tolist(), there[last].tolist(), counts.tolist(), strict=True):
         key = Sender(raw.evidence_id, int(keys[0, a]), int(keys[1, a]), int(keys[2, a]))
-        seen = Seen(int(packets.ts[a]), int(packets.ts[z]), int(packets.packet_id[a]), n)
+        seen = Seen(int(r.ts[a]), int(r.ts[z]), int(packets.packet_id[rows[a]]), n)
         _add(state.senders, key, seen, limits.MAX_LINK_SENDERS)
+
+
+def _rows(packets: PacketBatch) -> NDArray[np.int64]:
+    """For each record its first row: the rows of a record whose tunnel was opened follow one another."""
+    return np.flatnonzero(np.diff(packets.packet_id, prepend=-1))
 
 
 def observe_arp(raw: RawBatch, packets: PacketBatch, state: LinkState) -> None:
     """Note the ARP messages of one batch."""
     r = raw.records
-    for i in np.flatnonzero((packets.note == _ARP) & (r.link_type == 1)).tolist():
+    if not (packets.note == _ARP).any():
+        return
+    rows = _rows(packets)
+    for i in np.flatnonzero((packets.note[rows] == _ARP) & (r.link_type == 1)).tolist():
         start = int(r.offset[i])
         end = start + int(r.caplen[i])
         kind, at = behind_tags(raw.buffer, start, end)
@@ -159,8 +168,8 @@ def observe_arp(raw: RawBatch, packets: PacketBatch, state: LinkState) -> None:
             raw.evidence_id, operation, int.from_bytes(body[8:14], "big"), sender, int.from_bytes(body[18:24], "big"), target,
             int.from_bytes(raw.buffer[start + 6 : start + 12].tobytes(), "big"),
         )  # fmt: skip
-        now = int(packets.ts[i])
-        _add(state.arp, key, Seen(now, now, int(packets.packet_id[i]), 1), limits.MAX_ARP_KINDS)
+        now = int(r.ts[i])
+        _add(state.arp, key, Seen(now, now, int(packets.packet_id[rows[i]]), 1), limits.MAX_ARP_KINDS)
 
 
 def _add(known: dict[Any, Seen], key: Any, new: Seen, most: int) -> None:

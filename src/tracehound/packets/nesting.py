@@ -7,21 +7,21 @@ be cut anywhere."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracehound.kernels import Int, kernel
-from tracehound.limits import MAX_BUNDLED_FRAMES, MAX_TUNNEL_DEPTH
+from tracehound.limits import MAX_BUNDLED_FRAMES, MAX_IPV6_EXTENSIONS, MAX_TUNNEL_DEPTH
 from tracehound.packets.batch import ENCRYPTED, NOTE, TUNNEL_BITS
 from tracehound.packets.columns import CARRIER, WAITING, Blocks, Frames, decode_frames
 from tracehound.packets.defrag import Datagram, DefragState, Fragment, add_fragment
 from tracehound.packets.link import BUNDLE, LLC, RAW
 from tracehound.packets.octets import be16
-from tracehound.packets.transport import UDP, folded, ones_complement
-from tracehound.packets.tunnels import IP_CARRIERS, ip_tunnel, may_tunnel, udp_tunnel
+from tracehound.packets.transport import folded, ones_complement
+from tracehound.packets.tunnels import ip_tunnel, udp_tunnel
 
 _TUNNEL: Final = NOTE["tunnelled in an encapsulation that is not followed"]
 _DEEP: Final = NOTE["tunnelled deeper than is followed"]
@@ -154,7 +154,9 @@ def _open(work: Nesting, first: int) -> None:
         full = depth(b.payload[4, rows]) >= MAX_TUNNEL_DEPTH
         note[rows[full & (note[rows] != 0)]] = _DEEP
         rows = rows[~full]
-        found = np.empty((6, rows.size + MAX_BUNDLED_FRAMES * int((note[rows] == BUNDLE).sum())), np.int64)
+        # A frame of a bundle takes 14 bytes at least.
+        bundled = np.minimum(b.payload[1, rows[note[rows] == BUNDLE]] // 14, MAX_BUNDLED_FRAMES)
+        found = np.empty((6, rows.size + int(bundled.sum())), np.int64)
         count = find_inside(work.buffer, rows, b.ports, b.small, b.payload_offset, b.payload, found)
         row, offset, caplen, wirelen, link, code = found[:, : int(count)]
         if row.size == 0:
@@ -164,27 +166,25 @@ def _open(work: Nesting, first: int) -> None:
         _settle(outer, row, _add_level(work, frames, outer.record[row], b.payload[3, row], b.payload[4, row], code))
 
 
-def _fragment(buffer: NDArray[np.uint8], level: Level, i: int, ts_ns: int) -> Fragment:
+def _fragment(buffer: NDArray[np.uint8], b: Blocks, i: int, ts_ns: int) -> Fragment:
     """Row i as a fragment; its columns are left as those of a packet that only waits."""
-    c = level.blocks.columns()
-    at, bits, v6 = int(c["payload_offset"][i]), int(c["window"][i]), c["ip_version"][i] == 6
-    header_bytes = int(c["ip_bytes"][i]) - int(c["payload_len"][i])
+    at, bits = int(b.payload_offset[i]), int(b.ports[2, i])
+    length, held, ip_bytes, vlan, tunnel = b.payload[:, i].tolist()
+    v6, proto = b.small[4, i] == 6, int(b.small[5, i])
+    header_bytes = ip_bytes - length
     # IPv4: offset in 13 bits, eights of bytes. IPv6: the same 13 bits stand three places higher, which is bytes already.
     fragment = Fragment(
-        key=(
-            int(c["src_hi"][i]), int(c["src_lo"][i]), int(c["dst_hi"][i]), int(c["dst_lo"][i]),
-            0 if v6 else int(c["proto"][i]), int(c["ip_id"][i]), int(c["vlan"][i]) << 32 | int(c["tunnel"][i]),
-        ),
+        key=(*b.addresses[:, i].tolist(), 0 if v6 else proto, int(b.numbers[2, i]), vlan << 32 | tunnel),
         offset=(bits & 0xFFF8) if v6 else (bits & 0x1FFF) * 8,
         more=bool(bits & 1) if v6 else bool(bits & 0x2000),
-        length=int(c["payload_len"][i]),
-        data=buffer[at : at + int(c["payload_caplen"][i])].tobytes(),
-        proto=int(c["proto"][i]),
+        length=length,
+        data=buffer[at : at + held].tobytes(),
+        proto=proto,
         header=buffer[at - header_bytes : at].tobytes(),
         ts_ns=ts_ns,
-    )  # fmt: skip
-    for name, value in (("window", 0), ("payload_offset", -1), ("payload_len", 0), ("payload_caplen", 0)):
-        c[name][i] = value
+    )
+    b.ports[2, i], b.payload_offset[i] = 0, -1
+    b.payload[:2, i] = 0
     return fragment
 
 
@@ -193,10 +193,10 @@ def _whole_packet(whole: Datagram) -> bytes:
     header = bytearray(whole.header)
     if header[0] >> 4 == 4:
         # Total length (0 says "to the end of the frame" to ip.py), no fragment, and the checksum of that.
-        size = len(header) + len(whole.data)
+        size = len(header) + whole.length
         header[2:4] = (size if size <= 0xFFFF else 0).to_bytes(2, "big")
         header[6:8] = header[10:12] = b"\0\0"
-        total = folded(ones_complement(np.frombuffer(header, np.uint8), 0, len(header), 0))
+        total = int(folded(ones_complement(np.frombuffer(header, np.uint8), 0, len(header), 0)))
         header[10:12] = (total ^ 0xFFFF).to_bytes(2, "big")
         return bytes(header) + whole.data
     # RFC 8200 4.5: the fragment header, the last 8 bytes here, goes; the header before it names what follows now.
@@ -205,7 +205,7 @@ def _whole_packet(whole: Datagram) -> bytes:
     while here < len(header):
         names, here = here, here + (header[here + 1] + 1) * 8
     header[names] = whole.proto
-    size = len(header) - 40 + len(whole.data)
+    size = len(header) - 40 + whole.length
     header[4:6] = (size if size <= 0xFFFF else 0).to_bytes(2, "big")
     return bytes(header) + whole.data
 
@@ -220,53 +220,47 @@ def _append(work: Nesting, packet: bytes) -> int:
     return begin
 
 
-def _carries(whole: Datagram) -> bool:
-    """Whether a datagram may hold packets, which may be fragments themselves."""
-    if whole.proto != UDP:
-        return whole.proto in IP_CARRIERS
-    data = np.frombuffer(whole.data, np.uint8)
-    return data.size >= 8 and may_tunnel(data, 8, data.size, be16(data, 0), be16(data, 2))
+def _waiting(levels: list[Level], deep: int) -> list[tuple[int, Level, int]]:
+    """Fragments that are not looked at yet and have come through `deep` tunnels: (record, level, row), in capture order."""
+    found: list[tuple[int, Level, int]] = []
+    for level in levels:
+        b = level.blocks
+        rows = level.rare[b.small[3, level.rare] == WAITING]
+        if rows.size == 0:
+            continue
+        rows = rows[(b.payload_offset[rows] >= 0) & (depth(b.payload[4, rows]) == deep)]
+        found += [(record, level, i) for record, i in zip(level.record[rows].tolist(), rows.tolist(), strict=True)]
+    found.sort(key=lambda w: w[0])
+    return found
 
 
 def _join(work: Nesting, ts: NDArray[np.int64], fragments: DefragState) -> None:
-    """Put fragments together in capture order; the row that completes a datagram gives way to the datagram's row."""
-    later: list[tuple[Level, int, int, int]] = []
+    """Put fragments together in capture order; the row that completes a datagram gives way to the datagram's row.
 
-    def decode(packets: list[tuple[Level, int, int, int]]) -> None:
-        frames = Frames(
-            np.array([p[2] for p in packets], np.int64), np.array([p[3] for p in packets], np.int32),
-            np.array([p[3] for p in packets], np.int32), np.full(len(packets), RAW, np.int32),
-        )  # fmt: skip
-        record = np.array([level.record[i] for level, i, _, _ in packets], np.int64)
-        vlan = np.array([level.blocks.payload[3, i] for level, i, _, _ in packets], np.int32)
-        path = np.array([level.blocks.payload[4, i] for level, i, _, _ in packets], np.int32)
-        first = len(work.levels)
-        _add_level(work, frames, record, vlan, path, np.zeros(len(packets), np.int64))
-        _open(work, first)
-        take(first)
-
-    def take(first: int) -> None:
-        waiting = [
-            (int(level.record[i]), level, int(i))
-            for level in work.levels[first:]
-            for i in level.rare[level.blocks.small[3, level.rare] == WAITING]
-        ]
-        waiting.sort(key=lambda w: w[0])
-        for record, level, i in waiting:
-            whole = add_fragment(fragments, _fragment(work.buffer, level, i, int(ts[record])))
-            if whole is None or not whole.header:
-                continue
-            packet = _whole_packet(whole)
-            level.keep[i] = False
-            made = (level, i, _append(work, packet), len(packet))
-            if _carries(whole):
-                decode([made])
-            else:
-                later.append(made)
-
-    take(0)
-    if later:
-        decode(later)
+    Those in fewer tunnels come first, all of them: what they carry is in more tunnels, so each time all fragments of a depth
+    are known, and a batch may be cut anywhere."""
+    for deep in range(MAX_TUNNEL_DEPTH + 1):
+        # More than one round where an IPv6 datagram is in fragments within fragments.
+        for _ in range(MAX_IPV6_EXTENSIONS):
+            made: list[tuple[Level, int, int, int, int]] = []
+            for record, level, i in _waiting(work.levels, deep):
+                whole = add_fragment(fragments, _fragment(work.buffer, level.blocks, i, int(ts[record])))
+                if whole is not None and whole.header:
+                    packet = _whole_packet(whole)
+                    level.keep[i] = False
+                    missing = whole.length - len(whole.data)
+                    made.append((level, i, _append(work, packet), len(packet), len(packet) + missing))
+            if not made:
+                break
+            frames = Frames(
+                np.array([m[2] for m in made], np.int64), np.array([m[3] for m in made], np.int32),
+                np.array([m[4] for m in made], np.int32), np.full(len(made), RAW, np.int32),
+            )  # fmt: skip
+            record_of = np.array([m[0].record[m[1]] for m in made], np.int64)
+            vlan, path = (np.array([m[0].blocks.payload[row, m[1]] for m in made], np.int32) for row in (3, 4))
+            first = len(work.levels)
+            _add_level(work, frames, record_of, vlan, path, np.zeros(len(made), np.int64))
+            _open(work, first)
 
 
 def unfold(
@@ -284,12 +278,38 @@ def unfold(
     return work
 
 
-def gathered(levels: list[Level]) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
-    """The rows that stay, in the order of the capture, outer before inner: (record of each, columns by name)."""
+def _take_places(whole: Level, others: list[Level], kept: list[NDArray[np.int64]]) -> bool:
+    """Where each row of further levels stands for one row of the first that goes, write it in its place; returns whether so."""
+    records = np.concatenate([level.record[rows] for level, rows in zip(others, kept[1:], strict=True)])
+    if not np.array_equal(np.sort(records), np.flatnonzero(~whole.keep)):
+        return False
+    for level, rows in zip(others, kept[1:], strict=True):
+        for f in fields(Blocks):
+            getattr(whole.blocks, f.name)[..., level.record[rows]] = getattr(level.blocks, f.name)[..., rows]
+    return True
+
+
+def gathered(levels: list[Level]) -> tuple[NDArray[np.int64] | None, Blocks]:
+    """The rows that stay, in the order of the capture, outer before inner: (record of each, or None if every record has one row;
+    columns)."""
+    whole, others = levels[0], levels[1:]
     kept = [np.flatnonzero(level.keep) for level in levels]
+    if _take_places(whole, others, kept):
+        return None, whole.blocks
     record = np.concatenate([level.record[rows] for level, rows in zip(levels, kept, strict=True)])
     order = np.argsort(record, kind="stable")
-    columns = [level.blocks.columns() for level in levels]
-    return record[order], {
-        name: np.concatenate([c[name][rows] for c, rows in zip(columns, kept, strict=True)])[order] for name in columns[0]
-    }
+    # Nearly all rows are those of the first level: they are moved in one go, and the few others are put between them.
+    here = np.flatnonzero(order >= kept[0].size)
+    source = np.zeros(order.size, np.int64)
+    source[order < kept[0].size] = kept[0]
+    extra = order[here] - kept[0].size
+
+    def column(name: str) -> NDArray[Any]:
+        block: NDArray[Any] = getattr(whole.blocks, name)
+        out = block.take(source, axis=-1)
+        if here.size:
+            parts = [getattr(level.blocks, name)[..., rows] for level, rows in zip(others, kept[1:], strict=True)]
+            out[..., here] = np.concatenate(parts, axis=-1)[..., extra]
+        return out
+
+    return record[order], Blocks(*(column(f.name) for f in fields(Blocks)))

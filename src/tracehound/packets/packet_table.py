@@ -23,6 +23,9 @@ def packet_table(p: PacketBatch, flow_id: NDArray[np.int64], base_offset: int, l
         columns_left: Any = [column[rows] for column in p[1:]]
         p, flow_id = PacketBatch(p.buffer, *columns_left), flow_id[rows]
     not_ip = p.ip_version == 0
+    arp = p.note == NOTES.index("ARP")
+    version = np.where(arp, 4, p.ip_version)
+    nameless = not_ip & ~(arp & (p.src_lo != 0))
     tcp = ~not_ip & (p.proto == 6)
     decoded = ~not_ip & ((p.note == 0) | (p.note == NOTES.index("bad checksum")))
     has_ports = decoded & np.isin(p.proto, (1, 6, 17, 58, 132))
@@ -36,8 +39,8 @@ def packet_table(p: PacketBatch, flow_id: NDArray[np.int64], base_offset: int, l
         "ts": pa.array(p.ts).cast(schema.field("ts").type),
         "caplen": pa.array(p.caplen),
         "wirelen": pa.array(p.wirelen),
-        "src": address_column(p.src_hi, p.src_lo, p.ip_version, not_ip),
-        "dst": address_column(p.dst_hi, p.dst_lo, p.ip_version, not_ip),
+        "src": address_column(p.src_hi, p.src_lo, version, nameless),
+        "dst": address_column(p.dst_hi, p.dst_lo, version, nameless),
         "proto": pa.array(p.proto, mask=not_ip),
         "sport": pa.array(p.sport, mask=~has_ports),
         "dport": pa.array(p.dport, mask=~has_ports),

@@ -64,17 +64,18 @@ SHORT, PAYLOAD_CUT, NO_TIME, DISORDER, DUPLICATES, LAST_TS = range(6)
 
 @kernel
 def observe_packets(
-    p: PacketBatch, notes: NDArray[np.int64], counts: NDArray[np.int64], ring_hash: NDArray[np.int64],
+    p: PacketBatch, rows: NDArray[np.int64], notes: NDArray[np.int64], counts: NDArray[np.int64], ring_hash: NDArray[np.int64],
     ring_ts: NDArray[np.int64],
 ) -> None:
-    """Count one batch.
+    """Count the given rows of one batch.
 
     A packet is a duplicate if it repeats one of the last few thousand within _DUPLICATE_WITHIN_NS: addresses, ports, IP
     identification, sequence, flags and length hash alike. Packets whose IP identification is 0 (stacks that send it so
     repeat honestly) and those that are not IPv4 are not looked at."""
     mask = np.uint64(ring_hash.size - 1)
     last = counts[LAST_TS]
-    for i in range(p.ts.size):
+    for n in range(rows.size):
+        i = rows[n]
         now = p.ts[i]
         note = np.int64(p.note[i])
         notes[note] += 1
@@ -107,22 +108,21 @@ def observe_packets(
 def observe(raw: RawBatch, packets: PacketBatch, state: QualityState) -> None:
     """Count one batch; a record that holds several packets counts once, by the innermost."""
     file = state.files.setdefault(raw.evidence_id, FileCounts())
-    rows = one_a_record(packets)
-    if rows is not None:
-        columns: Any = [column[rows] for column in packets[1:]]
-        packets = PacketBatch(packets.buffer, *columns)
-    file.packets += packets.ts.size
+    chosen = one_a_record(packets)
+    rows = np.arange(packets.ts.size) if chosen is None else chosen
+    file.packets += rows.size
     unknown, not_ip = int(file.notes[_UNKNOWN_LINK]), int(file.notes[_NOT_IP])
     # Plain Python checks for overflow where the compiled kernel wraps round, as a hash is meant to.
     with np.errstate(over="ignore"):
-        observe_packets(packets, file.notes, file.counts, file.ring_hash, file.ring_ts)
+        observe_packets(packets, rows, file.notes, file.counts, file.ring_hash, file.ring_ts)
     if file.notes[_UNKNOWN_LINK] > unknown:
-        record = np.searchsorted(raw.frame_numbers(), packets.packet_id & FRAME_MASK)
-        _tally(file.links, raw.records.link_type[record[packets.note == _UNKNOWN_LINK]])
+        record = np.searchsorted(raw.frame_numbers(), packets.packet_id[rows] & FRAME_MASK)
+        _tally(file.links, raw.records.link_type[record[packets.note[rows] == _UNKNOWN_LINK]])
     if file.notes[_NOT_IP] > not_ip:
-        _tally(file.ether_types, packets.dport[packets.note == _NOT_IP])
-    if packets.tunnel.any():
-        _tally(file.tunnels, packets.tunnel[packets.tunnel != 0])
+        _tally(file.ether_types, packets.dport[rows][packets.note[rows] == _NOT_IP])
+    tunnel = packets.tunnel[rows]
+    if tunnel.any():
+        _tally(file.tunnels, tunnel[tunnel != 0])
 
 
 def leave_out(evidence_id: int, count: int, state: QualityState) -> None:

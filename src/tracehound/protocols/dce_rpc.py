@@ -6,6 +6,7 @@ request with the same call id; requests of one direction are read before the res
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -55,6 +56,7 @@ class _Call:
     level: int
     packet_id: int
     ts_ns: int
+    row: int | None = None
 
 
 class RpcConversation:
@@ -65,7 +67,9 @@ class RpcConversation:
         self._service = service
         self._pipe = pipe
         self._contexts: dict[int, tuple[str, str]] = {}
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, deque[_Call]] = {}
+        self._waiting = 0
+        self._early: dict[int, tuple[str, int | None, int | None]] = {}
         self._responses: dict[int, int] = {}
         self._ntlm = NtlmExchange(reporter, service)
         self._level = 0
@@ -87,17 +91,21 @@ class RpcConversation:
         elif kind == _REQUEST and data[3] & _FIRST_FRAGMENT and len(data) >= 24:
             name, version = self._contexts.get(number(20, 2), (None, None))
             object_bytes = 16 if data[3] & _OBJECT else 0
-            call = _Call(name, version, number(22, 2), max(0, trailer - 24 - object_bytes), level, packet_id, ts_ns)
+            call = _Call(
+                name, version, number(22, 2), max(0, trailer - 24 - object_bytes), level, packet_id, ts_ns, self._reporter.number("dce_rpc")
+            )
             if call.uuid is None and self._pipe is not None:
                 call.uuid = PIPES.get(self._pipe.lower().rpartition("\\")[2])
-            earlier = self._calls.pop(call_id, None)
-            if earlier is not None:
-                self._row(earlier, None, None, None)
-            self._calls[call_id] = call
-            if len(self._calls) > MAX_RPC_CALLS:
-                self._row(self._calls.pop(next(iter(self._calls))), None, None, None)
+            # A number may be used again once it is answered; requests are read before the answers.
+            self._calls.setdefault(call_id, deque()).append(call)
+            self._waiting += 1
+            early = self._early.pop(call_id, None)
+            if early is not None and (early[2] or 0) >= ts_ns:
+                self._answer(call_id, *early)
+            if self._waiting > MAX_RPC_CALLS:
+                self._answer(next(iter(self._calls)), None, None, None)
         elif kind == _REQUEST and call_id in self._calls:
-            self._calls[call_id].stub_bytes += max(0, trailer - 24)
+            self._calls[call_id][-1].stub_bytes += max(0, trailer - 24)
         elif kind == _RESPONSE:
             # What is answered was let in.
             self._ntlm.answered(True)
@@ -138,24 +146,36 @@ class RpcConversation:
             self._contexts[context] = name, f"{major}.{minor}"
             at += 24 + 20 * data[at + 2]
 
-    def _answer(self, call_id: int, result: str, stub_bytes: int, ts_ns: int) -> None:
-        call = self._calls.pop(call_id, None)
-        if call is not None:
-            self._row(call, result, stub_bytes, ts_ns)
+    def _answer(self, call_id: int, result: str | None, stub_bytes: int | None, ts_ns: int | None) -> None:
+        """The oldest call of this number is answered, or given up."""
+        calls = self._calls.get(call_id)
+        if calls is None:
+            if result is not None and len(self._early) < MAX_RPC_CALLS:
+                # Where the flow was taken for the other way round, answers are read before their requests.
+                self._early.setdefault(call_id, (result, stub_bytes, ts_ns))
+            return
+        call = calls.popleft()
+        self._waiting -= 1
+        if not calls:
+            del self._calls[call_id]
+        self._row(call, result, stub_bytes, ts_ns)
 
     def _row(self, call: _Call, result: str | None, stub_bytes: int | None, response_ns: int | None) -> None:
         r = self._reporter
+        if call.row is None:
+            return
         name = interface_name(call.uuid) if call.uuid else None
-        r.row(
-            "dce_rpc", call.ts_ns, self._service, self._pipe, name, call.uuid, call.version, call.opnum,
+        r.emit("dce_rpc", (
+            *r.begin(call.row, call.ts_ns), self._service, self._pipe, name, call.uuid, call.version, call.opnum,
             operation_name(call.uuid, call.opnum) if call.uuid else None, response_ns, result, _LEVELS.get(call.level), call.stub_bytes,
             stub_bytes, call.packet_id, r.said,
-        )  # fmt: skip
+        ))  # fmt: skip
 
     def end(self) -> None:
         """The association is over."""
-        for call in self._calls.values():
-            self._row(call, None, None, None)
+        for calls in self._calls.values():
+            for call in calls:
+                self._row(call, None, None, None)
         self._calls.clear()
         self._ntlm.end()
 

@@ -7,7 +7,6 @@ repeated is a row of its own. Where a message asks several questions (multicast 
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -39,8 +38,6 @@ Row = list[Any]
 Question = tuple[str, int, int]
 Waiting = tuple[Row, bool, Question | None]
 """A query that waits: its row, whether the originator sent it, and its question with the name in lower case."""
-
-_text = lru_cache(maxsize=16_384)(address_text)
 
 
 class TcpDns:
@@ -97,6 +94,9 @@ def udp_messages(batch: PacketBatch, assignment: Assignment, codes: NDArray[np.u
     return np.flatnonzero(datagram & may_be_dns(batch, code_of(codes, assignment.flow_id)))
 
 
+_NO_ROWS: Final = DNS.schema.empty_table()
+
+
 class DnsState:
     """What DNS keeps between batches: queries that wait for their response, and beginnings of messages in TCP streams.
 
@@ -129,7 +129,7 @@ class DnsState:
             *(column[rows].tolist() for column in columns), strict=True
         ):
             message = parse_message(bytes(buffer[offset : offset + size]), cut=size < length)
-            ends = (_text(s_hi, s_lo, version), sport, _text(d_hi, d_lo, version), dport)
+            ends = (address_text(s_hi, s_lo, version), sport, address_text(d_hi, d_lo, version), dport)
             self._message(message, flow, sent, ts, packet, ends, _UDP)
         return self.take()
 
@@ -171,7 +171,7 @@ class DnsState:
     # -- rows come out ------------------------------------------------------------------------------------------------
     def take(self) -> pa.Table:
         """The rows finished so far, if they are enough."""
-        return self._take() if len(self._done) >= self._rows_at_once else DNS.schema.empty_table()
+        return self._take() if len(self._done) >= self._rows_at_once else _NO_ROWS
 
     def _take(self) -> pa.Table:
         done, self._done = self._done, []

@@ -476,7 +476,9 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
               flags=_ANY_CASE),
         both(server_port(25, 465, 587, 2525),
              looks(rb"(?:220|421|452|5[0-9]{2})[ -]|(?:MAIL FROM:|NOOP|RSET|STARTTLS|QUIT)", b"245MNRSQ", flags=_ANY_CASE)))),
-    Protocol("redis", _TCP, looks(rb"\*[0-9]{1,7}\r\n\$[0-9]{1,9}\r\n", b"*")),
+    Protocol("redis", _TCP, either(
+        looks(rb"\*[0-9]{1,7}\r\n\$[0-9]{1,9}\r\n", b"*"),
+        both(server_port(6379), looks(rb"[A-Za-z]{3,12}(?: [^\r\n]{0,240})?\r\n", _LETTERS, sender=True)))),
     Protocol("pop3", _TCP, either(
         looks(rb"\+OK(?: |\r?\n)", b"+", sender=False),
         both(port(110, 995), looks(rb"-ERR |(?:USER|CAPA|APOP|AUTH|STLS)\b", b"-UCAS", flags=_ANY_CASE)))),
@@ -500,7 +502,10 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = (
     Protocol("tds", _TCP, looks(rb"\x12[\x00\x01]..\x00\x00[\x00\x01]\x00(?:\x00.{4}\x01|\x00)", b"\x12")),
     Protocol("mqtt", _TCP, looks(rb"\x10(?:[\x00-\x7f]|[\x80-\xff]{1,3}[\x00-\x7f])\x00(?:\x04MQTT|\x06MQIsdp)", b"\x10")),
     Protocol("krb_tcp", _TCP, looks(rb"\x00.{3}" + _KERBEROS, b"\x00")),
-    Protocol("ldap_tcp", _TCP, looks(_LDAP, b"\x30")),
+    Protocol("ldap_tcp", _TCP, either(
+        looks(_LDAP, b"\x30"),
+        # RFC 4422 3.7: behind a SASL layer a length comes first, then a token of Kerberos or NTLM.
+        both(port(389, 3268), looks(rb"\x00\x00.{2}(?:\x05\x04[\x00-\x07]\xff|\x01\x00\x00\x00)", b"\x00")))),
     Protocol("dnp3_tcp", _TCP, looks(rb"\x05\x64[\x05-\xff][\x00-\xff]", b"\x05")),
     Protocol("modbus", _TCP, where(_modbus)),
     Protocol("portmapper", _TCP, where(_rpc(4, 100000))),

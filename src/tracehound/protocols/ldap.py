@@ -29,8 +29,8 @@ from tracehound.streams.reassemble import Chunk
 _SIMPLE, _SASL, _SICILY = 0x80, 0xA3, frozenset({0x89, 0x8A, 0x8B})
 """[MS-ADTS] 5.1.1.1.3: Microsoft's older way to carry NTLM in a bind."""
 _NAMES: Final[dict[int, str]] = {
-    _UNBIND: "unbind", _SEARCH: "search", _MODIFY: "modify", _ADD: "add", _DELETE: "delete", _RENAME: "moddn", _COMPARE: "compare",
-    _ABANDON: "abandon", _EXTENDED: "extended",
+    _BIND: "bind", _UNBIND: "unbind", _SEARCH: "search", _MODIFY: "modify", _ADD: "add", _DELETE: "delete", _RENAME: "moddn",
+    _COMPARE: "compare", _ABANDON: "abandon", _EXTENDED: "extended",
 }  # fmt: skip
 _FINAL: Final = frozenset({_BOUND, _DONE, _MODIFIED, _ADDED, _DELETED, _RENAMED, _COMPARED, _EXTENDED_DONE})
 _ANSWERS: Final = _FINAL | {_ENTRY, _REFERENCE, _INTERMEDIATE}
@@ -161,6 +161,7 @@ class _Operation:
     tag: int
     packet_id: int
     ts_ns: int
+    row: int | None = None
     name: str = ""
     version: str | None = None
     object: str | None = None
@@ -202,10 +203,11 @@ class LdapExchange(Reporter):
         read = _READERS.get(body.tag)
         if read is None:
             return
-        operation = _Operation(number, body.tag, packet_id, ts_ns, _NAMES.get(body.tag, "?"))
+        operation = _Operation(number, body.tag, packet_id, ts_ns, self.number("ldap"), _NAMES.get(body.tag, "?"))
         try:
             read(self, data, body, operation)
-        except (Broken, IndexError):
+        except (Broken, IndexError, ValueError):
+            # ValueError: fewer elements than the operation has parts.
             self.note("a message is malformed")
         if body.tag in (_UNBIND, _ABANDON):
             self._row(operation, None, None)
@@ -340,10 +342,12 @@ class LdapExchange(Reporter):
                        note="anonymous" if o.method == "simple" and not o.user else None)  # fmt: skip
 
     def _row(self, o: _Operation, result: str | None, answer: str | None) -> None:
-        self.row(
-            "ldap", o.ts_ns, o.number, o.version, o.name, o.object, o.argument, o.scope, o.filter, o.attributes or None,
+        if o.row is None:
+            return
+        self.emit("ldap", (
+            *self.begin(o.row, o.ts_ns), o.number, o.version, o.name, o.object, o.argument, o.scope, o.filter, o.attributes or None,
             o.entries if o.tag == _SEARCH else None, result, answer, o.packet_id, self.said,
-        )  # fmt: skip
+        ))  # fmt: skip
 
     def end(self) -> None:
         for operation in self._waiting.values():

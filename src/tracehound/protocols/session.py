@@ -62,7 +62,10 @@ class FlowEnds(NamedTuple):
 
 
 class Session(Protocol):
-    """One flow of one protocol. `finished` is True once no further byte is of use: the flow is then no longer reassembled."""
+    """One flow of one protocol. `finished` is True once no further byte is of use: the flow is then no longer reassembled.
+
+    A session that finds out that its flow speaks something else than its first bytes said has `spoken`, the service's name; it
+    is taken after each feed."""
 
     finished: bool
 

@@ -44,6 +44,8 @@ class SmbSession:
 
     def __init__(self, ends: FlowEnds, emit: Emit) -> None:
         self.finished = False
+        self.spoken = ""
+        self._in_netbios = False
         self._ends = ends
         self._emit = emit
         self._framers = {side: Framer(4, _size, MAX_SMB_MESSAGE_BYTES, _RESYNC) for side in (True, False)}
@@ -62,9 +64,12 @@ class SmbSession:
             forward = by_originator != _is_answer(message)
             self._actions = SmbActions(self._ends if forward else swapped(self._ends), self._emit)
         if message[0] == _SESSION_REQUEST:
+            self._in_netbios = True
             session_request(self._actions, message, packet_id, ts_ns)
             return
         mark = message[4:8]
+        if self._in_netbios and mark in (_SMB1, _SMB2):
+            self.spoken, self._in_netbios = "smb", False
         if mark == _SMB2:
             if self._modern is None:
                 self._modern = SmbModern(self._actions)

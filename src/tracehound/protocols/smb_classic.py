@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,6 +30,8 @@ HEADER_BYTES: Final = 32
 _DELETE_FOLDER, _CREATE_FOLDER, _CLOSE, _DELETE, _RENAME = 0x01, 0x00, 0x04, 0x06, 0x07
 _TRANSACTION, _OPEN, _READ, _WRITE, _TRANSACTION2, _NT_TRANSACT, _NT_CREATE = 0x25, 0x2D, 0x2E, 0x2F, 0x32, 0xA0, 0xA2
 _NEGOTIATE, _SESSION_SETUP, _TREE_CONNECT = 0x72, 0x73, 0x75
+_SECONDARY: Final = frozenset({0x26, 0x33, 0xA1})
+"""The rest of a transaction; one answer is for all of it."""
 _CHAINED: Final = frozenset({0x24, _OPEN, _READ, _WRITE, _SESSION_SETUP, 0x74, _TREE_CONNECT, _NT_CREATE})
 _MOST_CHAINED: Final = 8
 _REPLY, _UNICODE, _NT_STATUS = 0x80, 0x8000, 0x4000
@@ -103,7 +106,8 @@ class SmbClassic:
 
     def __init__(self, actions: SmbActions) -> None:
         self._do = actions
-        self._waiting: dict[tuple[int, int], _Request] = {}
+        self._waiting: dict[tuple[int, int, int], deque[_Request]] = {}
+        self._waiting_count = 0
         self._held_bytes = 0
         self._accounts: dict[int, Account] = {}
         self._pending_account = Account()
@@ -114,22 +118,31 @@ class SmbClassic:
         """A message from its header on."""
         if len(data) <= HEADER_BYTES:
             return
-        key = _number(data, 26, 2), _number(data, 30, 2)
+        # A client may use a number again once it is answered; its requests are read before the answers.
+        key = _number(data, 26, 2), _number(data, 30, 2), data[4]
         if data[9] & _REPLY:
-            request = self._waiting.pop(key, None)
-            if request is not None:
-                self._held_bytes -= request.size
-                self._paired(request, data)
+            queue = self._waiting.get(key)
+            if queue:
+                self._paired(self._taken(key, queue), data)
             return
-        earlier = self._waiting.pop(key, None)
-        if earlier is not None:
-            self._held_bytes -= earlier.size
+        if data[4] in _SECONDARY:
+            return
         request = _Request(commands(data), When(packet_id, ts_ns), _number(data, 24, 2), _number(data, 28, 2),
                            bool(_number(data, 10, 2) & _UNICODE), key[1], len(data))  # fmt: skip
-        self._waiting[key] = request
+        self._waiting.setdefault(key, deque()).append(request)
+        self._waiting_count += 1
         self._held_bytes += len(data)
-        while len(self._waiting) > MAX_SMB_WAITING or self._held_bytes > MAX_SMB_HELD_BYTES:
-            self._held_bytes -= self._waiting.pop(next(iter(self._waiting))).size
+        while self._waiting_count > MAX_SMB_WAITING or self._held_bytes > MAX_SMB_HELD_BYTES:
+            oldest = next(iter(self._waiting))
+            self._taken(oldest, self._waiting[oldest])
+
+    def _taken(self, key: tuple[int, int, int], queue: deque[_Request]) -> _Request:
+        request = queue.popleft()
+        self._waiting_count -= 1
+        self._held_bytes -= request.size
+        if not queue:
+            del self._waiting[key]
+        return request
 
     def _paired(self, request: _Request, reply: bytes) -> None:
         status = _number(reply, 5, 4)
@@ -179,7 +192,9 @@ class SmbClassic:
             account.user, account.domain = user or None, domain or None
             name = f"{domain}\\{user}" if domain and user else user or None
             accepted = status == SUCCESS
-            self._do.login(name, "NTLM" if nt == 24 or lm == 24 or nt > 24 else "password", cleartext=lm + nt > 1 and lm != 24 and nt < 24,
+            # A response has 24 bytes or more; anything else but nothing is the password itself.
+            hidden, shown = lm == 24 or nt >= 24, lm + nt > 1
+            self._do.login(name, "NTLM" if hidden else "password" if shown else None, cleartext=shown and not hidden,
                            accepted=accepted, answer=status_name(status) + (", as guest" if guest else ""),
                            packet_id=request.when.packet_id, ts_ns=request.when.ts_ns,
                            note=None if user else "anonymous")  # fmt: skip

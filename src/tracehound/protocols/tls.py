@@ -141,7 +141,9 @@ class ClientHello:
         """JA4: a readable part, a hash of the sorted cipher suites, a hash of the sorted extensions with the signature
         algorithms. transport: 't' TCP, 'q' QUIC, 'd' DTLS."""
         offered = _plain(self.list_of(_SUPPORTED_VERSIONS, 1, 2))
-        version = _JA4_VERSIONS.get(max(offered, default=self.version), "00")
+        # Versions of DTLS count down.
+        newest = min if transport == "d" else max
+        version = _JA4_VERSIONS.get(newest(offered, default=self.version), "00")
         ciphers = sorted(f"{c:04x}" for c in _plain(self.ciphers))
         kinds = _plain([kind for kind, _ in self.extensions])
         hashed = sorted(f"{k:04x}" for k in kinds if k not in (_SNI, _ALPN))
@@ -263,6 +265,12 @@ class TlsSession:
             self._packet_id, self._ts_ns = packet_id, ts_ns
         self._messages(client, self._sides[client], data)
 
+    def record(self, client: bool, kind: int, data: bytes) -> None:
+        """Take the content of a record that is no handshake (DTLS)."""
+        reader = _READERS.get(kind)
+        if reader is not None and kind != _HANDSHAKE:
+            reader(self, client, self._sides[client], data)
+
     def encrypted(self, client: bool) -> None:
         """One side sends what only a finished handshake allows."""
         self._sides[client].spoke = True
@@ -271,6 +279,11 @@ class TlsSession:
     def hello(self) -> ClientHello | None:
         """What the client said, if it is whole."""
         return self._hello
+
+    @property
+    def both_encrypted(self) -> bool:
+        """Whether nothing more can be read of either side."""
+        return self._sides[True].spoke and self._sides[False].spoke
 
     @property
     def answered(self) -> bool:
@@ -380,7 +393,7 @@ class TlsSession:
             self._version = 0x0304
         protocols = _alpn(found.get(_ALPN))
         self._protocol = protocols[0].decode("latin-1") if protocols else None
-        if self._version == 0x0304:
+        if self._version in (0x0304, 0xFEFC):
             share = found.get(_KEY_SHARE, b"")
             self._curve = int.from_bytes(share[:2], "big") if len(share) >= 2 else None
             self._resumed = _PSK in found
@@ -428,7 +441,8 @@ class TlsSession:
         client, server = (originator, responder) if self._originator_is_client else (responder, originator)
         leaf = self._certificates[0] if self._certificates else None
         first, second = self._sides[True], self._sides[False]
-        established = (first.changed and second.changed) if self._version != 0x0304 else first.spoke and self._alert is None
+        modern = self._version in (0x0304, 0xFEFC)
+        established = first.spoke and self._alert is None if modern else first.changed and second.changed
         if hello is not None:
             self._named_by_zeros(hello.extension(_SESSION_TICKET) or b"")
             with contextlib.suppress(_Cut):

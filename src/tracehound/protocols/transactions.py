@@ -84,6 +84,7 @@ DATAGRAMS: Final[dict[str, str]] = {
     "radius": "tracehound.protocols.radius:RadiusDatagrams",
     "syslog": "tracehound.protocols.syslog:SyslogDatagrams",
     "ssdp": "tracehound.protocols.ssdp:SsdpDatagrams",
+    "dtls": "tracehound.protocols.dtls:DtlsDatagrams",
 }
 """Service over UDP: where its reader is."""
 
@@ -264,6 +265,10 @@ class Transactions:
         if expected:
             self._expectations.add(expected)
             expected.clear()
+        spoken: str = getattr(session, "spoken", "")
+        if spoken:
+            self._told[flow_id] = SERVICE_CODE[spoken]
+            session.spoken = ""  # type: ignore[attr-defined]
         if session.finished:
             self._flags[flow_id] |= _ENOUGH
 

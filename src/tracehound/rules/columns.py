@@ -16,6 +16,47 @@ Mask = NDArray[np.bool_]
 _ALL: Final = 0xFFFFFFFFFFFFFFFF
 
 
+class Columns:
+    """A batch's columns with the masks that several rules share, made once."""
+
+    def __init__(self, p: PacketBatch, fragment: NDArray[np.uint16] | None = None, header_len: NDArray[np.uint8] | None = None) -> None:
+        self.p = p
+        self.fragment = fragment
+        self.header_len = header_len
+        self._masks: dict[tuple[int, str], Mask | None] = {}
+        self._dports = np.zeros(65536, np.bool_)
+        self._dports[p.dport] = True
+        self._sports = np.zeros(65536, np.bool_)
+        self._sports[p.sport] = True
+        self._protos = frozenset(np.unique(p.proto).tolist())
+
+    def address(self, addresses: AddressSet, side: str) -> Mask | None:
+        key = (id(addresses), side)
+        if key not in self._masks:
+            p = self.p
+            self._masks[key] = in_addresses(addresses, *((p.src_hi, p.src_lo) if side == "src" else (p.dst_hi, p.dst_lo)))
+        return self._masks[key]
+
+    def port(self, ports: PortSet, side: str) -> Mask | None:
+        key = (id(ports), side + "port")
+        if key not in self._masks:
+            self._masks[key] = in_ports(ports, self.p.sport if side == "src" else self.p.dport)
+        return self._masks[key]
+
+    def has(self, plan: Plan) -> bool:
+        """Whether any packet has the protocol and the ports of a rule."""
+        if plan.protos is not None and not plan.protos & self._protos:
+            return False
+        header = plan.rule.header
+        if self._any(self._dports, header.dst_ports) and self._any(self._sports, header.src_ports):
+            return True
+        return plan.both_ways and self._any(self._sports, header.dst_ports) and self._any(self._dports, header.src_ports)
+
+    @staticmethod
+    def _any(present: Mask, ports: PortSet) -> bool:
+        return ports.is_any or any(bool(present[low : high + 1].any()) for low, high in ports.ranges)
+
+
 def in_addresses(addresses: AddressSet, hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> Mask | None:
     """Rows whose address is in the set; None: all."""
     if addresses.is_any:
@@ -67,30 +108,34 @@ def _and(a: Mask | None, b: Mask | None) -> Mask | None:
     return a & b
 
 
-def _ends(plan: Plan, p: PacketBatch, *, swapped: bool) -> Mask | None:
+def _ends(plan: Plan, columns: Columns, *, swapped: bool) -> Mask | None:
     header = plan.rule.header
-    src = (p.src_hi, p.src_lo, p.sport)
-    dst = (p.dst_hi, p.dst_lo, p.dport)
-    if swapped:
-        src, dst = dst, src
-    out = _and(in_addresses(header.src, src[0], src[1]), in_addresses(header.dst, dst[0], dst[1]))
-    return _and(out, _and(in_ports(header.src_ports, src[2]), in_ports(header.dst_ports, dst[2])))
+    src, dst = ("dst", "src") if swapped else ("src", "dst")
+    out = _and(columns.port(header.src_ports, src), columns.port(header.dst_ports, dst))
+    return _and(out, _and(columns.address(header.src, src), columns.address(header.dst, dst)))
 
 
-def may_match(plan: Plan, p: PacketBatch) -> Mask:
+def may_match(plan: Plan, columns: Columns) -> Mask:
     """Rows that protocol, addresses, ports and the simple header tests do not exclude."""
+    p = columns.p
+    if not columns.has(plan):
+        return np.zeros(p.ts.size, np.bool_)
     out: Mask | None = None
     if plan.protos is not None:
-        out = np.isin(p.proto, tuple(plan.protos)) & (p.ip_version > 0)
+        for proto in plan.protos:
+            out = p.proto == proto if out is None else out | (p.proto == proto)
+        out = _and(out, p.ip_version > 0)
     elif not plan.link_only:
         out = p.ip_version > 0
     if plan.family:
         out = _and(out, p.ip_version == plan.family)
-    ends = _ends(plan, p, swapped=False)
+    ends = _ends(plan, columns, swapped=False)
     if plan.both_ways and ends is not None:
-        other = _ends(plan, p, swapped=True)
+        other = _ends(plan, columns, swapped=True)
         ends = ends | other if other is not None else None
     out = _and(out, ends)
+    if plan.payload is not None and any(not getattr(s, "negated", False) for s in plan.payload.chain.steps):
+        out = _and(out, p.payload_caplen > 0)
     for test in plan.rule.tests:
         if isinstance(test, NumberTest) and test.keyword in _COLUMNS:
             out = _and(out, _within(test.numbers, getattr(p, _COLUMNS[test.keyword]).astype(np.int64)))
@@ -101,6 +146,18 @@ def may_match(plan: Plan, p: PacketBatch) -> Mask:
                 "=": have == bits, "+": (have & bits) == bits, "*": (have & bits) != 0, "!": (have & bits) == 0,
             }[test.mode]  # fmt: skip
             out = _and(out, held & (p.proto == 6))
+        elif isinstance(test, FlagTest) and columns.fragment is not None:
+            have = (columns.fragment >> 13) & (7 & ~test.ignored)
+            held = {
+                "=": have == test.bits, "+": (have & test.bits) == test.bits, "*": (have & test.bits) != 0, "!": (have & test.bits) == 0,
+            }[test.mode]  # fmt: skip
+            out = _and(out, held & (p.ip_version == 4))
+        elif isinstance(test, NumberTest) and test.keyword == "fragoffset" and columns.fragment is not None:
+            out = _and(out, _within(test.numbers, (columns.fragment & 0x1FFF).astype(np.int64)))
+        elif isinstance(test, NumberTest) and test.keyword == "id":
+            out = _and(out, _within(test.numbers, p.ip_id.astype(np.int64)))
+        elif isinstance(test, WordTest) and test.keyword == "ipopts" and columns.header_len is not None:
+            out = _and(out, columns.header_len > 20)
         elif isinstance(test, WordTest) and test.keyword == "sameip":
             out = _and(out, (p.src_hi == p.dst_hi) & (p.src_lo == p.dst_lo))
         elif isinstance(test, Event) and test.kind == "decode":

@@ -26,16 +26,15 @@ from tracehound.flows.state import FLOW_ID, NEXT_ID, FlowState
 from tracehound.limits import MAX_RULE_HISTORY_BYTES, MAX_RULE_STREAM_BYTES
 from tracehound.packets.batch import NOTE, PacketBatch
 from tracehound.packets.decode import DecodeState, decode
-from tracehound.rules import state as states
+from tracehound.rules.columns import Columns, Mask, may_match
 from tracehound.rules.events import decode_events
-from tracehound.rules.columns import Mask, may_match
 from tracehound.rules.frames import Frames, frames
 from tracehound.rules.inspect import Flow, Inspector, Match, Note
 from tracehound.rules.packet import TCP, UDP, WITH_PORTS, Packet
 from tracehound.rules.plan import Plan
 from tracehound.rules.predicates import covers
-from tracehound.rules.prefilter import CODED, Prefilter, has_all
-from tracehound.rules.rule import Event
+from tracehound.rules.prefilter import CODED, MAILED, Prefilter, has_all
+from tracehound.rules.rule import Bits, Event
 from tracehound.rules.services import catalog
 from tracehound.rules.services.http import Http
 from tracehound.rules.services.identify import by_content
@@ -59,12 +58,12 @@ _COLUMNS: Final = (
 @dataclass(slots=True)
 class Options:
     """midstream: follow sessions without handshake; verify_checksums: leave out packets with wrong ones; everything: do not
-    prefilter (to test the prefilter); profile: take the time of each rule; events: what is odd about frames is asked for."""
+    prefilter (to test the prefilter); clock: nanoseconds, to take the time of each rule; events: what is odd about frames is asked for."""
 
     midstream: bool = False
     verify_checksums: bool = False
     everything: bool = False
-    profile: bool = False
+    clock: Callable[[], int] | None = None
 
 
 @dataclass(slots=True)
@@ -85,7 +84,9 @@ class _Known:
     service: str | None = None
     looked: int = 0
     coded: Http | None = None
-    pending: list[Plan] = field(default_factory=list)
+    waiting: set[int] = field(default_factory=set)
+    mailed: bool = False
+    asked: int = 0
     whole: bool = True
 
 
@@ -105,11 +106,12 @@ class Engine:
         self.prefilter = prefilter
         self.options = options
         self._memories: dict[int, Memory] = {}
-        self.inspector = Inspector(Memory(), midstream=options.midstream, notes=notes, profile=options.profile)
+        self.inspector = Inspector(Memory(), midstream=options.midstream, notes=notes, clock=options.clock)
         self.lost = Lost()
+        self._places: NDArray[np.int64] = np.empty(0, np.int64)
+        self._ends: dict[int, tuple[Packet | None, Packet | None]] = {}
         self._mine = mine
         self._decode = DecodeState(verify_checksums=options.verify_checksums)
-        self._inner = DecodeState()
         self._chains: dict[int, FlowState] = {}
         self._next_flow = 1
         self._taken: dict[int, Flow] = {}
@@ -121,15 +123,19 @@ class Engine:
         self._by_header: list[Plan] = []
         self._by_service: list[Plan] = []
         self._by_flow: list[Plan] = []
-        for plan in prefilter.without:
+        for plan in plans if options.everything else prefilter.without:
             if plan.unit == "ip_only":
                 continue
-            if plan.unit == "transaction" or plan.service or plan.rule.services:
+            if options.everything:
+                self._by_flow.append(plan)
+            elif plan.unit == "transaction" or plan.service or plan.rule.services:
                 self._by_service.append(plan)
             elif _needs_flow(plan):
                 self._by_flow.append(plan)
             else:
                 self._by_header.append(plan)
+        self._setters = _setters(plans, frozenset(p.order for p in (*self._ip_only, *self._by_header)))
+        self._silent, self._readers = _silent(plans)
 
     # -- batches ----------------------------------------------------------------------------------------------------------
 
@@ -138,7 +144,7 @@ class Engine:
         out: list[Match] = []
         for number in raw.finished_chains:
             out += self._end_chain(number)
-        seen = frames(raw, decode(raw, self._decode), self._inner)
+        seen = frames(raw, decode(raw, self._decode))
         p = seen.packets
         state = self._chains.setdefault(raw.chain, FlowState())
         self.inspector.memory = self._memories.setdefault(raw.chain, Memory())
@@ -146,12 +152,22 @@ class Engine:
         assignment, closed = flows.assemble(p, state)
         self._next_flow = int(state.clock[NEXT_ID])
         flow_id = assignment.flow_id
+        if self._mine is not None:
+            # Every process assigns all flows, so that all of them number and end flows alike; then it keeps its own.
+            rows = np.flatnonzero(self._mine(p))
+            p = _rows(p, rows)
+            rest: list[Any] = [column[rows] for column in seen[1:]]
+            seen, flow_id = Frames(p, *rest), flow_id[rows]
+            self._places = rows
+        else:
+            self._places = np.arange(flow_id.size)
         to_server = self._directions(p, flow_id)
-        extra = self._header_rules(p, flow_id, to_server)
+        extra = self._header_rules(seen, flow_id, to_server)
         fresh = self._scan(p, flow_id, to_server)
         out += self._carry_out(seen, flow_id, to_server, extra, fresh)
         self._keep(seen, flow_id, to_server)
         out += self._end_flows(closed[FLOW_ID].tolist())
+        out.sort(key=_place)
         return out
 
     def finish(self) -> list[Match]:
@@ -166,7 +182,7 @@ class Engine:
         if state is None:
             return []
         self.inspector.memory = self._memories.pop(number)
-        return self._end_flows(flows.finish(state)[FLOW_ID].tolist())
+        return sorted(self._end_flows(flows.finish(state)[FLOW_ID].tolist()), key=_place)
 
     def _end_flows(self, ids: Iterable[int]) -> list[Match]:
         out: list[Match] = []
@@ -178,8 +194,7 @@ class Engine:
             if held is not None:
                 self._held_bytes -= held.size
             self._known.pop(flow_id, None)
-        out.sort(key=lambda m: m.packet.number)
-        return self._counted(out)
+        return out
 
     # -- flows and directions ---------------------------------------------------------------------------------------------
 
@@ -210,18 +225,24 @@ class Engine:
 
     # -- rules that look at headers -----------------------------------------------------------------------------------------
 
-    def _header_rules(self, p: PacketBatch, flow_id: NDArray[np.int64], to_server: Mask) -> dict[int, list[Plan]]:
+    def _header_rules(self, seen: Frames, flow_id: NDArray[np.int64], to_server: Mask) -> dict[int, list[Plan]]:
         """Rows that rules without payload may match: row -> rules."""
         out: dict[int, list[Plan]] = {}
+        p = seen.packets
+        if not p.ts.size:
+            return out
         if self._ip_only:
             rows = self._first_of_direction(p, flow_id, to_server)
             if rows.size:
-                part = PacketBatch(p.buffer, *(c[rows] for c in p[1:]))
+                part = Columns(_rows(p, rows))
                 for plan in self._ip_only:
                     for row in rows[may_match(plan, part)].tolist():
                         out.setdefault(row, []).append(plan)
+        columns = Columns(p, seen.fragment, seen.header_len)
         for plan in self._by_header:
-            for row in np.flatnonzero(may_match(plan, p)).tolist():
+            if not columns.has(plan):
+                continue
+            for row in np.flatnonzero(may_match(plan, columns)).tolist():
                 out.setdefault(row, []).append(plan)
         return out
 
@@ -244,7 +265,12 @@ class Engine:
     def _scan(self, p: PacketBatch, flow_id: NDArray[np.int64], to_server: Mask) -> dict[int, set[int]]:
         """Rules that each flow of the batch is to be tried with beside those it has: flow -> orders."""
         fresh: dict[int, set[int]] = {}
-        rows = np.flatnonzero((flow_id >= 0))
+        rows = np.flatnonzero(flow_id >= 0)
+        if self.options.everything:
+            everything = {plan.order for plan in self._by_flow}
+            for number in np.unique(flow_id[rows]).tolist():
+                fresh[number] = set(everything)
+            return fresh
         if self._by_flow:
             self._flow_rules(p, rows, flow_id, fresh)
         with_payload = rows[(p.payload_caplen[rows] > 0) & (p.payload_offset[rows] >= 0)]
@@ -274,6 +300,8 @@ class Engine:
         proto = int(p.proto[row])
         found = self.prefilter.found(data)
         texts = data
+        if MAILED in found:
+            known.mailed = True
         extra = self._decoded(known, to_server, proto, data, CODED in found)
         if extra:
             found = found + self.prefilter.found(extra)
@@ -281,7 +309,7 @@ class Engine:
         ends = _ends_of(p, row, to_server)
         if self._by_service and not known.looked & (2 if to_server else 1):
             self._service_rules(known, proto, to_server, data, ends, flow_id, fresh)
-        if not found and not known.pending:
+        if not found:
             return
         lower: list[bytes] = []
 
@@ -313,21 +341,21 @@ class Engine:
         """Texts that are in the payload in another form: URIs with escapes, bodies with codings, mail in base64."""
         out: list[bytes] = []
         if proto == TCP and to_server:
-            for found in _REQUEST.finditer(data):
-                out.append(normalised(found.group(1)))
+            if not known.asked:
+                known.asked = 1 if by_content(data[:32], True) == "http" else 2
+            if known.asked == 1:
+                out.extend(normalised(found.group(1)) for found in _REQUEST.finditer(data))
         if proto == TCP and (coded or known.coded is not None):
             reader = known.coded
             if reader is None:
                 reader = known.coded = Http()
             reader.feed(to_server, data)
             for tx in reader.transactions:
-                for message in (tx.request, tx.response):
-                    if message.body is not None and message.body.data:
-                        out.append(bytes(message.body.data))
+                bodies = (tx.request.body, tx.response.body)
+                out.extend(bytes(body.data) for body in bodies if body is not None and body.data)
             reader.transactions = [tx for tx in reader.transactions if not (tx.done(False))][-4:]
-        if proto == TCP and to_server and len(data) > 200:
-            for block in _BASE64_LINES.finditer(data):
-                out.append(decoded_base64_2045(block.group()))
+        if known.mailed and to_server:
+            out.extend(decoded_base64_2045(block.group()) for block in _BASE64_LINES.finditer(data))
         return b"\0".join(out)
 
     def _service_rules(
@@ -352,8 +380,11 @@ class Engine:
         """Rules without literal that ask about the flow: tried in all flows that their header allows."""
         if not rows.size:
             return
+        columns = Columns(_rows(p, rows))
         for plan in self._by_flow:
-            for number in np.unique(flow_id[rows[may_match(plan, _rows(p, rows))]]).tolist():
+            if not columns.has(plan):
+                continue
+            for number in np.unique(flow_id[rows[may_match(plan, columns)]]).tolist():
                 taken = self._taken.get(number)
                 if taken is None or plan.order not in taken.chosen:
                     fresh.setdefault(number, set()).add(plan.order)
@@ -367,13 +398,19 @@ class Engine:
         p = seen.packets
         out: list[Match] = []
         past: list[tuple[Packet, Flow]] = []
-        for number, orders in fresh.items():
+        self._find_ends(p, flow_id, to_server, fresh)
+        for number, found in fresh.items():
             flow = self._taken.get(number)
+            orders = self._possible(number, flow, found)
+            if not orders:
+                continue
             if flow is None:
                 flow = self._taken[number] = Flow(number, 0)
                 past += [(packet, flow) for packet in self._past(number)]
             flow.chosen |= orders
-            flow.rules.add([self.plans[order] for order in orders])
+            chosen = [self.plans[order] for order in orders]
+            for side, ends in enumerate(self._ends.get(number, (None, None))):
+                flow.sides[side ^ flow.turned].take(chosen, ends if self.inspector.notes is None else None)
         past.sort(key=lambda pair: pair[0].number)
         for packet, flow in past:
             out += self._one(flow, packet, [])
@@ -406,7 +443,44 @@ class Engine:
                 out += self.inspector.packet(None, packet, rules)
                 continue
             out += self._one(flow, packet, rules)
-        return self._counted(out)
+        return out
+
+    def _find_ends(self, p: PacketBatch, flow_id: NDArray[np.int64], to_server: Mask, fresh: dict[int, set[int]]) -> None:
+        """Of each flow that is taken up, its ends as a packet to the client and one to the server."""
+        self._ends = {}
+        if not fresh:
+            return
+        rows = np.flatnonzero(np.isin(flow_id, np.fromiter(fresh, np.int64, len(fresh))))
+        ids, first = np.unique(flow_id[rows], return_index=True)
+        for number, row in zip(ids.tolist(), rows[first].tolist(), strict=True):
+            one = _ends_of(p, row, bool(to_server[row]))
+            other = one.swapped(not one.to_server)
+            self._ends[number] = (other, one) if one.to_server else (one, other)
+
+    def _possible(self, number: int, flow: Flow | None, orders: set[int]) -> set[int]:
+        """Without those rules that wait for a flow bit which no rule of this flow could have set so far; they are kept in mind."""
+        known = self._known[number]
+        if known.waiting:
+            orders = orders | known.waiting
+        all_of_them = orders
+        have = orders | flow.chosen if flow is not None else orders
+        setters = self._setters
+        asking = {o for o in orders if o in setters}
+        if asking:
+            # From those that ask for nothing on: a rule can hold once one that sets its bit can.
+            have = have - asking if flow is None else (have - asking) | flow.chosen
+            while True:
+                more = {o for o in asking if all(s & have for s in setters[o])}
+                if not more:
+                    break
+                have |= more
+                asking -= more
+            orders = orders - asking
+        if flow is None and orders <= self._silent:
+            # Nothing that could be told: bits are set that no rule of this flow asks for.
+            orders = {o for o in orders if self._readers.get(o, _NOBODY) & have}
+        known.waiting = set(all_of_them - orders)
+        return orders
 
     def _one(self, flow: Flow | None, packet: Packet, rules: list[Plan]) -> list[Match]:
         if flow is not None and not flow.start:
@@ -425,7 +499,7 @@ class Engine:
             rows.tolist(), sides, zip(*columns, strict=True), zip(*wide, strict=True), zip(*places, strict=True), strict=True
         ):
             packet = _packet(values, side)
-            packet.row = row
+            packet.row, packet.place = row, int(self._places[row])
             packet.src, packet.dst = more[0] << 64 | more[1], more[2] << 64 | more[3]
             if ip_at >= 0:
                 packet.ip = bytes(view[ip_at:ip_end])
@@ -465,9 +539,10 @@ class Engine:
             if held.size > 2 * MAX_RULE_STREAM_BYTES:
                 continue
             part = rows[start:stop]
-            size = (seen.ip_end[part] - seen.ip_at[part]).astype(np.int64)
+            begin = np.maximum(seen.ip_at[part], 0)
+            size = np.where(seen.ip_at[part] >= 0, seen.ip_end[part] - begin, 0).astype(np.int64)
             data = np.empty(int(size.sum()), np.uint8)
-            gather(p.buffer, seen.ip_at[part], size, data)
+            gather(p.buffer, begin, size, data)
             columns: list[NDArray[Any]] = [getattr(p, name)[part] for name in _COLUMNS]
             columns += [p.src_hi[part], p.src_lo[part], p.dst_hi[part], p.dst_lo[part], p.payload_offset[part] - seen.ip_at[part],
                         p.payload_caplen[part], size, to_server[part]]  # fmt: skip
@@ -500,32 +575,63 @@ class Engine:
                 out.append(packet)
         return out
 
-    # -- thresholds -----------------------------------------------------------------------------------------------------------
 
-    def _counted(self, matches: list[Match]) -> list[Match]:
-        """Those matches that become alerts."""
-        out: list[Match] = []
-        for m in matches:
-            rule, p = m.plan.rule, m.packet
-            passes = True
-            for t in (rule.detection_filter, rule.threshold):
-                if t is None or not passes:
-                    continue
-                flow_id = p.flow.flow_id if p.flow is not None else -1
-                key = states.counter_key(t, rule.gid, rule.sid, p.src, p.dst, flow_id)
-                passes = states.passes(t, key, p.ts, (p.sport, p.dport), self.inspector.memory)
-            if passes and not m.plan.quiet:
-                out.append(m)
-        return out
+def _place(m: Match) -> tuple[int, bool, int, int]:
+    """Where a match stands among those of its batch: by packet, the ends of sessions behind packets, then by rule."""
+    return m.packet.number, m.packet.pseudo, m.packet.place, m.plan.order
 
 
 def _rows(p: PacketBatch, rows: NDArray[np.int64]) -> PacketBatch:
-    return PacketBatch(p.buffer, *(c[rows] for c in p[1:]))
+    columns: list[Any] = [c[rows] for c in p[1:]]
+    return PacketBatch(p.buffer, *columns)
+
+
+def _setters(plans: list[Plan], loose: frozenset[int]) -> dict[int, tuple[frozenset[int], ...]]:
+    """For rules that ask for flow bits: by condition, the rules that set one of them. loose: rules that are not chosen by flow;
+    a bit that one of them sets may be set anywhere."""
+    by_name: dict[str, set[int]] = {}
+    for plan in plans:
+        for effect in plan.effects:
+            if isinstance(effect, Bits) and effect.kind == "flowbits" and effect.command in ("set", "toggle"):
+                for name in effect.names:
+                    by_name.setdefault(name, set()).add(plan.order)
+    out: dict[int, tuple[frozenset[int], ...]] = {}
+    for plan in plans:
+        asked = [
+            frozenset().union(*(by_name.get(name, ()) for name in c.names))
+            for c in plan.conditions if isinstance(c, Bits) and c.kind == "flowbits" and c.command == "isset"
+        ]  # fmt: skip
+        asked = [orders for orders in asked if not orders & loose]
+        if asked:
+            out[plan.order] = tuple(asked)
+    return out
+
+
+_NOBODY: Final[frozenset[int]] = frozenset()
+
+
+def _silent(plans: list[Plan]) -> tuple[frozenset[int], dict[int, frozenset[int]]]:
+    """Rules that do nothing but set flow bits, and for each the rules that ask for one of them."""
+    readers: dict[str, set[int]] = {}
+    for plan in plans:
+        for c in plan.conditions:
+            if isinstance(c, Bits) and c.kind == "flowbits":
+                for name in c.names:
+                    readers.setdefault(name, set()).add(plan.order)
+    out: dict[int, frozenset[int]] = {}
+    for plan in plans:
+        bits = [e for e in plan.effects if isinstance(e, Bits) and e.kind == "flowbits" and e.command == "set"]
+        if plan.quiet and plan.action == "alert" and len(bits) == len(plan.effects) and bits:
+            out[plan.order] = frozenset().union(*(readers.get(n, ()) for b in bits for n in b.names))
+    return frozenset(out), out
 
 
 def _leaves_traces(plan: Plan) -> bool:
     """Whether a match changes what other rules see of the flow."""
     return plan.action in ("pass", "drop", "reject", "rejectsrc", "rejectdst", "rejectboth") or bool(plan.effects or plan.conditions)
+
+
+_FLOW_TESTS: Final = frozenset(("stream_size", "flow.age", "flow.pkts", "flow.bytes", "app-layer-protocol"))
 
 
 def _needs_flow(plan: Plan) -> bool:
@@ -534,8 +640,8 @@ def _needs_flow(plan: Plan) -> bool:
     asks = flow is not None and (flow.state in ("established", "not_established") or flow.stream == "only_stream")
     if any(isinstance(t, Event) and t.kind == "stream" for t in plan.rule.tests):
         return True
-    return bool(asks or plan.conditions or plan.effects or plan.payload is not None and plan.wants_stream or any(
-        getattr(t, "keyword", "") in ("stream_size", "flow.age", "flow.pkts", "flow.bytes", "app-layer-protocol", "ssl_version", "ssl_state")
+    return bool(asks or plan.conditions or plan.effects or (plan.payload is not None and plan.wants_stream) or any(
+        getattr(t, "keyword", "") in _FLOW_TESTS
         for t in plan.rule.tests
     ))
 

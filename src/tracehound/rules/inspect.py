@@ -8,11 +8,11 @@ A session that ends is inspected once more in both directions."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tracehound.limits import BODY_INSPECT_BYTES, MAX_RULE_TRANSACTIONS, RAW_CHUNK_BYTES
+from tracehound.limits import BODY_INSPECT_BYTES, MAX_RULE_TRANSACTIONS, RAW_CHUNK_BYTES, RAW_SEAM_BYTES
 from tracehound.rules import state as states
 from tracehound.rules.packet import TCP, UDP, Packet
 from tracehound.rules.plan import GroupPlan, Plan
@@ -54,7 +54,7 @@ class Note:
     plan: Plan
     packet: Packet
     stage: str
-    depth: int
+    depth: float
     words: str
     buffer: str = ""
     data: bytes = b""
@@ -66,8 +66,30 @@ class Flow:
     """What is known of one flow. spoken: (to_client, to_server) recognised protocols."""
 
     __slots__ = (
-        "bits", "dead", "dropped", "flow_id", "heads", "ints", "ip_only_done", "last", "octets", "original_service", "packets",
-        "passed", "rules", "service", "session", "spoken", "start", "ended", "chosen", "seen_sides", "dports", "told", "turned", "earlier",
+        "bits",
+        "chosen",
+        "dead",
+        "dports",
+        "dropped",
+        "earlier",
+        "ended",
+        "flow_id",
+        "heads",
+        "ints",
+        "ip_only_done",
+        "last",
+        "octets",
+        "original_service",
+        "packets",
+        "passed",
+        "seen_sides",
+        "service",
+        "session",
+        "sides",
+        "spoken",
+        "start",
+        "told",
+        "turned",
     )  # fmt: skip
 
     def __init__(self, flow_id: int, start: int) -> None:
@@ -84,7 +106,7 @@ class Flow:
         self.dropped = False
         self.passed = False
         self.ended = False
-        self.rules = Rules()
+        self.sides = (Rules(), Rules())
         self.packets = [0, 0]
         self.octets = [0, 0]
         self.ip_only_done = [False, False]
@@ -105,27 +127,45 @@ class Flow:
 
 @dataclass(slots=True)
 class Rules:
-    """Rules to be tried in a flow, by the way they are inspected, each in order."""
+    """Rules to be tried in a flow, by the way they are inspected, each in order. always: those of `packet` that a packet of the
+    stream is to be tried with by itself; the rest of them waits for a window of the stream."""
 
-    ip_only: list[Plan] = field(default_factory=list)
     packet: list[Plan] = field(default_factory=list)
+    always: list[Plan] = field(default_factory=list)
     transaction: list[Plan] = field(default_factory=list)
+
+    def take(self, plans: list[Plan], ends: Packet | None) -> None:
+        """Add those whose header holds of packets with these ends."""
+        self.add([p for p in plans if p.transactional or ends is None or p.header_holds(ends)])
 
     def add(self, plans: list[Plan]) -> None:
         for plan in plans:
-            getattr(self, plan.unit).append(plan)
-        for found in (self.ip_only, self.packet, self.transaction):
-            found.sort(key=lambda p: p.order)
+            if plan.unit == "transaction":
+                self.transaction.append(plan)
+            else:
+                self.packet.append(plan)
+        self.packet.sort(key=lambda p: p.order)
+        self.transaction.sort(key=lambda p: p.order)
+        self.always = [p for p in self.packet if p.payload is None or p.wants_packet]
+
+    def on(self, p: Packet, window: Window | None) -> list[Plan]:
+        """Those that can hold on this packet at all."""
+        if p.proto == TCP and not window and (p.added or not p.payload):
+            return self.always
+        return self.packet
 
 
 class Inspector:
     """Carries rules out on flows. midstream: sessions without handshake are followed. notes: filled for `explain`."""
 
-    def __init__(self, memory: Memory, *, midstream: bool = False, notes: list[Note] | None = None, profile: bool = False) -> None:
+    def __init__(
+        self, memory: Memory, *, midstream: bool = False, notes: list[Note] | None = None,
+        clock: Callable[[], int] | None = None,
+    ) -> None:
         self.memory = memory
         self.midstream = midstream
         self.notes = notes
-        self.profile = profile
+        self.clock = clock
         self.exhausted: set[int] = set()
 
     # -- the way of a packet ----------------------------------------------------------------------------------------------
@@ -261,7 +301,7 @@ class Inspector:
                 self._turn(flow)
                 to_server = not to_server
         if name is None:
-            if hopeless(head):
+            if hopeless(bytes(head[:512])):
                 flow.spoken[to_server] = FAILED
                 head.clear()
             return
@@ -277,6 +317,7 @@ class Inspector:
         session = flow.session
         if session is not None:
             session.client, session.server = session.server, session.client
+        flow.sides = (flow.sides[1], flow.sides[0])
         flow.heads.reverse()
         flow.spoken.reverse()
         flow.packets.reverse()
@@ -377,25 +418,25 @@ class Inspector:
         if flow is not None and (flow.dropped or flow.passed):
             return []
         found: list[Match] = []
-        rules = flow.rules if flow is not None else None
+        rules = flow.sides[p.to_server] if flow is not None else None
         if extra:
             once = [plan for plan in extra if plan.unit == "ip_only"]
             for plan in once:
                 self._try_packet(plan, flow, p, None, found)
             rest = [plan for plan in extra if plan.unit == "packet"]
-            if rest and rules is not None and rules.packet:
-                rest = sorted([*rest, *rules.packet], key=lambda x: x.order)
+            mine = rules.on(p, window) if rules is not None else []
+            if rest and mine:
+                rest = sorted([*rest, *mine], key=lambda x: x.order)
                 for plan in rest:
                     self._try_packet(plan, flow, p, window, found)
             else:
                 for plan in rest:
                     self._try_packet(plan, flow, p, window, found)
-                if rules is not None and not rest:
-                    for plan in rules.packet:
+                if not rest:
+                    for plan in mine:
                         self._try_packet(plan, flow, p, window, found)
-        elif rules is not None:
-            for plan in rules.packet:
-                self._try_packet(plan, flow, p, window, found)
+        elif rules is not None and rules.packet:
+            self._try_all(rules.on(p, window), flow, p, window, found)
         if flow is not None:
             for service in (flow.earlier, flow.service):
                 if service is not None and service.transactions:
@@ -415,18 +456,43 @@ class Inspector:
                 flow.dropped = True
         return out
 
-    def _note(self, plan: Plan, p: Packet, stage: str, depth: int, words: str, **more: Any) -> None:
+    def _try_all(self, plans: list[Plan], flow: Flow | None, p: Packet, window: Window | None, found: list[Match]) -> None:
+        """Rules whose header holds; those whose literal is nowhere in packet and window are not even begun."""
+        if self.notes is not None:
+            for plan in plans:
+                self._try_packet(plan, flow, p, window, found, True)
+            return
+        texts = [data for _, data in window] if window else []
+        if window and window[0][0] and p.flow is not None and p.flow.session is not None:
+            begin = window[0][0]
+            tail = p.flow.session.side(p.to_server).window(max(0, begin - RAW_SEAM_BYTES), begin)[1]
+            texts[0] = tail + texts[0]
+        if p.payload:
+            texts.append(p.payload)
+        lower: list[bytes] = []
+        for plan in plans:
+            must = plan.must
+            if must is not None:
+                if must.nocase and not lower:
+                    lower = [data.lower() for data in texts]
+                if not any(must.data in data for data in (lower if must.nocase else texts)):
+                    continue
+            self._try_packet(plan, flow, p, window, found, True)
+
+    def _note(self, plan: Plan, p: Packet, stage: str, depth: float, words: str, **more: Any) -> None:
         if self.notes is not None:
             self.notes.append(Note(plan, p, stage, depth, words, **more))
 
-    def _try_packet(self, plan: Plan, flow: Flow | None, p: Packet, window: Window | None, found: list[Match]) -> None:
-        if self.profile:
-            begin = time.perf_counter_ns()
+    def _try_packet(
+        self, plan: Plan, flow: Flow | None, p: Packet, window: Window | None, found: list[Match], known: bool = False
+    ) -> None:
+        if self.clock is not None:
+            begin = self.clock()
             plan.counts.checked += 1
-            held = self._packet_rule(plan, flow, p, window)
-            plan.counts.time_ns += time.perf_counter_ns() - begin
+            held = self._packet_rule(plan, flow, p, window, known)
+            plan.counts.time_ns += self.clock() - begin
         else:
-            held = self._packet_rule(plan, flow, p, window)
+            held = self._packet_rule(plan, flow, p, window, known)
         if held and plan.once and flow is not None:
             held = plan.order not in flow.told
             flow.told.add(plan.order)
@@ -437,9 +503,9 @@ class Inspector:
             service = flow.service if flow is not None else None
             tx = self._current(service, p)
             name = flow.service_name if flow is not None else None
-            for _ in range(2 if plan.both_ways and plan.holds_both_ways(p) else 1):
-                # detect-parse.c: `<>` makes two rules, one for each direction.
-                found.append(Match(plan, p, service, tx, name))
+            # detect-parse.c: `<>` makes two rules, one for each direction.
+            times = 2 if plan.both_ways and plan.holds_both_ways(p) else 1
+            found += [Match(plan, p, service, tx, name)] * times
 
     def _current(self, service: Service | None, p: Packet) -> Any:
         """The transaction that an alert on a packet or the stream is told with."""
@@ -466,9 +532,11 @@ class Inspector:
             return covers(plan.service, name)
         return any(covers(s, name) for s in plan.rule.services)
 
-    def _early(self, plan: Plan, flow: Flow | None, p: Packet, service: Service | None = None) -> bool:
+    def _early(
+        self, plan: Plan, flow: Flow | None, p: Packet, service: Service | None = None, *, known: bool = False
+    ) -> bool:
         """Header, protocol and tests of the packet."""
-        if not plan.header_holds(p):
+        if not known and not plan.header_holds(p):
             if self.notes is not None:
                 self._note(plan, p, "header", 0, plan.why_header_fails(p))
             return False
@@ -486,14 +554,14 @@ class Inspector:
                 return False
         return True
 
-    def _packet_rule(self, plan: Plan, flow: Flow | None, p: Packet, window: Window | None) -> bool:
+    def _packet_rule(self, plan: Plan, flow: Flow | None, p: Packet, window: Window | None, known: bool) -> bool:
         if plan.payload is not None and flow is not None and flow.service is not None and flow.service.encrypted:
             # app-layer-ssl.c, app-layer-ssh.c: what is encrypted is not looked at (encryption-handling: default).
             return False
         if plan.payload is not None and not p.payload and not window:
-            if p.pseudo or plan.payload.chain.steps and not _negative_only(plan.payload):
+            if p.pseudo or (plan.payload.chain.steps and not _negative_only(plan.payload)):
                 return False
-        if not self._early(plan, flow, p):
+        if not self._early(plan, flow, p, None, known=known):
             return False
         p.stream_match = False
         for group in plan.packet_groups:
@@ -527,6 +595,9 @@ class Inspector:
                 if self._group_on(plan, p, group, data, 0):
                     p.stream_match = True
                     return True
+            if plan.straddles and self._across(plan, p, group, window):
+                p.stream_match = True
+                return True
         if plan.only_stream:
             return False
         if plan.stream_first and not plan.wants_packet and p.added:
@@ -536,6 +607,19 @@ class Inspector:
         if not p.payload and not _negative_only(group):
             return False
         return self._group_on(plan, p, group, p.payload, 0)
+
+    def _across(self, plan: Plan, p: Packet, group: GroupPlan, window: Window) -> bool:
+        """Whether it holds over the seam between this window and the one before. Suricata sees no seam, and misses what lies
+        across one; words that a sender cut in two would be missed with it."""
+        begin, data = window[0]
+        if not begin or p.flow is None or p.flow.session is None:
+            return False
+        before = p.flow.session.side(p.to_server).window(max(0, begin - RAW_SEAM_BYTES), begin)
+        tail = before[1]
+        if not tail or before[0] + len(tail) != begin:
+            return False
+        held = self._group_on(plan, p, group, tail + data[:RAW_SEAM_BYTES], 0)
+        return held and not self._group_on(plan, p, group, tail, 0) and not self._group_on(plan, p, group, data[:RAW_SEAM_BYTES], 0)
 
     def _group_on(self, plan: Plan, p: Packet, group: GroupPlan, data: bytes | None, start: int, captures: Any = None) -> bool:
         """Whether what a rule asks of one buffer holds of these bytes."""
@@ -566,20 +650,20 @@ class Inspector:
 
     def _transactions(self, flow: Flow, service: Service, p: Packet, window: Window | None, found: list[Match], final: bool) -> None:
         side = p.to_server
-        rules = flow.rules.transaction
+        rules = flow.sides[side].transaction
         for tx in list(service.transactions):
             if tx.verdicts.get(-1 - side):
                 continue
-            if rules and tx.progress[side] > 0 or tx.events:
+            if (rules and tx.progress[side] > 0) or tx.events:
                 for plan in rules:
                     key = plan.order * 2 + (0 if plan.transactional else side)
                     if tx.verdicts.get(key, 0):
                         continue
-                    if self.profile:
-                        begin = time.perf_counter_ns()
+                    if self.clock is not None:
+                        begin = self.clock()
                         plan.counts.checked += 1
                         verdict = self._transaction_rule(plan, flow, service, p, tx, window, final)
-                        plan.counts.time_ns += time.perf_counter_ns() - begin
+                        plan.counts.time_ns += self.clock() - begin
                     else:
                         verdict = self._transaction_rule(plan, flow, service, p, tx, window, final)
                     if verdict is None:
@@ -599,7 +683,7 @@ class Inspector:
         self, plan: Plan, flow: Flow, service: Service, p: Packet, tx: Any, window: Window | None, final: bool
     ) -> bool | None:
         """True: it holds; False: it cannot hold in this transaction any more; None: not yet."""
-        if not self._early(plan, flow, p, service):
+        if not self._early(plan, flow, p, service, known=not plan.transactional):
             return None
         if plan.flow is not None and not plan.flow(p):
             self._note(plan, p, "flow", 1, "flow does not hold: " + _flow_words(p))
@@ -632,13 +716,15 @@ class Inspector:
                 if complete:
                     return False
                 continue
-            data = source.get(tx, side)
             if source.grows and not complete:
-                size = len(data) if isinstance(data, bytes) else sum(map(len, data)) if data else 0
-                if not final and size < BODY_INSPECT_BYTES:
+                # What still grows is looked at each time that it has doubled.
+                grown = place - (1 << 40)
+                size = source.size(tx, side)
+                if not final and size < BODY_INSPECT_BYTES << tx.verdicts.get(grown, 0):
                     waiting = True
                     continue
-            if self._values(plan, p, group, data):
+                tx.verdicts[grown] = size.bit_length() - BODY_INSPECT_BYTES.bit_length() + 1
+            if self._values(plan, p, group, source.get(tx, side)):
                 done |= bit
                 matched_here = True
                 continue

@@ -19,11 +19,13 @@ from tracehound.rules.plan import Plan
 from tracehound.rules.rule import Pcre
 
 CODED: Final = 0
-"""Pattern that is no rule's: a body with a coding, whose decoded text must be looked at too."""
+MAILED: Final = 1
+"""Patterns that are no rule's: a body with a coding, mail with attachments: their decoded text must be looked at too."""
 _CODED: Final = (
     rb"\r?\n(?i:transfer-encoding)[ \t]*:[ \t]*(?i:chunked)",
     rb"\r?\n(?i:content-encoding)[ \t]*:[ \t]*(?i:x-)?(?i:gzip|deflate|lzma)",
 )
+_MAILED: Final = rb"\n(?i:content-transfer-encoding)[ \t]*:[ \t]*(?i:base64|quoted-printable)"
 _FLAGS: Final = {"i": hyperscan.HS_FLAG_CASELESS, "s": hyperscan.HS_FLAG_DOTALL, "m": hyperscan.HS_FLAG_MULTILINE}
 
 
@@ -60,7 +62,7 @@ def _expression_of_pcre(plan: Plan) -> tuple[bytes, int] | None:
             for letter in step.flags:
                 flags |= _FLAGS.get(letter, 0)
             pattern = step.pattern.removeprefix(b"^")
-            if re.search(rb"(?<!\\)(?<!\[)\^|(?<!\\)\$|\\[AzZbB]|\(\?<?[!=<]", pattern):
+            if re.search(rb"(?<!\\)(?<!\[)\^|(?<!\\)\$|\\[AzZbB]", pattern):
                 # What is joined for the scan has other ends than the packet that the expression is meant for.
                 return None
             return pattern, flags
@@ -78,8 +80,10 @@ def _compiles(pattern: bytes, flags: int) -> bool:
 def patterns_of(plans: list[Plan]) -> tuple[list[tuple[bytes, int]], list[list[Plan]], dict[int, list[Literal]], list[Plan]]:
     """(expressions with flags, plans by expression, further literals, plans without)."""
     numbers: dict[tuple[bytes, int], int] = {}
-    expressions: list[tuple[bytes, int]] = [(b"(?:" + b"|".join(_CODED) + b")", hyperscan.HS_FLAG_SINGLEMATCH)]
-    by_pattern: list[list[Plan]] = [[]]
+    expressions: list[tuple[bytes, int]] = [
+        (b"(?:" + b"|".join(_CODED) + b")", hyperscan.HS_FLAG_SINGLEMATCH), (_MAILED, hyperscan.HS_FLAG_SINGLEMATCH),
+    ]  # fmt: skip
+    by_pattern: list[list[Plan]] = [[], []]
     others: dict[int, list[Literal]] = {}
     without: list[Plan] = []
     for plan in plans:

@@ -164,7 +164,8 @@ def _content(step: Content, retry: bool) -> Callable[[Chain, Sight, int], bool]:
             if found < 0:
                 if negated:
                     return chain.rest(s, k)
-                if not relative:
+                if not relative or within is None:
+                    # What is not there from here on is not there from any later place either.
                     s.stop = True
                 if s.trace is not None:
                     s.trace.fail(k, at, f"not found in bytes {at} to {end} of {length}")
@@ -557,7 +558,7 @@ def _hash(step: Hash, _retry: bool) -> Callable[[Chain, Sight, int], bool]:
 
 def _asn1(step: Asn1, _retry: bool) -> Callable[[Chain, Sight, int], bool]:
     def check(chain: Chain, s: Sight, k: int) -> bool:
-        from tracehound.rules.asn1 import malformed
+        from tracehound.rules.ber import malformed
 
         at = step.offset + (s.offset if step.relative else 0)
         if not 0 <= at < len(s.data) or not malformed(s.data[at:], step):

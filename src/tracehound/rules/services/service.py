@@ -25,6 +25,11 @@ class Source(NamedTuple):
     get: Callable[[Any, bool], Any]
     grows: bool = False
 
+    def size(self, tx: Any, to_server: bool) -> int:
+        """Bytes there are of a buffer that grows."""
+        data = self.get(tx, to_server)
+        return len(data) if isinstance(data, bytes) else sum(map(len, data)) if data else 0
+
 
 @dataclass(slots=True)
 class File:

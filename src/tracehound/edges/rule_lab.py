@@ -1,0 +1,420 @@
+"""In: evidence and which of its flows are malicious, or rules and evidence. Out: drafted rules; what rules did, flow by flow.
+Never here: how a rule is drafted or judged (lab/), or matched (rules/).
+
+Every statement about a rule comes from the engine that `alerts` uses, run over the same files."""
+
+from __future__ import annotations
+
+import datetime
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from tracehound.demo.wire import Wire
+from tracehound.detectors.catalog import Ask
+from tracehound.edges import alerting
+from tracehound.edges.clock import now_ns
+from tracehound.edges.evidence import list_evidence
+from tracehound.edges.investigation import verdict_of
+from tracehound.edges.reading import Reading, read
+from tracehound.edges.rule_files import load_rules
+from tracehound.edges.sid_register import FIRST_SID
+from tracehound.errors import RuleError, UsageError
+from tracehound.findings.model import Finding, Verdict
+from tracehound.findings.template import Sample
+from tracehound.lab.draft import Draft, Naming, Refused, drafts
+from tracehound.lab.trial import Exposure, Outcome, Twin
+from tracehound.lab.twins import request, twins
+from tracehound.rules.engine import Options
+from tracehound.rules.plan import Plan
+from tracehound.rules.rule import Content, Rule
+from tracehound.rules.settings import Settings
+
+MOST_SAMPLES: Final = 2_000
+MOST_BENIGN: Final = 200_000
+_MOST_TWINS: Final = 12
+_SHOWN: Final = 5
+_PROTO: Final = {"TCP": 6, "UDP": 17, "ICMP": 1, "IPv6-ICMP": 58, "SCTP": 132}
+
+
+# -- samples ----------------------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The malicious flows of a reading, and what is known of them."""
+
+    flow_ids: frozenset[int]
+    family: str | None = None
+    references: tuple[str, ...] = ()
+    proto: int = 6
+    dport: int | None = None
+    rate_per_min: float | None = None
+    says: str = ""
+
+
+def finding_of(verdict: Verdict, named: str | None) -> Finding:
+    """The finding that a rule is drafted for: as named, else the strongest with traffic of its own. Raises UsageError."""
+    if named is not None:
+        found = next((f for f in verdict.findings if f.finding_id == named), None)
+        if found is None:
+            known = ", ".join(f.finding_id for f in verdict.findings) or "none"
+            raise UsageError(f"--finding: there is no {named!r}; there are {known}")
+        return found
+    best = next((f for f in verdict.findings if f.probing is not None), None) or next((f for f in verdict.findings if f.host), None)
+    if best is None:
+        raise UsageError("rules draft: the verdict names no host; say which flows are malicious with --flows")
+    return best
+
+
+def flows_of(reading: Reading, verdict: Verdict, finding: Finding) -> Chosen:
+    """The flows that a finding is about: a probing host's attempts, otherwise the flows it cites and others of the same service."""
+    identity = finding.identity or next((i for i in (finding.probing.identities if finding.probing else ()) if i.tier != "none"), None)
+    family = identity.family if identity is not None and identity.tier in ("confirmed", "likely") else None
+    references = tuple(f"url,{s.split('://', 1)[1].split(' ')[0]}" for s in (identity.sources if identity else ()) if "://" in s)[:2]
+    p = finding.probing
+    if p is not None:
+        rows = reading.ask(
+            "SELECT a.flow_id FROM attempts AS a JOIN contacts AS c ON c.src = a.src AND c.dst = a.dst AND c.proto = a.proto "
+            "AND c.dport = a.dport WHERE a.src = $host AND a.proto = $proto AND ($port < 0 OR a.dport = $port) AND NOT c.wanted",
+            {"host": p.host, "proto": p.proto, "port": -1 if p.dport is None else p.dport},
+        )
+        ids = frozenset(int(x) for x in rows.column(0).to_pylist())
+        return Chosen(ids, family, references, p.proto, p.dport, p.attempts_per_min, finding.statement)
+    cited = {c.flow_id for c in finding.citations.shown if c.flow_id is not None}
+    if not cited:
+        raise UsageError(f"--finding {finding.finding_id}: cites no flow; say which flows are malicious with --flows")
+    rows = reading.ask(
+        "SELECT DISTINCT f.flow_id FROM flows AS f "
+        "JOIN (SELECT DISTINCT src, proto, dport FROM flows WHERE list_contains($ids, flow_id)) AS c "
+        "ON f.src = c.src AND f.proto = c.proto AND f.dport = c.dport "
+        "WHERE list_contains($ids, f.flow_id) OR f.dst IN (SELECT dst FROM flows WHERE list_contains($ids, flow_id))",
+        {"ids": sorted(cited)},
+    )
+    ids = frozenset(int(x) for x in rows.column(0).to_pylist())
+    return Chosen(ids, family, references, *_service(reading.ask, cited), None, finding.statement)
+
+
+def _service(ask: Ask | Any, ids: Iterable[int]) -> tuple[int, int | None]:
+    rows = ask("SELECT DISTINCT proto, dport FROM flows WHERE list_contains($ids, flow_id)", {"ids": sorted(ids)}).to_pylist()
+    ports = {r["dport"] for r in rows}
+    return (rows[0]["proto"] if rows else 6), (ports.pop() if len(ports) == 1 else None)
+
+
+def flows_where(reading: Reading, condition: str) -> Chosen:
+    """The flows for which a user's SQL condition over table `flows` holds. Raises UsageError."""
+    rows = reading.sql(f"SELECT flow_id FROM flows WHERE ({condition}\n)")
+    ids = frozenset(int(x) for x in rows.column(0).to_pylist())
+    if not ids:
+        raise UsageError(f"--flows: no flow fits {condition!r}")
+    proto, port = _service(reading.ask, ids) if len(ids) < 10_000 else (6, None)
+    return Chosen(ids, proto=proto, dport=port, says=f"flows where {condition}")
+
+
+def samples(reading: Reading, wanted: frozenset[int] | None, most: int) -> list[Sample]:
+    """Requests of the wanted flows (None: of all), HTTP where there is HTTP, else the first payload bytes; evenly over time."""
+    found: list[Sample] = []
+    spoken: set[int] = set()
+    for r in _rows(reading, _HTTP, wanted):
+        spoken.add(r["flow_id"])
+        found.append(
+            Sample(
+                method=r["method"], uri=r["uri"] or "", version=r["version"] or "", header_names=tuple(r["header_names"] or ()),
+                header_values=tuple(r["header_values"] or ()), length=(r["head"] or 0) + (r["body"] or 0), target=r["dst"], own=r["src"],
+                ts_ns=r["ts_ns"], flow_id=r["flow_id"], txn_id=r["txn_id"],
+            )
+        )  # fmt: skip
+    found += [
+        Sample(payload=r["head"], length=r["payload_len"], target=r["dst"], own=r["src"], ts_ns=r["ts_ns"], flow_id=r["flow_id"])
+        for r in _rows(reading, _HEADS, wanted)
+        if r["flow_id"] not in spoken
+    ]
+    found.sort(key=lambda s: s.ts_ns)
+    step = max(1, -(-len(found) // most))
+    return found[::step]
+
+
+_HTTP: Final = (
+    "SELECT flow_id, txn_id, method, uri, version, header_names, header_values, src::VARCHAR AS src, dst::VARCHAR AS dst, "
+    "epoch_ns(ts) AS ts_ns, request_head_bytes AS head, request_bytes AS body FROM http WHERE method IS NOT NULL"
+)
+_HEADS: Final = (
+    "SELECT h.flow_id AS flow_id, h.head AS head, h.payload_len AS payload_len, f.src::VARCHAR AS src, f.dst::VARCHAR AS dst, "
+    "epoch_ns(f.start) AS ts_ns FROM heads AS h JOIN flows AS f ON f.flow_id = h.flow_id "
+    "WHERE h.from_originator AND octet_length(h.head) > 0"
+)
+
+
+def _rows(reading: Reading, sql: str, wanted: frozenset[int] | None) -> list[dict[str, Any]]:
+    if wanted is None:
+        rows: list[dict[str, Any]] = reading.ask(f"{sql} LIMIT {MOST_BENIGN}").to_pylist()
+        return rows
+    chosen: list[dict[str, Any]] = reading.ask(
+        f"SELECT * FROM ({sql}) AS t WHERE list_contains($ids, t.flow_id)", {"ids": sorted(wanted)}
+    ).to_pylist()
+    return chosen
+
+
+@dataclass(slots=True)
+class Drafted:
+    """Drafts and refusals, the flows they are for, and how many requests of others they were weighed against."""
+
+    results: list[Draft | Refused]
+    chosen: Chosen
+    samples: int
+    others: int
+
+
+def draft(
+    evidence: Sequence[str], *, finding: str | None = None, flows: str | None = None, benign: Sequence[str] = (), family: str | None = None,
+    sid: int = FIRST_SID, half: bool = False,
+) -> Drafted:  # fmt: skip
+    """Rules for the malicious flows of some evidence; everything else of it, and of `benign`, is what they are weighed against.
+
+    half   use every other sample only, so that the rest can test the rule
+    Raises UsageError, EvidenceError."""
+    with read(evidence) as reading:
+        if flows is not None:
+            chosen = flows_where(reading, flows)
+        else:
+            verdict = verdict_of(reading)
+            chosen = flows_of(reading, verdict, finding_of(verdict, finding))
+        bad = samples(reading, chosen.flow_ids, MOST_SAMPLES)
+        good = [s for s in samples(reading, None, MOST_BENIGN) if s.flow_id not in chosen.flow_ids]
+    for path in benign:
+        with read([path]) as reading:
+            good += samples(reading, None, MOST_BENIGN)
+    day = datetime.datetime.fromtimestamp(now_ns() / 1e9, datetime.UTC)
+    naming = Naming(
+        sid=sid, made=f"{day:%Y_%m_%d}", family=family or chosen.family, references=chosen.references, proto=chosen.proto,
+        dport=chosen.dport, rate_per_min=chosen.rate_per_min,
+    )  # fmt: skip
+    return Drafted(drafts(bad[::2] if half else bad, good, naming), chosen, len(bad), len(good))
+
+
+# -- trials -----------------------------------------------------------------------------------------------------------
+
+Ends = tuple[str, int, frozenset[tuple[str, int]]]
+"""A flow as an alert names it: file, protocol, both ends."""
+
+
+@dataclass(slots=True)
+class Ran:
+    """What rules did on some evidence: alerts by sid as flows, and as EVE events."""
+
+    plans: list[Plan]
+    refused: list[RuleError]
+    hits: dict[int, set[Ends]] = field(default_factory=dict)
+    files: dict[int, set[str]] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    alerts: Counter[int] = field(default_factory=Counter)
+
+
+def run(rules: Sequence[str], evidence: Sequence[str], settings: Settings, options: Options | None = None) -> Ran:
+    """Run rules over evidence. Raises UsageError where none can be loaded."""
+    ready = alerting.make_ready(load_rules(rules, settings), settings)
+    out = Ran(ready.plans, ready.refused)
+    if not ready.plans:
+        raise UsageError(f"no rule could be loaded from {', '.join(rules)}" + (f": {ready.refused[0]}" if ready.refused else ""))
+    if not evidence:
+        return out
+    files = list_evidence(list(evidence))
+    paths = {file.evidence_id: file.path for file in files}
+    for found in alerting.alerts(files, ready, options or Options()):
+        path = paths[found.evidence_id]
+        event = found.eve(path)
+        sid = int(found.plan.rule.sid)
+        out.alerts[sid] += 1
+        out.events.append(event)
+        out.hits.setdefault(sid, set()).add(_ends(event, path))
+        out.files.setdefault(sid, set()).add(path)
+    return out
+
+
+def _ends(event: Mapping[str, Any], path: str) -> Ends:
+    proto = _PROTO.get(str(event.get("proto")), 0)
+    pairs = [(str(event.get(f"{e}_ip")), int(event.get(f"{e}_port") or 0) if proto in (6, 17, 132) else 0) for e in ("src", "dest")]
+    return path, proto, frozenset(pairs)
+
+
+def _flows(reading: Reading) -> list[tuple[Ends, int]]:
+    """Every flow as alerts would name it, with its id."""
+    path = {f.evidence_id: f.path for f in reading.files}
+    rows = reading.ask(
+        "SELECT flow_id, evidence_id, proto, src::VARCHAR AS src, sport, dst::VARCHAR AS dst, dport FROM flows "
+        "WHERE evidence_id IS NOT NULL"
+    ).to_pylist()
+    return [(
+        (path[r["evidence_id"]], r["proto"], frozenset(
+            (r[a], r[p] if r["proto"] in (6, 17, 132) else 0) for a, p in (("src", "sport"), ("dst", "dport")))), r["flow_id"],
+    ) for r in rows]  # fmt: skip
+
+
+_BUFFERS: Final[dict[str, tuple[str, str, str]]] = {
+    "http.uri": ("http", "uri", "method IS NOT NULL"), "http.uri.raw": ("http", "uri", "method IS NOT NULL"),
+    "http.method": ("http", "method", "method IS NOT NULL"), "http.host": ("http", "host", "host IS NOT NULL"),
+    "http.user_agent": ("http", "user_agent", "user_agent IS NOT NULL"), "http.referer": ("http", "referer", "referer IS NOT NULL"),
+    "http.request_body": ("http", "", "request_bytes > 0"), "http.response_body": ("http", "", "response_bytes > 0"),
+    "http.stat_code": ("http", "status", "status IS NOT NULL"), "file.data": ("files", "", "bytes > 0"),
+    "dns.query": ("dns", "query", "query IS NOT NULL"), "tls.sni": ("tls", "server_name", "server_name IS NOT NULL"),
+    "tls.cert_subject": ("tls", "subject", "subject IS NOT NULL"), "tls.cert_issuer": ("tls", "issuer", "issuer IS NOT NULL"),
+    "ja3.hash": ("tls", "ja3", "ja3 IS NOT NULL"),
+}  # fmt: skip
+"""Buffer -> table, column that holds it ('' where the table keeps no bytes of it), and which rows have it."""
+
+
+def exposure(reading: Reading, plan: Plan, outside: frozenset[int]) -> Exposure:
+    """How far the flows that are not in `outside` could have come with this rule."""
+    register = [f for f in reading.ask("SELECT flow_id, proto, dport, sport FROM flows").to_pylist() if f["flow_id"] not in outside]
+    protos, dports, sports = plan.protos, plan.dports, plan.sports
+    passed = {
+        f["flow_id"]
+        for f in register
+        if (protos is None or f["proto"] in protos)
+        and ((dports is None or dports(f["dport"])) or (plan.both_ways and dports(f["sport"])))
+        and (sports is None or sports(f["sport"]))
+    }
+    group, content = _first(plan.rule)
+    there, holding = _with_buffer(reading, group, content)
+    return Exposure(len(register), len(passed), len(passed & there), len(passed & there & holding))
+
+
+def _first(rule: Rule) -> tuple[str, Content | None]:
+    """The buffer and the literal that the engine looks for first: the one marked, else the longest."""
+    found = [(g.buffer.name if hasattr(g.buffer, "name") else str(g.buffer), s) for g in rule.groups for s in g.steps
+             if isinstance(s, Content) and not s.negated]  # fmt: skip
+    marked = [x for x in found if x[1].fast_pattern is not None]
+    best = max(marked or found, key=lambda x: len(x[1].pattern), default=None)
+    if best is None:
+        return (str(rule.groups[0].buffer) if rule.groups else "", None)
+    return best
+
+
+def _with_buffer(reading: Reading, buffer: str, content: Content | None) -> tuple[set[int], set[int]]:
+    table, column, there = _BUFFERS.get(buffer, ("", "", ""))
+    if table and table in reading.names():
+        have = {int(x) for x in reading.ask(f"SELECT DISTINCT flow_id FROM {table} WHERE {there}").column(0).to_pylist()}
+        if not column or content is None:
+            return have, have
+        literal = content.pattern.decode("latin-1").lower()
+        sql = f"SELECT DISTINCT flow_id FROM {table} WHERE contains(lower({column}::VARCHAR), $literal)"
+        return have, {int(x) for x in reading.ask(sql, {"literal": literal}).column(0).to_pylist()}
+    sql = "SELECT flow_id FROM flows WHERE coalesce(payload_src, 0) + coalesce(payload_dst, 0) > 0"
+    have = {int(x) for x in reading.ask(sql).column(0).to_pylist()}
+    if content is None or "heads" not in reading.names():
+        return have, have
+    rows = reading.ask("SELECT flow_id, head FROM heads").to_pylist()
+    wanted = content.pattern.lower()
+    # Beyond the first bytes nobody looked: such flows count as holding it, so that exposure is never understated.
+    return have, {r["flow_id"] for r in rows if wanted in r["head"].lower() or len(r["head"]) >= 256}
+
+
+def trial(
+    rules: Sequence[str], malicious: Sequence[str], benign: Sequence[str], settings: Settings, *,
+    flows: str | None = None, finding: str | None = None, others: Sequence[str] = (), made_of: Mapping[int, Draft] | None = None,
+) -> list[Outcome]:  # fmt: skip
+    """Test every rule. Labelled are the flows that `flows` or `finding` choose in the malicious evidence; without either, each malicious
+    file counts as one, and is hit if the rule fires anywhere in it.
+
+    others    rule sets that may cover the same flows already
+    made_of   drafts by sid: their near misses are tried, too
+    Raises UsageError, EvidenceError."""
+    bad, good = run(rules, malicious, settings), run(rules, benign, settings)
+    labelled: set[Ends] = set()
+    rest: list[Ends] = []
+    exposures: dict[int, list[Exposure]] = {_sid_of(p): [] for p in bad.plans}
+    if malicious:
+        with read(list(malicious)) as reading:
+            chosen = frozenset[int]()
+            if flows is not None:
+                chosen = flows_where(reading, flows).flow_ids
+            elif finding is not None:
+                verdict = verdict_of(reading)
+                chosen = flows_of(reading, verdict, finding_of(verdict, None if finding == "strongest" else finding)).flow_ids
+            spoken = _spoken(reading, chosen)
+            named = _flows(reading)
+            labelled = {ends for ends, flow_id in named if flow_id in spoken}
+            marked = {ends for ends, flow_id in named if flow_id in chosen}
+            rest = [ends for ends, _ in named if ends not in marked]
+            if chosen:
+                for p in bad.plans:
+                    exposures[_sid_of(p)].append(exposure(reading, p, chosen))
+    for path in benign:
+        with read([path]) as reading:
+            rest += [ends for ends, _ in _flows(reading)]
+            for p in bad.plans:
+                exposures[_sid_of(p)].append(exposure(reading, p, frozenset()))
+    covering = run(others, malicious, settings) if others else None
+    made = made_of or {}
+    return [
+        _outcome(p.rule, bad, good, labelled, malicious, rest, exposures[_sid_of(p)], covering, made.get(_sid_of(p)), rules, settings)
+        for p in bad.plans
+    ]
+
+
+def _sid_of(plan: Plan) -> int:
+    return int(plan.rule.sid)
+
+
+def _spoken(reading: Reading, chosen: frozenset[int]) -> frozenset[int]:
+    """Of the chosen flows those with payload: a rule cannot hit an attempt that nobody answered."""
+    if not chosen:
+        return frozenset()
+    sql = "SELECT flow_id FROM flows WHERE list_contains($ids, flow_id) AND coalesce(payload_src, 0) > 0"
+    return frozenset(int(x) for x in reading.ask(sql, {"ids": sorted(chosen)}).column(0).to_pylist())
+
+
+def _outcome(
+    rule: Rule, bad: Ran, good: Ran, labelled: set[Ends], malicious: Sequence[str], rest: Sequence[Ends], exposures: Sequence[Exposure],
+    covering: Ran | None, made: Draft | None, rules: Sequence[str], settings: Settings,
+) -> Outcome:  # fmt: skip
+    sid = int(rule.sid)
+    hits = bad.hits.get(sid, set())
+    if labelled:
+        hit, total = hits & labelled, len(labelled)
+        alarms = (hits - labelled) | good.hits.get(sid, set())
+        missed = sorted(labelled - hits, key=str)
+        count = len(hit)
+    else:
+        files = bad.files.get(sid, set())
+        count, total = len(files), len(malicious)
+        alarms, missed = good.hits.get(sid, set()), []
+    covers = Counter({s: len(f & (labelled or hits)) for s, f in covering.hits.items() if s != sid}) if covering else Counter()
+    parts = list(zip(*((e.flows, e.header, e.buffer, e.prefilter) for e in exposures), strict=True))
+    return Outcome(
+        sid, rule.msg or "", total, count, len(rest), len(alarms), Exposure(*(sum(p) for p in parts)) if parts else Exposure(0, 0, 0, 0),
+        twins=tuple(_tried(made, rules, settings)) if made is not None else (),
+        covered_by=tuple((s, n) for s, n in covers.most_common(_SHOWN) if n),
+        missed=tuple(_shown(e) for e in missed[:_SHOWN]), alarmed=tuple(_shown(e) for e in sorted(alarms, key=str)[:_SHOWN]),
+    )  # fmt: skip
+
+
+def _shown(ends: Ends) -> str:
+    path, proto, pair = ends
+    return f"{Path(path).name}: " + " and ".join(f"{a} port {p}" for a, p in sorted(pair)) + f" (protocol {proto})"
+
+
+def _tried(made: Draft, rules: Sequence[str], settings: Settings) -> list[Twin]:
+    """Every near miss of a draft, written as a conversation and given to the engine."""
+    if not made.chosen:
+        return []
+    out = []
+    with tempfile.TemporaryDirectory(prefix="tracehound-twins-") as folder:
+        for number, (what, twin) in enumerate(twins(made.chosen[0], made.tokens)):
+            if number >= _MOST_TWINS:
+                break
+            path = Path(folder) / f"{number}.pcap"
+            path.write_bytes(conversation(twin))
+            out.append(Twin(what, made.sid in run(rules, [str(path)], settings).hits))
+    return out
+
+
+def conversation(sample: Sample, port: int = 80) -> bytes:
+    """A sample as the only conversation of a capture, from the home network outwards."""
+    wire = Wire(now_ns())
+    host, target = wire.host("192.168.1.2"), wire.host("203.0.113.9")
+    talk = host.connect(target, port, 1.0).send(request(sample))
+    talk.reply(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" if sample.method is not None else b"ok").close()
+    return wire.pcap()
