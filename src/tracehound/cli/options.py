@@ -49,7 +49,10 @@ def add_output(p: argparse.ArgumentParser, more_formats: Sequence[str] = ()) -> 
 
 
 def add_format(p: argparse.ArgumentParser, more_formats: Sequence[str] = ()) -> None:
-    p.add_argument("--format", choices=(*FORMATS, *more_formats), help="default: table on a terminal, jsonl in a pipe or file")
+    forms = (*FORMATS, *more_formats)
+    p.add_argument(
+        "--format", choices=forms, metavar="FORMAT", help=f"{', '.join(forms)} (default: table on a terminal, jsonl in a pipe or file)"
+    )
     p.add_argument("-o", "--output", default=STDOUT, metavar="FILE", help="write to FILE (- is standard output)")
 
 

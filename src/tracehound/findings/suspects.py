@@ -92,11 +92,14 @@ def choose(answers: Answers, home: Collection[str] = ()) -> tuple[list[Suspect],
     innocents: dict[tuple[str, str], Innocent] = {}
     horizontal: dict[tuple[str, int], list[Row]] = defaultdict(list)
     vertical: dict[tuple[str, int], list[Row]] = defaultdict(list)
+    names = any(row["asks_dns"] for row in answers.services)
     for row in answers.services:
         key = (row["src"], row["proto"], row["dport"])
         excuse = explained(row, roles.get(row["src"]), outages.get(key)) or _many_users(
             row, roles.get(row["src"]), agents.get(row["src"], 0)
         )
+        if excuse is None and not names:
+            excuse = _led_by_names(row)
         if excuse is not None:
             innocents.setdefault((row["src"], excuse.looked_like), excuse)
         elif row["rule"] == "few" and not _few_suffice(row, outsider(row["src"])):
@@ -251,6 +254,22 @@ def _many_users(row: Row, role: Row | None, agents: int) -> Innocent | None:
             f"{row['dead']:,} did not, now and then and once each"
         ),
         figures=(("kinds of browser", f"{agents:,}"), ("servers answered", f"{role['web_answered']:,}")),
+    )
+
+
+def _led_by_names(row: Row) -> Innocent | None:
+    """Flow logs alone, or a capture without DNS: a client that returns to a few dead servers among many live ones was most likely led
+    to all of them by names, which this evidence does not show."""
+    if row["rule"] != "revisits" or row["reached"] < 0.8 * row["targets"]:
+        return None
+    return Innocent(
+        host=row["src"],
+        looked_like=f"a host that probes {_looked(row)}",
+        reason=(
+            f"client of many servers: {row['reached']:,} of {row['targets']:,} answered it; whether names led to those that did not "
+            "needs DNS in the evidence"
+        ),
+        figures=(("servers answered", percent(row["reached"] / row["targets"])),),
     )
 
 
