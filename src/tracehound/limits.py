@@ -365,14 +365,16 @@ MAX_RULE_FILE_BYTES: Final = 1 * MIB
 """Bytes of a carried file that file.data sees; digests are of the whole file."""
 RAW_CHUNK_BYTES: Final = 2_560
 """Acknowledged bytes of a stream that are inspected at once (Suricata's toserver-chunk-size and toclient-chunk-size)."""
+RAW_SEAM_BYTES: Final = 512
+"""Bytes on either side of the seam between two such stretches in which a rule may hold across it."""
 BODY_INSPECT_BYTES: Final = 32 * KIB
 """Bytes of an unfinished body before it is inspected (request-body-minimal-inspect-size, response-body-minimal-inspect-size)."""
 MAX_RULE_TRANSACTIONS: Final = 4_096
 """Transactions of one flow that are open at once; the oldest are let go first."""
 MAX_RULE_COUNTERS: Final = 1_048_576
 """Counters of thresholds, and bits of hosts and pairs, kept at once; the oldest are forgotten first."""
-MAX_TUNNEL_NESTING_RULES: Final = 4
-"""Tunnels inside each other that rules look into (Suricata's max-tunnel-layers would allow more; none are seen in practice)."""
+ALERT_JOBS_FROM_BYTES: Final = 16 * MIB
+"""Evidence of this size and more is inspected by several processes unless told otherwise."""
 MAX_RULE_HISTORY_BYTES: Final = 256 * MIB
 """Packets kept of open TCP flows in which no rule may match so far; beyond it the flows begun first are inspected from the middle."""
 

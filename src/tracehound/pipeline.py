@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tracehound.enrich.access import ProviderKinds
     from tracehound.enrich.networks import AddressTable
     from tracehound.findings.model import EvidenceItem, QualityItem, Verdict
+    from tracehound.flowlogs.export_traffic import ExportTraffic
     from tracehound.flowlogs.flow_rows import LogState
     from tracehound.flowlogs.reader import Block
     from tracehound.flows.assignment import Assignment
@@ -101,6 +102,8 @@ class Run:
     link: link_addresses.LinkState = field(default_factory=link_addresses.LinkState)
     chains: dict[int, FlowState] = field(default_factory=dict)
     log_chains: dict[int, LogState] = field(default_factory=dict)
+    exports: dict[int, ExportTraffic] = field(default_factory=dict)
+    """Export traffic (NetFlow, IPFIX) that captures hold, by evidence_id."""
     next_flow_id: int = 1
     closed: list[Closed] = field(default_factory=list)
     closed_rows: int = 0
@@ -200,9 +203,13 @@ def build_tables(
         _converse(run, packets, assignment)
         _end_streams(run, closed)
         _emit_flows(run, closed)
+        _exported(run, packets, raw.evidence_id)
     for number in sorted(run.chains):
         _end_chain(run, number)
     _emit_flows(run)
+    for evidence_id in sorted(run.exports):
+        if -evidence_id in run.log_chains:
+            _end_log(run, -evidence_id)
     if run.conversations is not None:
         for name, table in run.conversations.finish().items():
             add(name, table)
@@ -211,26 +218,42 @@ def build_tables(
 
 def add_logs(batches: Iterable[LogBatch], run: Run) -> None:
     """Flow logs become rows of the same tables as captures."""
-    from tracehound.flowlogs import flow_rows
-
-    def finish(number: int) -> None:
-        state = run.log_chains.pop(number)
-        run.evicted += state.joins.evicted
-        run.add("flows", flow_rows.finish(state, with_community_id=run.wanted.community_id))
-
     for batch in batches:
         for number in batch.finished_chains:
-            finish(number)
-        state = run.log_chains.setdefault(batch.chain, flow_rows.LogState())
-        made = flow_rows.take(
-            batch.block, state, run.next_flow_id, batch.evidence_id,
-            with_records=run.wanted.records, with_community_id=run.wanted.community_id,
-        )  # fmt: skip
-        run.next_flow_id = made.next_flow_id
-        for name, rows in made.tables.items():
-            run.add(name, rows)
+            _end_log(run, number)
+        _take_block(run, batch.block, batch.chain, batch.evidence_id)
     for number in sorted(run.log_chains):
-        finish(number)
+        _end_log(run, number)
+
+
+def _take_block(run: Run, block: Block, chain: int, evidence_id: int) -> None:
+    from tracehound.flowlogs import flow_rows
+
+    state = run.log_chains.setdefault(chain, flow_rows.LogState())
+    made = flow_rows.take(
+        block, state, run.next_flow_id, evidence_id, with_records=run.wanted.records, with_community_id=run.wanted.community_id
+    )
+    run.next_flow_id = made.next_flow_id
+    for name, rows in made.tables.items():
+        run.add(name, rows)
+
+
+def _end_log(run: Run, chain: int) -> None:
+    from tracehound.flowlogs import flow_rows
+
+    state = run.log_chains.pop(chain)
+    run.evicted += state.joins.evicted
+    run.add("flows", flow_rows.finish(state, with_community_id=run.wanted.community_id))
+
+
+def _exported(run: Run, packets: PacketBatch, evidence_id: int) -> None:
+    """Flow records that datagrams of NetFlow and IPFIX among the packets carry: a log inside the capture, in a chain of its own."""
+    from tracehound.flowlogs.export_traffic import ExportTraffic, candidates
+
+    if not candidates(packets).size:
+        return
+    for block in run.exports.setdefault(evidence_id, ExportTraffic()).add(packets):
+        _take_block(run, block, -evidence_id, evidence_id)
 
 
 @dataclass(frozen=True, slots=True)

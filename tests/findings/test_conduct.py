@@ -123,6 +123,7 @@ def test_readable_passwords_are_a_weakness_and_accuse_nobody():
     e.login(T0, HOST, SERVER, "ftp", 21, "bob", True)
     e.login(T0, HOST, SERVER, "ftp", 21, "anonymous", True)
     e.login(T0, SERVER, SERVER, "pop3", 110, "bob", True)
+    e.login(T0, "127.0.0.1", "127.0.1.1", "ldap_tcp", 389, "cn=bob", True)
     v = verdict(e)
     (found,) = of_kind(v, "cleartext_credentials")
     assert found.host == SERVER and "'bob'" in found.statement and "1 login," in found.statement

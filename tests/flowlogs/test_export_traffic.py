@@ -12,6 +12,7 @@ from tests.flowlogs import exports as x
 from tests.flowlogs.reading import check, rows_of
 from tests.wire import Wire, dns_query, dns_response
 from tracehound.edges.evidence import list_evidence, read_batches
+from tracehound.edges.reading import read as open_evidence
 from tracehound.flowlogs.export_traffic import ExportTraffic, is_datagram
 from tracehound.packets.decode import DecodeState, decode
 
@@ -48,6 +49,27 @@ def test_datagrams_of_several_exporters_among_other_traffic(tmp_path):
     assert {item: count for item, (count, _) in traffic.counts.items()} == {
         "data sets read once their template came": 1, "malformed export datagrams": 1, "records lost by gaps in sequence numbers": 3,
     }  # fmt: skip
+
+
+def test_a_capture_of_export_traffic_is_evidence(tmp_path):
+    wire = Wire()
+    exporter, collector = wire.host("10.0.0.1"), wire.host("10.0.0.9")
+    back = x.Flow(src=FLOW.dst, dst=FLOW.src, sport=80, dport=40_000, pkts=4, octets=4000)
+    exporter.datagram(collector, 9995, x.v5([FLOW, back, x.Flow(dst="203.0.113.5", flags=2, pkts=3, octets=180)]), 1.0)
+    path = tmp_path / "export.pcap"
+    path.write_bytes(wire.pcap())
+    with open_evidence([str(path)]) as reading:
+        rows = reading.ask("SELECT src, dst, dport, pkts_src, pkts_dst, outcome FROM flows ORDER BY dport, dst").to_pylist()
+        assert [tuple(r.values()) for r in rows] == [
+            ("192.0.2.1", "198.51.100.7", 80, 5, 4, "answered"),
+            ("192.0.2.1", "203.0.113.5", 80, 3, 0, "unanswered"),
+            ("10.0.0.1", "10.0.0.9", 9995, 1, 0, "unanswered"),
+        ]
+        assert reading.ask("SELECT count(DISTINCT flow_id) AS n FROM flows")["n"].to_pylist() == [3]
+        (sensor,) = set(reading.ask("SELECT sensor FROM records")["sensor"].to_pylist())
+        assert sensor == "10.0.0.1"
+        items = dict(zip(*reading.ask("SELECT item, count FROM quality").to_pydict().values(), strict=True))
+        assert items["flow records in export traffic"] == 3
 
 
 def test_what_is_a_datagram():

@@ -144,6 +144,12 @@ def test_columns_cut_by_zeek_cut():
     assert read(FORMAT, bare + b"\n").rows()[0]["conn_state"] == "SF"
 
 
+def test_times_in_words_of_zeek_cut():
+    # zeek-cut -d
+    (row,) = read(FORMAT, z.tsv("conn", FIELDS, [{**ROW, "ts": "2022-11-16T09:08:18+0100"}])).rows()
+    assert row["start"] == 1_668_586_098 * 10**9
+
+
 def test_rotated_logs_behind_one_another():
     data = z.tsv("conn", FIELDS, [ROW]) + z.tsv("conn", list(reversed(FIELDS)), [ROW, ROW]) + z.tsv("dns", ["ts", "uid"], [])
     assert [r["number"] for r in read(FORMAT, data).rows()] == [9, 19, 20]

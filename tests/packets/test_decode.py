@@ -121,6 +121,15 @@ def test_ipv6_fragments():
     assert payload(p, len(pieces) - 1) == whole and p.proto[-1] == 17
 
 
+def test_fragments_cut_by_the_snap_length_make_no_large_datagrams():
+    """Two small records may claim 65,535 bytes; only what was captured is kept."""
+    whole = bytes(range(256)) * 200
+    pieces = [bytes(Ether() / f) for f in fragment(IP(id=9) / UDP(sport=5, dport=6) / whole, fragsize=48_000)]
+    p = batch_of(pieces, caplens=[64, 64])
+    assert (p.sport[-1], p.payload_len[-1], payload(p, 1)) == (5, len(whole), whole[: 64 - 42])
+    assert p.buffer.size < 100_000 and p.ip_bytes[-1] == 28 + len(whole)
+
+
 def test_overlong_fragment_is_given_up():
     ping_of_death = Ether() / IP(frag=8189, flags=0, proto=1) / Raw(b"x" * 1000)
     p = batch_of([bytes(ping_of_death)])

@@ -205,15 +205,18 @@ def test_ipv6_fragments_of_a_tunnel_keep_their_header():
     assert shown(p)[:5] == ("10.1.1.1", 1000, 80, "4in6", "") and payload(p, -1) == b"hello" + b"z" * 2000
 
 
-def test_sctp_is_a_flow_with_ports(tmp_path):
+@pytest.mark.parametrize(("chunk", "outcome"), [(2, "answered"), (6, "refused"), (None, "unanswered")])
+def test_sctp_is_a_flow_with_ports(tmp_path, chunk, outcome):
     there = Ether() / IP(src="10.0.0.1", dst="10.0.0.2") / SCTP(sport=5000, dport=2905, tag=0) / SCTPChunkInit()
-    back = Ether() / IP(src="10.0.0.2", dst="10.0.0.1") / SCTP(sport=2905, dport=5000, tag=1) / SCTPChunkInit(type=2)
+    back = Ether() / IP(src="10.0.0.2", dst="10.0.0.1") / SCTP(sport=2905, dport=5000, tag=1) / SCTPChunkInit(type=chunk or 2)
     path = tmp_path / "x"
-    path.write_bytes(pcap_header() + pcap_record(bytes(there)) + pcap_record(bytes(back), ts_ns=10**6))
+    answer = pcap_record(bytes(back), ts_ns=10**6) if chunk else b""
+    path.write_bytes(pcap_header() + pcap_record(bytes(there)) + answer)
     found = tables([path], packets=True, transactions=False)
     (flow,) = found["flows"].to_pylist()
-    assert (flow["src"], flow["sport"], flow["dport"], flow["proto"], flow["outcome"]) == ("10.0.0.1", 5000, 2905, 132, "answered")
-    assert found["packets"]["sport"].to_pylist() == [5000, 2905]
+    assert (flow["src"], flow["sport"], flow["dport"], flow["proto"], flow["outcome"]) == ("10.0.0.1", 5000, 2905, 132, outcome)
+    assert (flow["tcp_flags_dst"], flow["conn_state"]) == (None, "OTH")
+    assert found["packets"]["sport"].to_pylist()[:1] == [5000] and found["packets"]["tcp_flags"].null_count == (2 if chunk else 1)
 
 
 def test_checksums_of_joined_datagrams_and_inner_packets_hold():

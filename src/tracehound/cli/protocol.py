@@ -101,7 +101,8 @@ SHOWN: Final[dict[str, Shown]] = {
     ),
     "smb": Shown(
         "version, action, \"user\", share, name, new_name, access, data_bytes, result",
-        "action, name, share AS path, file_size AS size, new_name, created_ts AS \"times.created\", accessed_ts AS \"times.accessed\", "
+        "'SMB::' || CASE WHEN share_type = 'PIPE' THEN 'PIPE_' WHEN name IS NOT NULL THEN 'FILE_' ELSE '' END || upper(action) AS action, "
+        "name, share AS path, file_size AS size, new_name, created_ts AS \"times.created\", accessed_ts AS \"times.accessed\", "
         "modified_ts AS \"times.modified\", changed_ts AS \"times.changed\"",
         "smb_files",
     ),

@@ -1,5 +1,4 @@
-"""In: the words after `tracehound rules`. Out: one thing done with rules, and the exit status. Never here: what a verb does; each
-has a file of its own."""
+"""In: the words after `tracehound rules`. Out: one thing done with rules. Never here: the work (rules_check.py and its neighbours)."""
 
 from __future__ import annotations
 
@@ -11,6 +10,7 @@ GROUP: Final = Group("rules", "Work with Snort and Suricata rules.", {
     "check": ("rules_check", "say what is wrong with rules; text, JSON, SARIF"),
     "draft": ("rules_draft", "draft a rule from malicious flows"),
     "test": ("rules_test", "test rules: hits, misses, false alarms, exposure, near misses"),
+    "explain": ("rules_explain", "say how far a rule comes on a capture, and what stops it"),
     "convert": ("rules_convert", "print rules in Suricata's, Snort 2's, Snort 3's words"),
 })  # fmt: skip
 

@@ -25,15 +25,29 @@ WITH counted AS (
   WHERE proto IN (1, 6, 17, 58) AND outcome IN ('answered', 'accepted', 'midstream', 'unanswered')),
 pairs AS (
   SELECT src, dst, proto, dport, COUNT(*) AS flows, CAST(SUM(sent) AS BIGINT) AS sent, CAST(SUM(got) AS BIGINT) AS got,
-         MODE(service) AS service, MIN(start_ns) AS first_ns, MAX(end_ns) AS last_ns,
-         COUNT(DISTINCT start_ns // 86400000000000) AS days, MAX(sent) AS largest,
-         LIST(flow_id ORDER BY sent DESC, flow_id)[1:5] AS flow_ids, LIST(first_packet_id ORDER BY sent DESC, flow_id)[1:5] AS packet_ids
+         MIN(start_ns) AS first_ns, MAX(end_ns) AS last_ns, MAX(sent) AS largest
   FROM counted
   GROUP BY src, dst, proto, dport),
-users AS (
-  SELECT dst, proto, dport, COUNT(DISTINCT src) AS users FROM counted GROUP BY dst, proto, dport),
-large AS (
+loads AS (
   SELECT * FROM pairs WHERE sent >= $min_bytes AND sent >= $least_ratio * (got + 1)),
+-- Lists cannot be spilled: they are made of those pairs only that carried much.
+listed AS (
+  SELECT c.src, c.dst, c.proto, c.dport, MODE(c.service) AS service, COUNT(DISTINCT c.start_ns // 86400000000000) AS days,
+         LIST(c.flow_id ORDER BY c.sent DESC, c.flow_id)[1:5] AS flow_ids,
+         LIST(c.first_packet_id ORDER BY c.sent DESC, c.flow_id)[1:5] AS packet_ids
+  FROM counted AS c
+  JOIN loads AS l ON l.src = c.src AND l.dst = c.dst AND l.proto = c.proto AND l.dport = c.dport
+  GROUP BY c.src, c.dst, c.proto, c.dport),
+large AS (
+  SELECT p.src, p.dst, p.proto, p.dport, p.flows, p.sent, p.got, d.service, p.first_ns, p.last_ns, d.days, p.largest, d.flow_ids,
+         d.packet_ids
+  FROM loads AS p
+  JOIN listed AS d ON d.src = p.src AND d.dst = p.dst AND d.proto = p.proto AND d.dport = p.dport),
+users AS (
+  SELECT c.dst, c.proto, c.dport, COUNT(DISTINCT c.src) AS users
+  FROM counted AS c
+  JOIN (SELECT DISTINCT dst, proto, dport FROM loads) AS l ON l.dst = c.dst AND l.proto = c.proto AND l.dport = c.dport
+  GROUP BY c.dst, c.proto, c.dport),
 totals AS (
   SELECT p.src, CAST(SUM(p.sent) AS BIGINT) AS total_sent, COUNT(DISTINCT p.dst) AS places
   FROM pairs AS p JOIN (SELECT DISTINCT src FROM large) AS l ON l.src = p.src

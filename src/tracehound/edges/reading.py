@@ -77,6 +77,10 @@ class Reading:
                 rows.append((file.evidence_id, "damaged: read up to the damage", 1, file.damage))
             if file.dropped:
                 rows.append((file.evidence_id, "packets dropped by the capturing machine", file.dropped, None))
+        for evidence_id, exports in self._run.exports.items():
+            if exports.records:
+                rows.append((evidence_id, "flow records in export traffic", exports.records, "of NetFlow or IPFIX in the capture"))
+            rows += [(evidence_id, item, n, note) for item, (n, note) in exports.counts.items()]
         for offset in self._together[1] if self._together is not None else ():
             if offset.connections:
                 note = f"its clock is {offset.ahead_ns / 1e9:+.3f} s ahead of that of {offset.reference}; taken off to find common flows"
@@ -107,7 +111,7 @@ class Reading:
         """Tables that can be asked for."""
         built = ["flows"]
         built += ["packets"] if self._run.wanted.packets else []
-        if self._run.wanted.records and any(file.is_log for file in self.files):
+        if self._run.wanted.records and (self._run.exports or any(file.is_log for file in self.files)):
             built += [t.name for t in LOGS if t.name != "witnesses"]
         built += ["heads", *(t.name for t in TRANSACTIONS)] if self._run.wanted.transactions else []
         return [*built, *self._extra]

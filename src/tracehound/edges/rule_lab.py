@@ -29,7 +29,6 @@ from tracehound.lab.draft import Draft, Naming, Refused, drafts
 from tracehound.lab.trial import Exposure, Outcome, Twin
 from tracehound.lab.twins import request, twins
 from tracehound.rules.engine import Options
-from tracehound.rules.inspect import Match
 from tracehound.rules.plan import Plan
 from tracehound.rules.rule import Content, Rule
 from tracehound.rules.settings import Settings
@@ -221,18 +220,17 @@ def run(rules: Sequence[str], evidence: Sequence[str], settings: Settings, optio
         raise UsageError(f"no rule could be loaded from {', '.join(rules)}" + (f": {ready.refused[0]}" if ready.refused else ""))
     if not evidence:
         return out
-    for match, path in alerting.alerts(list_evidence(list(evidence)), ready, options or Options()):
-        event = ready.descriptions.eve(match, path)
-        sid = _sid(match)
+    files = list_evidence(list(evidence))
+    paths = {file.evidence_id: file.path for file in files}
+    for found in alerting.alerts(files, ready, options or Options()):
+        path = paths[found.evidence_id]
+        event = found.eve(path)
+        sid = int(found.plan.rule.sid)
         out.alerts[sid] += 1
         out.events.append(event)
         out.hits.setdefault(sid, set()).add(_ends(event, path))
         out.files.setdefault(sid, set()).add(path)
     return out
-
-
-def _sid(match: Match) -> int:
-    return int(match.plan.rule.sid)
 
 
 def _ends(event: Mapping[str, Any], path: str) -> Ends:

@@ -174,6 +174,7 @@ def judge(
     near = conduct.EXPOSURES | conduct.ON_LINK
     far = [f for f in behaving if f.kind not in near and home and f.host is not None and f.host not in home]
     recognised += [f for f in behaving if f not in exposures and f not in far]
+    recognised.sort(key=lambda f: -f.confidence.value)
     innocents = [i for i in [*innocents, *regular] if i.host not in {f.host for f in recognised}]
     verdict_findings = (*findings, *recognised, *abroad, *far, *exposures)
     others = outside_sentence([group[:2] for group in groups], not_weighed > 0) + "".join(

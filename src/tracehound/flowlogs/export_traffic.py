@@ -35,6 +35,15 @@ def is_datagram(payload: bytes) -> bool:
     return v9_end(np.frombuffer(payload, dtype=np.uint8), 0, len(payload))[0] == len(payload)
 
 
+def candidates(packets: PacketBatch) -> NDArray[np.int64]:
+    """Rows of datagrams that were captured whole and begin with a version: few packets of other traffic do."""
+    whole = (packets.proto == _UDP) & (packets.payload_caplen == packets.payload_len) & (packets.payload_caplen >= IPFIX_HEADER)
+    rows = np.flatnonzero(whole & (packets.payload_offset >= 0)).astype(np.int64)
+    at = packets.payload_offset[rows]
+    told: NDArray[np.bool_] = (packets.buffer[at] == 0) & np.isin(packets.buffer[at + 1], _VERSIONS)
+    return rows[told]
+
+
 class ExportTraffic:
     """Reads the export traffic of one capture, batch after batch. Records are numbered as they come, from 1."""
 
@@ -47,9 +56,14 @@ class ExportTraffic:
         """For the quality record, as of a reader of logs."""
         return self._collector.counts
 
+    @property
+    def records(self) -> int:
+        """Records so far."""
+        return self._collector.records
+
     def add(self, packets: PacketBatch) -> list[Block]:
         """The records in these packets."""
-        chosen = self._candidates(packets)
+        chosen = candidates(packets)
         if not chosen.size:
             return []
         collector = self._collector
@@ -65,12 +79,3 @@ class ExportTraffic:
             collector.datagram(at, end, address_text(who[0], who[1], int(packets.ip_version[i])))
         # Where a record begins in the file is told by its datagram's packet, not by a place in this buffer.
         return [replace(block, offset=None) for block in collector.flush()]
-
-    @staticmethod
-    def _candidates(packets: PacketBatch) -> NDArray[np.int64]:
-        """Datagrams that were captured whole and begin with a version."""
-        whole = (packets.proto == _UDP) & (packets.payload_caplen == packets.payload_len) & (packets.payload_caplen >= IPFIX_HEADER)
-        rows = np.flatnonzero(whole & (packets.payload_offset >= 0)).astype(np.int64)
-        at = packets.payload_offset[rows]
-        told: NDArray[np.bool_] = (packets.buffer[at] == 0) & np.isin(packets.buffer[at + 1], _VERSIONS)
-        return rows[told]

@@ -744,6 +744,7 @@ def assemble_packets(
             tcp_packet(f, k, side, flags, seq, np.int64(p.ack[i]), np.int64(p.window[i]), length, whole)
         else:
             f[k + PAYLOAD + side] += length
+            f[k + FLAGS + side] |= flags
             if proto == 17:
                 letter_once(f, k, side, _H_DATA, _D)
             f[k + STATE + side] = ESTABLISHED

@@ -162,6 +162,7 @@ def outcomes(closed: Closed) -> NDArray[np.int8]:
         (tcp & told, "unreachable"),
         (tcp, "midstream"),
         (answerable & (pkts_src == 0), "one_sided"),
+        ((proto == 132) & (pkts_dst == 1) & reset_dst, "refused"),
         (answerable & (pkts_dst > 0) & ((payload_dst > 0) | (proto != 17)), "answered"),
         (answerable & (pkts_dst > 0), "accepted"),
         (answerable & told, "unreachable"),

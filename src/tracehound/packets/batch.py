@@ -27,7 +27,7 @@ class PacketBatch(NamedTuple):
     dst_hi, dst_lo  uint64
     proto           uint8, transport protocol after IPv6 extension headers
     sport, dport    uint16; ICMP: type and code; not IP: dport is the EtherType where there is one
-    tcp_flags       uint8
+    tcp_flags       uint8; SCTP: RST where the packet begins with an ABORT
     seq, ack        uint32
     window          uint16
     ttl             uint8

@@ -17,6 +17,7 @@ from tracehound.packets.ip import ipv4_header, ipv6_header
 from tracehound.packets.link import BUNDLE, ETHERNET, network_layer
 from tracehound.packets.octets import ask_for, be16, be32, be64
 from tracehound.packets.transport import (
+    SCTP,
     TCP,
     UDP,
     address_sum,
@@ -219,6 +220,9 @@ def decode_records(
                     tcp_flags[i] = buffer[here + 13]
                     window[i] = be16(buffer, here + 14)
                     option_len[i] = header - 20
+                elif note == 0 and proto == SCTP and here + 13 <= end and buffer[here + 12] == 6:
+                    # RFC 9260 3.3.7: ABORT refuses or ends an association, as RST does.
+                    tcp_flags[i] = 4
                 if note == 0 or note == _OTHER:
                     payload_len[i] = max(0, last - here - header)
                     have = min(end, last) - here - header

@@ -31,8 +31,11 @@ class Fragment(NamedTuple):
 
 
 class Datagram(NamedTuple):
+    """data: what was captured of it from its beginning without a hole; length: its bytes on the wire."""
+
     header: bytes
     data: bytes
+    length: int
     proto: int
 
 
@@ -86,10 +89,19 @@ def _cover(entry: _Waiting, begin: int, end: int) -> bool:
 
 
 def _whole(entry: _Waiting, total: int) -> bytes:
-    """The datagram's bytes; the order of arrival decides who owns a byte."""
-    data = bytearray(total)
+    """The datagram's bytes; the order of arrival decides who owns a byte.
+
+    Where the capture cut fragments short only the bytes before the first hole are given: a few captured bytes must not become a
+    datagram of 65,535."""
+    reach = 0
+    for piece in sorted(entry.pieces, key=lambda p: p.offset):
+        if piece.offset > reach:
+            break
+        reach = max(reach, piece.offset + len(piece.data))
+    reach = min(reach, total)
+    data = bytearray(reach)
     for piece in reversed(entry.pieces):
-        part = piece.data[: max(0, total - piece.offset)]
+        part = piece.data[: max(0, reach - piece.offset)]
         data[piece.offset : piece.offset + len(part)] = part
     return bytes(data)
 
@@ -121,4 +133,4 @@ def add_fragment(state: DefragState, fragment: Fragment) -> Datagram | None:
     first = min(entry.pieces, key=lambda p: p.offset)
     state.held -= state.waiting.pop(fragment.key).held
     state.joined += 1
-    return Datagram(first.header, data, first.proto)
+    return Datagram(first.header, data, entry.total, first.proto)

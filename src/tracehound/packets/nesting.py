@@ -154,7 +154,9 @@ def _open(work: Nesting, first: int) -> None:
         full = depth(b.payload[4, rows]) >= MAX_TUNNEL_DEPTH
         note[rows[full & (note[rows] != 0)]] = _DEEP
         rows = rows[~full]
-        found = np.empty((6, rows.size + MAX_BUNDLED_FRAMES * int((note[rows] == BUNDLE).sum())), np.int64)
+        # A frame of a bundle takes 14 bytes at least.
+        bundled = np.minimum(b.payload[1, rows[note[rows] == BUNDLE]] // 14, MAX_BUNDLED_FRAMES)
+        found = np.empty((6, rows.size + int(bundled.sum())), np.int64)
         count = find_inside(work.buffer, rows, b.ports, b.small, b.payload_offset, b.payload, found)
         row, offset, caplen, wirelen, link, code = found[:, : int(count)]
         if row.size == 0:
@@ -191,7 +193,7 @@ def _whole_packet(whole: Datagram) -> bytes:
     header = bytearray(whole.header)
     if header[0] >> 4 == 4:
         # Total length (0 says "to the end of the frame" to ip.py), no fragment, and the checksum of that.
-        size = len(header) + len(whole.data)
+        size = len(header) + whole.length
         header[2:4] = (size if size <= 0xFFFF else 0).to_bytes(2, "big")
         header[6:8] = header[10:12] = b"\0\0"
         total = int(folded(ones_complement(np.frombuffer(header, np.uint8), 0, len(header), 0)))
@@ -203,7 +205,7 @@ def _whole_packet(whole: Datagram) -> bytes:
     while here < len(header):
         names, here = here, here + (header[here + 1] + 1) * 8
     header[names] = whole.proto
-    size = len(header) - 40 + len(whole.data)
+    size = len(header) - 40 + whole.length
     header[4:6] = (size if size <= 0xFFFF else 0).to_bytes(2, "big")
     return bytes(header) + whole.data
 
@@ -240,19 +242,22 @@ def _join(work: Nesting, ts: NDArray[np.int64], fragments: DefragState) -> None:
     for deep in range(MAX_TUNNEL_DEPTH + 1):
         # More than one round where an IPv6 datagram is in fragments within fragments.
         for _ in range(MAX_IPV6_EXTENSIONS):
-            made: list[tuple[Level, int, int, int]] = []
+            made: list[tuple[Level, int, int, int, int]] = []
             for record, level, i in _waiting(work.levels, deep):
                 whole = add_fragment(fragments, _fragment(work.buffer, level.blocks, i, int(ts[record])))
                 if whole is not None and whole.header:
                     packet = _whole_packet(whole)
                     level.keep[i] = False
-                    made.append((level, i, _append(work, packet), len(packet)))
+                    missing = whole.length - len(whole.data)
+                    made.append((level, i, _append(work, packet), len(packet), len(packet) + missing))
             if not made:
                 break
-            sizes = np.array([m[3] for m in made], np.int32)
-            frames = Frames(np.array([m[2] for m in made], np.int64), sizes, sizes, np.full(len(made), RAW, np.int32))
-            record_of = np.array([level.record[i] for level, i, _, _ in made], np.int64)
-            vlan, path = (np.array([level.blocks.payload[row, i] for level, i, _, _ in made], np.int32) for row in (3, 4))
+            frames = Frames(
+                np.array([m[2] for m in made], np.int64), np.array([m[3] for m in made], np.int32),
+                np.array([m[4] for m in made], np.int32), np.full(len(made), RAW, np.int32),
+            )  # fmt: skip
+            record_of = np.array([m[0].record[m[1]] for m in made], np.int64)
+            vlan, path = (np.array([m[0].blocks.payload[row, m[1]] for m in made], np.int32) for row in (3, 4))
             first = len(work.levels)
             _add_level(work, frames, record_of, vlan, path, np.zeros(len(made), np.int64))
             _open(work, first)

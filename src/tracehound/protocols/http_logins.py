@@ -12,6 +12,8 @@ from typing import Any, Final, NamedTuple
 
 from tracehound.protocols.form_data import FormParts, parameters, urlencoded_fields
 from tracehound.protocols.http_message import Message, Transaction, text
+from tracehound.protocols.ntlm import NtlmExchange, messages_in
+from tracehound.protocols.reporter import Reporter
 from tracehound.protocols.session import TXN_SHIFT, Emit, FlowEnds
 
 _PASSWORD: Final = re.compile(
@@ -27,6 +29,7 @@ _USER: Final = re.compile(
 _HINT: Final = re.compile(r"(?i)pass|pwd|psw|kennwort|contrase|senha|parola|mdp|heslo|haslo")
 _JSON_FIELD: Final = re.compile(r'"([\w.\-]{1,64})"\s{0,16}:\s{0,16}"((?:[^"\\]|\\.){0,256})"')
 _NTLM: Final = b"NTLMSSP\0"
+_CHALLENGES: Final = {"authorization": "www-authenticate", "proxy-authorization": "proxy-authenticate"}
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -158,6 +161,7 @@ class Logins:
         self._emit = emit
         self._number = 0
         self._last: dict[str, tuple[str, str, bool | None]] = {}
+        self._ntlm: NtlmExchange | None = None
 
     def read(self, transaction: Transaction) -> None:
         """Rows for what a finished transaction shows."""
@@ -172,11 +176,29 @@ class Logins:
             accepted = None if status is None or status >= 500 else status not in (refused, 403)
             if attempt is not None and self._is_new(header, attempt, accepted):
                 self._row(request, response, attempt, accepted)
+            self._exchange(value, request, response, _CHALLENGES[header], accepted)
         if request.body is not None or "?" in (request.uri or ""):
             attempt = _form(request) or _query(request)
             if attempt is not None:
                 # What a page says of a form's success is in its words; only a refusal by status can be told.
                 self._row(request, response, attempt, False if status in (401, 403) else None)
+
+    def _exchange(self, value: str, request: Message, response: Message | None, header: str, accepted: bool | None) -> None:
+        """What NTLM says beside the account: machines and domains of both sides, as rows of table `ntlm`."""
+        if not value[:9].lower().startswith(("ntlm", "negotiate")):
+            return
+        said = messages_in(_decoded(value.partition(" ")[2]) or b"")
+        if said is None:
+            return
+        if self._ntlm is None:
+            self._ntlm = NtlmExchange(Reporter(self._ends, self._emit), "http", logins=False)
+        self._ntlm.authenticate(said, request.packet_id, request.end_ns)
+        asked = response.first.get(header, "") if response is not None else ""
+        challenge = messages_in(_decoded(asked.partition(" ")[2].partition(",")[0]) or b"")
+        if challenge is not None:
+            self._ntlm.challenge(challenge)
+        else:
+            self._ntlm.answered(accepted)
 
     def _is_new(self, header: str, attempt: _Attempt, accepted: bool | None) -> bool:
         now = (attempt.method, attempt.mark, accepted)

@@ -111,11 +111,14 @@ def messages_in(blob: bytes) -> bytes | None:
 
 
 class NtlmExchange:
-    """The exchanges of one session of a protocol. The server's answer to the last message is told by `answered`."""
+    """The exchanges of one session of a protocol. The server's answer to the last message is told by `answered`.
 
-    def __init__(self, reporter: Reporter, service: str) -> None:
+    logins   whether rows of `logins` are wanted, too (a protocol that has its own says no)"""
+
+    def __init__(self, reporter: Reporter, service: str, *, logins: bool = True) -> None:
         self._reporter = reporter
         self._service = service
+        self._logins = logins
         self._challenge: Challenge | None = None
         self._waiting: tuple[Authenticate, int, int] | None = None
 
@@ -147,6 +150,8 @@ class NtlmExchange:
             c.os_version if c else None, c.target if c else None, pairs.get(_NB_COMPUTER), pairs.get(_NB_DOMAIN),
             pairs.get(_DNS_COMPUTER), pairs.get(_DNS_DOMAIN), pairs.get(_DNS_TREE), said.target_spn, accepted, packet_id, r.said,
         )  # fmt: skip
+        if not self._logins:
+            return
         name = f"{said.domain}\\{said.user}" if said.domain and said.user else said.user
         r.login(name, "NTLM", cleartext=False, accepted=accepted, answer=answer, packet_id=packet_id, ts_ns=ts_ns,
                 note="anonymous" if said.user is None else None)  # fmt: skip

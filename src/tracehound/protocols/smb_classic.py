@@ -192,7 +192,9 @@ class SmbClassic:
             account.user, account.domain = user or None, domain or None
             name = f"{domain}\\{user}" if domain and user else user or None
             accepted = status == SUCCESS
-            self._do.login(name, "NTLM" if nt == 24 or lm == 24 or nt > 24 else "password", cleartext=lm + nt > 1 and lm != 24 and nt < 24,
+            # A response has 24 bytes or more; anything else but nothing is the password itself.
+            hidden, shown = lm == 24 or nt >= 24, lm + nt > 1
+            self._do.login(name, "NTLM" if hidden else "password" if shown else None, cleartext=shown and not hidden,
                            accepted=accepted, answer=status_name(status) + (", as guest" if guest else ""),
                            packet_id=request.when.packet_id, ts_ns=request.when.ts_ns,
                            note=None if user else "anonymous")  # fmt: skip

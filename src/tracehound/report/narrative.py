@@ -362,6 +362,11 @@ def other_findings(verdict: Verdict) -> list[Finding]:
     return [f for f in verdict.findings if f.probing is None and not (f.host in described and f.kind in PARTS_OF_PROBING)]
 
 
+def title_of_others(verdict: Verdict) -> str:
+    """What the list of other findings is called: where no host has a section, they are all there is."""
+    return "Also seen" if verdict.probing else "Findings"
+
+
 def span_note(finding: Finding, tz: datetime.tzinfo | None = None) -> str:
     """When a finding was, where its sentence does not say so itself."""
     if finding.from_ns is None or finding.to_ns is None or re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d", finding.statement):

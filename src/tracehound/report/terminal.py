@@ -402,7 +402,7 @@ def other_findings(page: Page, verdict: Verdict) -> None:
     others = narrative.other_findings(verdict)
     if not others:
         return
-    page.heading("ALSO SEEN")
+    page.heading(narrative.title_of_others(verdict).upper())
     for finding in others[: limits.MAX_REPORT_ROWS]:
         span = narrative.span_note(finding, page.tz)
         page.put(f"- {finding.statement}{' ' + span + '.' if span else ''}", hang=2)

@@ -26,9 +26,8 @@ from tracehound.flows.state import FLOW_ID, NEXT_ID, FlowState
 from tracehound.limits import MAX_RULE_HISTORY_BYTES, MAX_RULE_STREAM_BYTES
 from tracehound.packets.batch import NOTE, PacketBatch
 from tracehound.packets.decode import DecodeState, decode
-from tracehound.rules import state as states
-from tracehound.rules.events import decode_events
 from tracehound.rules.columns import Columns, Mask, may_match
+from tracehound.rules.events import decode_events
 from tracehound.rules.frames import Frames, frames
 from tracehound.rules.inspect import Flow, Inspector, Match, Note
 from tracehound.rules.packet import TCP, UDP, WITH_PORTS, Packet
@@ -59,12 +58,12 @@ _COLUMNS: Final = (
 @dataclass(slots=True)
 class Options:
     """midstream: follow sessions without handshake; verify_checksums: leave out packets with wrong ones; everything: do not
-    prefilter (to test the prefilter); profile: take the time of each rule; events: what is odd about frames is asked for."""
+    prefilter (to test the prefilter); clock: nanoseconds, to take the time of each rule; events: what is odd about frames is asked for."""
 
     midstream: bool = False
     verify_checksums: bool = False
     everything: bool = False
-    profile: bool = False
+    clock: Callable[[], int] | None = None
 
 
 @dataclass(slots=True)
@@ -107,34 +106,36 @@ class Engine:
         self.prefilter = prefilter
         self.options = options
         self._memories: dict[int, Memory] = {}
-        self.inspector = Inspector(Memory(), midstream=options.midstream, notes=notes, profile=options.profile)
+        self.inspector = Inspector(Memory(), midstream=options.midstream, notes=notes, clock=options.clock)
         self.lost = Lost()
+        self._places: NDArray[np.int64] = np.empty(0, np.int64)
         self._ends: dict[int, tuple[Packet | None, Packet | None]] = {}
         self._mine = mine
         self._decode = DecodeState(verify_checksums=options.verify_checksums)
-        self._inner = DecodeState()
         self._chains: dict[int, FlowState] = {}
         self._next_flow = 1
         self._taken: dict[int, Flow] = {}
         self._known: dict[int, _Known] = {}
         self._held: OrderedDict[int, _Held] = OrderedDict()
         self._held_bytes = 0
-        self._setters = _setters(plans)
-        self._silent, self._readers = _silent(plans)
         self._ip_only = [p for p in plans if p.unit == "ip_only"]
         self._asks_events = any(isinstance(t, Event) and t.kind == "decode" for plan in plans for t in plan.rule.tests)
         self._by_header: list[Plan] = []
         self._by_service: list[Plan] = []
         self._by_flow: list[Plan] = []
-        for plan in prefilter.without:
+        for plan in plans if options.everything else prefilter.without:
             if plan.unit == "ip_only":
                 continue
-            if plan.unit == "transaction" or plan.service or plan.rule.services:
+            if options.everything:
+                self._by_flow.append(plan)
+            elif plan.unit == "transaction" or plan.service or plan.rule.services:
                 self._by_service.append(plan)
             elif _needs_flow(plan):
                 self._by_flow.append(plan)
             else:
                 self._by_header.append(plan)
+        self._setters = _setters(plans, frozenset(p.order for p in (*self._ip_only, *self._by_header)))
+        self._silent, self._readers = _silent(plans)
 
     # -- batches ----------------------------------------------------------------------------------------------------------
 
@@ -143,7 +144,7 @@ class Engine:
         out: list[Match] = []
         for number in raw.finished_chains:
             out += self._end_chain(number)
-        seen = frames(raw, decode(raw, self._decode), self._inner)
+        seen = frames(raw, decode(raw, self._decode))
         p = seen.packets
         state = self._chains.setdefault(raw.chain, FlowState())
         self.inspector.memory = self._memories.setdefault(raw.chain, Memory())
@@ -151,12 +152,22 @@ class Engine:
         assignment, closed = flows.assemble(p, state)
         self._next_flow = int(state.clock[NEXT_ID])
         flow_id = assignment.flow_id
+        if self._mine is not None:
+            # Every process assigns all flows, so that all of them number and end flows alike; then it keeps its own.
+            rows = np.flatnonzero(self._mine(p))
+            p = _rows(p, rows)
+            rest: list[Any] = [column[rows] for column in seen[1:]]
+            seen, flow_id = Frames(p, *rest), flow_id[rows]
+            self._places = rows
+        else:
+            self._places = np.arange(flow_id.size)
         to_server = self._directions(p, flow_id)
         extra = self._header_rules(seen, flow_id, to_server)
         fresh = self._scan(p, flow_id, to_server)
         out += self._carry_out(seen, flow_id, to_server, extra, fresh)
         self._keep(seen, flow_id, to_server)
         out += self._end_flows(closed[FLOW_ID].tolist())
+        out.sort(key=_place)
         return out
 
     def finish(self) -> list[Match]:
@@ -171,7 +182,7 @@ class Engine:
         if state is None:
             return []
         self.inspector.memory = self._memories.pop(number)
-        return self._end_flows(flows.finish(state)[FLOW_ID].tolist())
+        return sorted(self._end_flows(flows.finish(state)[FLOW_ID].tolist()), key=_place)
 
     def _end_flows(self, ids: Iterable[int]) -> list[Match]:
         out: list[Match] = []
@@ -183,8 +194,7 @@ class Engine:
             if held is not None:
                 self._held_bytes -= held.size
             self._known.pop(flow_id, None)
-        out.sort(key=lambda m: m.packet.number)
-        return self._counted(out)
+        return out
 
     # -- flows and directions ---------------------------------------------------------------------------------------------
 
@@ -224,7 +234,7 @@ class Engine:
         if self._ip_only:
             rows = self._first_of_direction(p, flow_id, to_server)
             if rows.size:
-                part = Columns(PacketBatch(p.buffer, *(c[rows] for c in p[1:])))
+                part = Columns(_rows(p, rows))
                 for plan in self._ip_only:
                     for row in rows[may_match(plan, part)].tolist():
                         out.setdefault(row, []).append(plan)
@@ -255,7 +265,12 @@ class Engine:
     def _scan(self, p: PacketBatch, flow_id: NDArray[np.int64], to_server: Mask) -> dict[int, set[int]]:
         """Rules that each flow of the batch is to be tried with beside those it has: flow -> orders."""
         fresh: dict[int, set[int]] = {}
-        rows = np.flatnonzero((flow_id >= 0))
+        rows = np.flatnonzero(flow_id >= 0)
+        if self.options.everything:
+            everything = {plan.order for plan in self._by_flow}
+            for number in np.unique(flow_id[rows]).tolist():
+                fresh[number] = set(everything)
+            return fresh
         if self._by_flow:
             self._flow_rules(p, rows, flow_id, fresh)
         with_payload = rows[(p.payload_caplen[rows] > 0) & (p.payload_offset[rows] >= 0)]
@@ -328,21 +343,19 @@ class Engine:
         if proto == TCP and to_server:
             if not known.asked:
                 known.asked = 1 if by_content(data[:32], True) == "http" else 2
-            for found in _REQUEST.finditer(data) if known.asked == 1 else ():
-                out.append(normalised(found.group(1)))
+            if known.asked == 1:
+                out.extend(normalised(found.group(1)) for found in _REQUEST.finditer(data))
         if proto == TCP and (coded or known.coded is not None):
             reader = known.coded
             if reader is None:
                 reader = known.coded = Http()
             reader.feed(to_server, data)
             for tx in reader.transactions:
-                for message in (tx.request, tx.response):
-                    if message.body is not None and message.body.data:
-                        out.append(bytes(message.body.data))
+                bodies = (tx.request.body, tx.response.body)
+                out.extend(bytes(body.data) for body in bodies if body is not None and body.data)
             reader.transactions = [tx for tx in reader.transactions if not (tx.done(False))][-4:]
         if known.mailed and to_server:
-            for block in _BASE64_LINES.finditer(data):
-                out.append(decoded_base64_2045(block.group()))
+            out.extend(decoded_base64_2045(block.group()) for block in _BASE64_LINES.finditer(data))
         return b"\0".join(out)
 
     def _service_rules(
@@ -386,9 +399,9 @@ class Engine:
         out: list[Match] = []
         past: list[tuple[Packet, Flow]] = []
         self._find_ends(p, flow_id, to_server, fresh)
-        for number, orders in fresh.items():
+        for number, found in fresh.items():
             flow = self._taken.get(number)
-            orders = self._possible(number, flow, orders)
+            orders = self._possible(number, flow, found)
             if not orders:
                 continue
             if flow is None:
@@ -430,7 +443,7 @@ class Engine:
                 out += self.inspector.packet(None, packet, rules)
                 continue
             out += self._one(flow, packet, rules)
-        return self._counted(out)
+        return out
 
     def _find_ends(self, p: PacketBatch, flow_id: NDArray[np.int64], to_server: Mask, fresh: dict[int, set[int]]) -> None:
         """Of each flow that is taken up, its ends as a packet to the client and one to the server."""
@@ -486,7 +499,7 @@ class Engine:
             rows.tolist(), sides, zip(*columns, strict=True), zip(*wide, strict=True), zip(*places, strict=True), strict=True
         ):
             packet = _packet(values, side)
-            packet.row = row
+            packet.row, packet.place = row, int(self._places[row])
             packet.src, packet.dst = more[0] << 64 | more[1], more[2] << 64 | more[3]
             if ip_at >= 0:
                 packet.ip = bytes(view[ip_at:ip_end])
@@ -526,9 +539,10 @@ class Engine:
             if held.size > 2 * MAX_RULE_STREAM_BYTES:
                 continue
             part = rows[start:stop]
-            size = (seen.ip_end[part] - seen.ip_at[part]).astype(np.int64)
+            begin = np.maximum(seen.ip_at[part], 0)
+            size = np.where(seen.ip_at[part] >= 0, seen.ip_end[part] - begin, 0).astype(np.int64)
             data = np.empty(int(size.sum()), np.uint8)
-            gather(p.buffer, seen.ip_at[part], size, data)
+            gather(p.buffer, begin, size, data)
             columns: list[NDArray[Any]] = [getattr(p, name)[part] for name in _COLUMNS]
             columns += [p.src_hi[part], p.src_lo[part], p.dst_hi[part], p.dst_lo[part], p.payload_offset[part] - seen.ip_at[part],
                         p.payload_caplen[part], size, to_server[part]]  # fmt: skip
@@ -561,31 +575,20 @@ class Engine:
                 out.append(packet)
         return out
 
-    # -- thresholds -----------------------------------------------------------------------------------------------------------
 
-    def _counted(self, matches: list[Match]) -> list[Match]:
-        """Those matches that become alerts."""
-        out: list[Match] = []
-        for m in matches:
-            rule, p = m.plan.rule, m.packet
-            passes = True
-            for t in (rule.detection_filter, rule.threshold):
-                if t is None or not passes:
-                    continue
-                flow_id = p.flow.flow_id if p.flow is not None else -1
-                key = states.counter_key(t, rule.gid, rule.sid, p.src, p.dst, flow_id)
-                passes = states.passes(t, key, p.ts, (p.sport, p.dport), self.inspector.memory)
-            if passes and not m.plan.quiet:
-                out.append(m)
-        return out
+def _place(m: Match) -> tuple[int, bool, int, int]:
+    """Where a match stands among those of its batch: by packet, the ends of sessions behind packets, then by rule."""
+    return m.packet.number, m.packet.pseudo, m.packet.place, m.plan.order
 
 
 def _rows(p: PacketBatch, rows: NDArray[np.int64]) -> PacketBatch:
-    return PacketBatch(p.buffer, *(c[rows] for c in p[1:]))
+    columns: list[Any] = [c[rows] for c in p[1:]]
+    return PacketBatch(p.buffer, *columns)
 
 
-def _setters(plans: list[Plan]) -> dict[int, tuple[frozenset[int], ...]]:
-    """For rules that ask for flow bits: by condition, the rules that set one of them."""
+def _setters(plans: list[Plan], loose: frozenset[int]) -> dict[int, tuple[frozenset[int], ...]]:
+    """For rules that ask for flow bits: by condition, the rules that set one of them. loose: rules that are not chosen by flow;
+    a bit that one of them sets may be set anywhere."""
     by_name: dict[str, set[int]] = {}
     for plan in plans:
         for effect in plan.effects:
@@ -598,6 +601,7 @@ def _setters(plans: list[Plan]) -> dict[int, tuple[frozenset[int], ...]]:
             frozenset().union(*(by_name.get(name, ()) for name in c.names))
             for c in plan.conditions if isinstance(c, Bits) and c.kind == "flowbits" and c.command == "isset"
         ]  # fmt: skip
+        asked = [orders for orders in asked if not orders & loose]
         if asked:
             out[plan.order] = tuple(asked)
     return out
@@ -627,14 +631,17 @@ def _leaves_traces(plan: Plan) -> bool:
     return plan.action in ("pass", "drop", "reject", "rejectsrc", "rejectdst", "rejectboth") or bool(plan.effects or plan.conditions)
 
 
+_FLOW_TESTS: Final = frozenset(("stream_size", "flow.age", "flow.pkts", "flow.bytes", "app-layer-protocol"))
+
+
 def _needs_flow(plan: Plan) -> bool:
     """Whether a rule without literal asks about more than the packet at hand."""
     flow = plan.rule.flow
     asks = flow is not None and (flow.state in ("established", "not_established") or flow.stream == "only_stream")
     if any(isinstance(t, Event) and t.kind == "stream" for t in plan.rule.tests):
         return True
-    return bool(asks or plan.conditions or plan.effects or plan.payload is not None and plan.wants_stream or any(
-        getattr(t, "keyword", "") in ("stream_size", "flow.age", "flow.pkts", "flow.bytes", "app-layer-protocol", "ssl_version", "ssl_state")
+    return bool(asks or plan.conditions or plan.effects or (plan.payload is not None and plan.wants_stream) or any(
+        getattr(t, "keyword", "") in _FLOW_TESTS
         for t in plan.rule.tests
     ))
 

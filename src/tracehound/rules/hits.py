@@ -5,11 +5,11 @@ Field names and their order are those of Suricata's eve.json (output-json-alert.
 from __future__ import annotations
 
 import json
-import socket
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from tracehound.flows.key import community_id
+from tracehound.packets import addresses
 from tracehound.rules.inspect import Match
 from tracehound.rules.packet import ICMP, ICMPV6, Packet
 from tracehound.rules.rule import Rule
@@ -24,16 +24,14 @@ SERVICE_NAMES: Final = {"http": "http", "http1": "http"}
 def address_text(address: int, family: int) -> str:
     """Dotted quad, or eight groups of four as Suricata prints IPv6."""
     if family == 4:
-        return socket.inet_ntoa((address & 0xFFFFFFFF).to_bytes(4, "big"))
+        return addresses.address_text(0, address & 0xFFFFFFFF, 4)
     raw = address.to_bytes(16, "big").hex()
     return ":".join(raw[k : k + 4] for k in range(0, 32, 4))
 
 
 def short_address_text(address: int, family: int) -> str:
     """RFC 5952."""
-    if family == 4:
-        return socket.inet_ntoa((address & 0xFFFFFFFF).to_bytes(4, "big"))
-    return socket.inet_ntop(socket.AF_INET6, address.to_bytes(16, "big"))
+    return addresses.address_text(address >> 64, address & 0xFFFFFFFFFFFFFFFF, family)
 
 
 def timestamp(ts_ns: int) -> str:

@@ -8,8 +8,9 @@ from tracehound.rules import events, packet, predicates, state, transforms, veri
 from tracehound.rules.services.catalog import SERVICE_CLASSES
 
 _PROTOCOLS: Final = frozenset(
-    f"protocol:{name}" for name in ("ip", "pkthdr", "tcp", "tcp-pkt", "tcp-stream", "udp", "icmp", "icmpv4", "icmpv6", "sctp", "ipv4", "ipv6",
-                                    "igmp")
+    f"protocol:{name}" for name in (
+        "ip", "pkthdr", "tcp", "tcp-pkt", "tcp-stream", "udp", "icmp", "icmpv4", "icmpv6", "sctp", "ipv4", "ipv6", "igmp",
+    )
 )  # fmt: skip
 
 

@@ -8,11 +8,11 @@ A session that ends is inspected once more in both directions."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tracehound.limits import BODY_INSPECT_BYTES, MAX_RULE_TRANSACTIONS, RAW_CHUNK_BYTES
+from tracehound.limits import BODY_INSPECT_BYTES, MAX_RULE_TRANSACTIONS, RAW_CHUNK_BYTES, RAW_SEAM_BYTES
 from tracehound.rules import state as states
 from tracehound.rules.packet import TCP, UDP, Packet
 from tracehound.rules.plan import GroupPlan, Plan
@@ -54,7 +54,7 @@ class Note:
     plan: Plan
     packet: Packet
     stage: str
-    depth: int
+    depth: float
     words: str
     buffer: str = ""
     data: bytes = b""
@@ -66,8 +66,30 @@ class Flow:
     """What is known of one flow. spoken: (to_client, to_server) recognised protocols."""
 
     __slots__ = (
-        "bits", "dead", "dropped", "flow_id", "heads", "ints", "ip_only_done", "last", "octets", "original_service", "packets",
-        "passed", "sides", "service", "session", "spoken", "start", "ended", "chosen", "seen_sides", "dports", "told", "turned", "earlier",
+        "bits",
+        "chosen",
+        "dead",
+        "dports",
+        "dropped",
+        "earlier",
+        "ended",
+        "flow_id",
+        "heads",
+        "ints",
+        "ip_only_done",
+        "last",
+        "octets",
+        "original_service",
+        "packets",
+        "passed",
+        "seen_sides",
+        "service",
+        "session",
+        "sides",
+        "spoken",
+        "start",
+        "told",
+        "turned",
     )  # fmt: skip
 
     def __init__(self, flow_id: int, start: int) -> None:
@@ -136,11 +158,14 @@ class Rules:
 class Inspector:
     """Carries rules out on flows. midstream: sessions without handshake are followed. notes: filled for `explain`."""
 
-    def __init__(self, memory: Memory, *, midstream: bool = False, notes: list[Note] | None = None, profile: bool = False) -> None:
+    def __init__(
+        self, memory: Memory, *, midstream: bool = False, notes: list[Note] | None = None,
+        clock: Callable[[], int] | None = None,
+    ) -> None:
         self.memory = memory
         self.midstream = midstream
         self.notes = notes
-        self.profile = profile
+        self.clock = clock
         self.exhausted: set[int] = set()
 
     # -- the way of a packet ----------------------------------------------------------------------------------------------
@@ -276,7 +301,7 @@ class Inspector:
                 self._turn(flow)
                 to_server = not to_server
         if name is None:
-            if hopeless(head):
+            if hopeless(bytes(head[:512])):
                 flow.spoken[to_server] = FAILED
                 head.clear()
             return
@@ -438,6 +463,10 @@ class Inspector:
                 self._try_packet(plan, flow, p, window, found, True)
             return
         texts = [data for _, data in window] if window else []
+        if window and window[0][0] and p.flow is not None and p.flow.session is not None:
+            begin = window[0][0]
+            tail = p.flow.session.side(p.to_server).window(max(0, begin - RAW_SEAM_BYTES), begin)[1]
+            texts[0] = tail + texts[0]
         if p.payload:
             texts.append(p.payload)
         lower: list[bytes] = []
@@ -450,18 +479,18 @@ class Inspector:
                     continue
             self._try_packet(plan, flow, p, window, found, True)
 
-    def _note(self, plan: Plan, p: Packet, stage: str, depth: int, words: str, **more: Any) -> None:
+    def _note(self, plan: Plan, p: Packet, stage: str, depth: float, words: str, **more: Any) -> None:
         if self.notes is not None:
             self.notes.append(Note(plan, p, stage, depth, words, **more))
 
     def _try_packet(
         self, plan: Plan, flow: Flow | None, p: Packet, window: Window | None, found: list[Match], known: bool = False
     ) -> None:
-        if self.profile:
-            begin = time.perf_counter_ns()
+        if self.clock is not None:
+            begin = self.clock()
             plan.counts.checked += 1
             held = self._packet_rule(plan, flow, p, window, known)
-            plan.counts.time_ns += time.perf_counter_ns() - begin
+            plan.counts.time_ns += self.clock() - begin
         else:
             held = self._packet_rule(plan, flow, p, window, known)
         if held and plan.once and flow is not None:
@@ -474,9 +503,9 @@ class Inspector:
             service = flow.service if flow is not None else None
             tx = self._current(service, p)
             name = flow.service_name if flow is not None else None
-            for _ in range(2 if plan.both_ways and plan.holds_both_ways(p) else 1):
-                # detect-parse.c: `<>` makes two rules, one for each direction.
-                found.append(Match(plan, p, service, tx, name))
+            # detect-parse.c: `<>` makes two rules, one for each direction.
+            times = 2 if plan.both_ways and plan.holds_both_ways(p) else 1
+            found += [Match(plan, p, service, tx, name)] * times
 
     def _current(self, service: Service | None, p: Packet) -> Any:
         """The transaction that an alert on a packet or the stream is told with."""
@@ -530,7 +559,7 @@ class Inspector:
             # app-layer-ssl.c, app-layer-ssh.c: what is encrypted is not looked at (encryption-handling: default).
             return False
         if plan.payload is not None and not p.payload and not window:
-            if p.pseudo or plan.payload.chain.steps and not _negative_only(plan.payload):
+            if p.pseudo or (plan.payload.chain.steps and not _negative_only(plan.payload)):
                 return False
         if not self._early(plan, flow, p, None, known=known):
             return False
@@ -566,6 +595,9 @@ class Inspector:
                 if self._group_on(plan, p, group, data, 0):
                     p.stream_match = True
                     return True
+            if plan.straddles and self._across(plan, p, group, window):
+                p.stream_match = True
+                return True
         if plan.only_stream:
             return False
         if plan.stream_first and not plan.wants_packet and p.added:
@@ -575,6 +607,19 @@ class Inspector:
         if not p.payload and not _negative_only(group):
             return False
         return self._group_on(plan, p, group, p.payload, 0)
+
+    def _across(self, plan: Plan, p: Packet, group: GroupPlan, window: Window) -> bool:
+        """Whether it holds over the seam between this window and the one before. Suricata sees no seam, and misses what lies
+        across one; words that a sender cut in two would be missed with it."""
+        begin, data = window[0]
+        if not begin or p.flow is None or p.flow.session is None:
+            return False
+        before = p.flow.session.side(p.to_server).window(max(0, begin - RAW_SEAM_BYTES), begin)
+        tail = before[1]
+        if not tail or before[0] + len(tail) != begin:
+            return False
+        held = self._group_on(plan, p, group, tail + data[:RAW_SEAM_BYTES], 0)
+        return held and not self._group_on(plan, p, group, tail, 0) and not self._group_on(plan, p, group, data[:RAW_SEAM_BYTES], 0)
 
     def _group_on(self, plan: Plan, p: Packet, group: GroupPlan, data: bytes | None, start: int, captures: Any = None) -> bool:
         """Whether what a rule asks of one buffer holds of these bytes."""
@@ -609,16 +654,16 @@ class Inspector:
         for tx in list(service.transactions):
             if tx.verdicts.get(-1 - side):
                 continue
-            if rules and tx.progress[side] > 0 or tx.events:
+            if (rules and tx.progress[side] > 0) or tx.events:
                 for plan in rules:
                     key = plan.order * 2 + (0 if plan.transactional else side)
                     if tx.verdicts.get(key, 0):
                         continue
-                    if self.profile:
-                        begin = time.perf_counter_ns()
+                    if self.clock is not None:
+                        begin = self.clock()
                         plan.counts.checked += 1
                         verdict = self._transaction_rule(plan, flow, service, p, tx, window, final)
-                        plan.counts.time_ns += time.perf_counter_ns() - begin
+                        plan.counts.time_ns += self.clock() - begin
                     else:
                         verdict = self._transaction_rule(plan, flow, service, p, tx, window, final)
                     if verdict is None:

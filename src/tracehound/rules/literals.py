@@ -7,7 +7,6 @@ codings). The longest and rarest part is taken, never a run of one byte: what de
 
 from __future__ import annotations
 
-
 import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -26,20 +25,23 @@ class Literal(NamedTuple):
 
 
 _COMMON: Final = (
-    b"get post head http/1.1 http/1.0 \r\nhost: www. .com .net .org .php?id= .html .asp .exe index.html mozilla/4.0 (compatible; msie 6.0; windows nt "
-    b"5.1; sv1) mozilla/5.0 (windows nt 6.1; wow64) applewebkit/537.36 (khtml, like gecko) chrome/ safari/537.36 firefox/ gecko/20100101 "
-    b"trident/ .net clr \r\nuser-agent: \r\naccept: */* text/html,application/xhtml+xml,application/xml;q=0.9 \r\naccept-language: en-us,en;q=0.5 "
-    b"\r\naccept-encoding: gzip, deflate \r\nconnection: keep-alive close \r\nreferer: http:// https:// \r\ncookie: \r\ncontent-type: "
-    b"application/x-www-form-urlencoded text/html text/plain application/octet-stream image/gif image/jpeg application/json "
-    b"charset=utf-8 iso-8859-1 \r\ncontent-length: \r\ncache-control: no-cache no-store max-age=0 must-revalidate \r\npragma: no-cache \r\nserver: "
-    b"apache microsoft-iis nginx \r\ndate: gmt \r\nlast-modified: \r\netag: \r\nexpires: \r\ntransfer-encoding: chunked \r\nset-cookie: path=/ "
-    b"http/1.1 200 ok\r\n 302 found 301 moved permanently 404 not found 304 not modified 403 forbidden location: \r\n\r\n "
-    b"<html> <head> <body> <title> <script language=javascript> </script> type=\"text/javascript\" <!doctype function( document.write "
-    b"var window.location unescape( .length .replace( string.fromcharcode <object classid=\"clsid: <applet <iframe <div style=\" <a href=\" <img src=\" "
-    b"this program cannot be run in dos mode pe\x00\x00 mz ehlo helo mail from: rcpt to: data quit user pass 220 250 ok "
-    b"\xffsmb \x00\x00\x00\x00 \xff\xff\xff\xff private jmp user nick join privmsg :// boundary= content-disposition: form-data; name=\" "
-    b"application/x- filename= %pdf- obj endobj stream endstream /javascript accept: application/ method=\" value=\" action=\" sql select "
-    b"from union where insert into delete update set and or "
+    b'get post head http/1.1 http/1.0 \r\nhost: www. .com .net .org .php?id= .html .asp .exe index.html mozi'
+    b'lla/4.0 (compatible; msie 6.0; windows nt 5.1; sv1) mozilla/5.0 (windows nt 6.1; wow64) applewebkit/'
+    b'537.36 (khtml, like gecko) chrome/ safari/537.36 firefox/ gecko/20100101 trident/ .net clr \r\nuser-ag'
+    b'ent: \r\naccept: */* text/html,application/xhtml+xml,application/xml;q=0.9 \r\naccept-language: en-us,en'
+    b';q=0.5 \r\naccept-encoding: gzip, deflate \r\nconnection: keep-alive close \r\nreferer: http:// https:// \r'
+    b'\ncookie: \r\ncontent-type: application/x-www-form-urlencoded text/html text/plain application/octet-st'
+    b'ream image/gif image/jpeg application/json charset=utf-8 iso-8859-1 \r\ncontent-length: \r\ncache-contro'
+    b'l: no-cache no-store max-age=0 must-revalidate \r\npragma: no-cache \r\nserver: apache microsoft-iis ngi'
+    b'nx \r\ndate: gmt \r\nlast-modified: \r\netag: \r\nexpires: \r\ntransfer-encoding: chunked \r\nset-cookie: path=/'
+    b' http/1.1 200 ok\r\n 302 found 301 moved permanently 404 not found 304 not modified 403 forbidden loca'
+    b'tion: \r\n\r\n <html> <head> <body> <title> <script language=javascript> </script> type="text/javascript'
+    b'" <!doctype function( document.write var window.location unescape( .length .replace( string.fromchar'
+    b'code <object classid="clsid: <applet <iframe <div style=" <a href=" <img src=" this program cannot b'
+    b'e run in dos mode pe\x00\x00 mz ehlo helo mail from: rcpt to: data quit user pass 220 250 ok \xffsmb \x00\x00\x00\x00 \xff\xff\xff'
+    b'\xff private jmp user nick join privmsg :// boundary= content-disposition: form-data; name=" applicatio'
+    b'n/x- filename= %pdf- obj endobj stream endstream /javascript accept: application/ method=" value=" a'
+    b'ction=" sql select from union where insert into delete update set and or '
 )
 _PADDING: Final = frozenset(b"\x00\xff \x20\x90")
 _SEPARATORS: Final = re.compile(rb"(: |\r\n|, )")
@@ -121,12 +123,16 @@ PROJECTIONS: Final[dict[str, Callable[[Content], list[Literal]]]] = {
     "http.request_body": _same, "http.response_body": _same, "file.data": _same,
     "http.header": _pieces, "http.header.raw": _same, "http.header_names": _pieces, "http.request_header": _pieces,
     "http.response_header": _pieces, "http.start": _pieces,
-    **{f"http.{n}": _pieces for n in ("cookie", "cookie.raw", "user_agent", "referer", "accept", "accept_enc", "accept_lang", "connection",
-                                      "content_type", "content_len", "location", "server")},
+    **{
+        f"http.{n}": _pieces for n in (
+            "cookie", "cookie.raw", "user_agent", "referer", "accept", "accept_enc", "accept_lang", "connection", "content_type",
+            "content_len", "location", "server",
+        )
+    },
     "http.host": _folded, "http.host.raw": _same,
     "http.stat_code": _same, "http.stat_msg": _same, "http.response_line": _same,
     "file.name": _word,
-    "dns.query": _labels, "dns.query.name": _labels, "dns.queries.rrname": _labels, "dns.answers.rrname": _labels, "dns.answer.name": _labels,
+    **dict.fromkeys(("dns.query", "dns.query.name", "dns.queries.rrname", "dns.answers.rrname", "dns.answer.name"), _labels),
     "tls.sni": _folded, "tls.alpn": _same, "tls.cert_subject": _name_parts, "tls.cert_issuer": _name_parts,
     "ssh.proto": _same, "ssh.software": _same,
     "smtp.helo": _same, "smtp.mail_from": _same, "smtp.rcpt_to": _same,

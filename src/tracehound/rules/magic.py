@@ -11,16 +11,19 @@ from tracehound.protocols.body_kind import body_kind
 
 _SIGNS: Final[tuple[tuple[bytes, str], ...]] = (
     (b"\x89PNG\r\n\x1a\n", "PNG image data"), (b"GIF87a", "GIF image data, version 87a"), (b"GIF89a", "GIF image data, version 89a"),
-    (b"\xff\xd8\xff", "JPEG image data"), (b"%PDF-", "PDF document"), (b"PK\x03\x04", "Zip archive data"), (b"\x1f\x8b", "gzip compressed data"),
+    (b"\xff\xd8\xff", "JPEG image data"), (b"%PDF-", "PDF document"), (b"PK\x03\x04", "Zip archive data"),
+    (b"\x1f\x8b", "gzip compressed data"),
     (b"BZh", "bzip2 compressed data"), (b"\xfd7zXZ\x00", "XZ compressed data"), (b"7z\xbc\xaf\x27\x1c", "7-zip archive data"),
     (b"Rar!\x1a\x07", "RAR archive data"), (b"\x7fELF", "ELF"), (b"\xca\xfe\xba\xbe", "compiled Java class data"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Composite Document File V2 Document"), (b"FWS", "Macromedia Flash data"),
-    (b"CWS", "Macromedia Flash data (compressed)"), (b"ZWS", "Macromedia Flash data (lzma compressed)"), (b"{\\rtf", "Rich Text Format data"),
+    (b"CWS", "Macromedia Flash data (compressed)"), (b"ZWS", "Macromedia Flash data (lzma compressed)"),
+    (b"{\\rtf", "Rich Text Format data"),
     (b"MSCF", "Microsoft Cabinet archive data"), (b"BM", "PC bitmap"), (b"II*\x00", "TIFF image data, little-endian"),
     (b"MM\x00*", "TIFF image data, big-endian"), (b"OggS", "Ogg data"), (b"ID3", "Audio file with ID3"), (b"<?xml", "XML document text"),
     (b"\x00\x00\x01\x00", "MS Windows icon resource"), (b"%!PS", "PostScript document text"), (b"ITSF", "MS Windows HtmlHelp Data"),
     (b"L\x00\x00\x00\x01\x14\x02\x00", "MS Windows shortcut"),
 )  # fmt: skip
+_RIFF: Final = {b"WAVE": ", WAVE audio", b"AVI ": ", AVI", b"WEBP": ", Web/P image"}
 _KINDS: Final[dict[str, str]] = {"html": "HTML document", "javascript": "JavaScript source", "json": "JSON data", "text": "ASCII text"}
 
 
@@ -48,7 +51,7 @@ def magic(data: bytes) -> str:
         if data.startswith(sign):
             return words
     if data[:4] == b"RIFF":
-        return {b"WAVE": "RIFF (little-endian) data, WAVE audio", b"AVI ": "RIFF (little-endian) data, AVI", b"WEBP": "RIFF (little-endian) data, Web/P image"}.get(data[8:12], "RIFF (little-endian) data")  # fmt: skip
+        return "RIFF (little-endian) data" + _RIFF.get(data[8:12], "")
     if data[4:8] == b"ftyp":
         return "ISO Media, MP4"
     kind = body_kind(data)

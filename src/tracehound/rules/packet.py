@@ -22,7 +22,7 @@ class Packet:
     end of a session at which what is left is inspected."""
 
     __slots__ = (
-        "_l4", "flow_id",
+        "_l4",
         "ack",
         "added",
         "dport",
@@ -32,6 +32,7 @@ class Packet:
         "family",
         "flags",
         "flow",
+        "flow_id",
         "fragment",
         "has_flow",
         "headed",
@@ -41,6 +42,7 @@ class Packet:
         "number",
         "payload",
         "payload_len",
+        "place",
         "proto",
         "pseudo",
         "rebuilt",
@@ -56,7 +58,7 @@ class Packet:
 
     def __init__(self) -> None:
         self.number = 0
-        self.row = -1
+        self.row = self.place = -1
         self.ts = 0
         self.family = 0
         self.proto = 0
@@ -86,6 +88,7 @@ class Packet:
     def swapped(self, to_server: bool) -> Packet:
         """The pseudo packet in a direction that stands for the end of this packet's session."""
         other = Packet()
+        other.place = self.place
         other.number, other.row, other.ts, other.family, other.proto = self.number, self.row, self.ts, self.family, self.proto
         ends = (self.src, self.sport), (self.dst, self.dport)
         if to_server != self.to_server:

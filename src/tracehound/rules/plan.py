@@ -24,14 +24,12 @@ from tracehound.rules.rule import (
     Bits,
     Content,
     FlagTest,
-
     FlowInt,
     Group,
     PortSet,
     Rule,
     State,
     Transform,
-
 )
 from tracehound.rules.verify import Chain, chain_of
 
@@ -126,6 +124,8 @@ class Plan:
     quiet: bool = False
     must: Literal_ | None = None
     """A literal without which neither a packet nor a window of the stream can match; only where the payload itself is asked."""
+    straddles: bool = False
+    """Its payload steps hold wherever they stand: nothing is asked of an absolute place, and nothing must be absent."""
     once: bool = False
     """Nothing but the flow's protocol is asked: told once a flow (SIG_TYPE_PDONLY)."""
     flow_wide: bool = False
@@ -209,7 +209,7 @@ def _is_ip_only(rule: Rule, plan: Plan) -> bool:
             return False
     if rule.detection_filter is not None:
         return False
-    return all(isinstance(s, Bits) and s.command == "set" or isinstance(s, Bits) and s.kind != "flowbits" for s in rule.states)
+    return all((isinstance(s, Bits) and s.command == "set") or (isinstance(s, Bits) and s.kind != "flowbits") for s in rule.states)
 
 
 def _group_plan(group: Group, number: int, decoded: Group | None, sets: Any) -> GroupPlan:
@@ -274,6 +274,10 @@ def plan_of(rule: Rule, *, lists: Any = None, sets: Any = None) -> Plan:
     _choose_inspection(plan, rule)
     if plan.unit == "packet" and plan.payload is not None:
         plan.must = payload_literal(rule)
+        plan.straddles = plan.wants_stream and all(
+            isinstance(s, Content) and not s.negated and s.offset is None and s.depth is None and not s.startswith and not s.endswith
+            for s in plan.payload.chain.steps
+        )
     plan.quiet = rule.noalert or header.action in ("pass", "config")
     plan.flow_wide = plan.unit != "packet" or bool(plan.service) or (plan.stream_first and not plan.wants_packet)
     return plan

@@ -411,7 +411,8 @@ _TLS_VERSIONS: Final = {"1.0": 0x0301, "1.1": 0x0302, "1.2": 0x0303, "1.3": 0x03
 
 def _ssl_version(test: WordTest) -> Late:
     """detect-ssl-version.c: each word may be negated by itself; the version is that of the side's records."""
-    wanted, refused = set(), set()
+    wanted: set[int] = set()
+    refused: set[int] = set()
     for word in test.words:
         text = word.strip().lower()
         number = _TLS_VERSIONS[text.lstrip("!").removeprefix("tls")]
@@ -443,7 +444,8 @@ _TX_NUMBERS: Final[dict[str, Callable[[NumberTest], Late]]] = {
     "tls.cert_chain_len": _attribute("tls.cert_chain_len", "chain_length", "tls"),
 }  # fmt: skip
 _TX_WORDS: Final[dict[str, Callable[[WordTest], Late]]] = {
-    "filename": _filename, "fileext": _filename, "filemagic": _filemagic, "tls.version": _tls_version, "ssl_version": _ssl_version, "ssl_state": _ssl_state,
+    "filename": _filename, "fileext": _filename, "filemagic": _filemagic, "tls.version": _tls_version,
+    "ssl_version": _ssl_version, "ssl_state": _ssl_state,
 }  # fmt: skip
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tracehound.limits import MAX_RULE_COUNTERS
-from tracehound.rules.rule import Bits, FlowInt, State, Threshold
+from tracehound.rules.rule import Bits, FlowInt, Rule, State, Threshold
 
 if TYPE_CHECKING:
     from tracehound.rules.packet import Packet
@@ -147,6 +147,28 @@ def _flowint_set(state: FlowInt, p: Packet) -> None:
     else:
         # A counter that was never set counts from 0.
         ints[state.name] = (ints.get(state.name, 0) + (operand if state.command == "+" else -operand)) & 0xFFFFFFFF
+
+
+class Told(NamedTuple):
+    """Of a match what decides whether it becomes an alert: who, when, in which flow."""
+
+    ts: int
+    src: int
+    dst: int
+    sport: int
+    dport: int
+    flow_id: int
+
+
+def becomes_alert(rule: Rule, told: Told, memory: Memory, replaced: Threshold | None = None) -> bool:
+    """Whether a match becomes an alert, by the rule's detection_filter and threshold. replaced: the user's own in its place."""
+    for t in (rule.detection_filter, replaced or rule.threshold):
+        if t is None:
+            continue
+        key = counter_key(t, rule.gid, rule.sid, told.src, told.dst, told.flow_id)
+        if not passes(t, key, told.ts, (told.sport, told.dport), memory):
+            return False
+    return True
 
 
 # -- thresholds -------------------------------------------------------------------------------------------------------

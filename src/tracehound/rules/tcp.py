@@ -36,11 +36,23 @@ def ahead(a: int, b: int) -> int:
 
 
 @dataclass(slots=True)
+class Block:
+    """A stretch of a stream without a hole."""
+
+    start: int
+    data: bytearray
+
+    @property
+    def stop(self) -> int:
+        return self.start + len(self.data)
+
+
+@dataclass(slots=True)
 class Direction:
     """What one side sends. Offsets count from the first byte behind the SYN.
 
     first       sequence number of offset 0; None until it is known
-    blocks      [offset, bytes] ascending, apart: what has arrived
+    blocks      ascending, apart: what has arrived
     acked       offset up to which the other side has acknowledged
     read        offset up to which the application layer has read
     raw         offset up to which the bytes as such have been inspected
@@ -49,7 +61,7 @@ class Direction:
     """
 
     first: int | None = None
-    blocks: list[list[int | bytearray]] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
     acked: int = 0
     read: int = 0
     raw: int = 0
@@ -81,35 +93,33 @@ class Direction:
         self.seen = max(self.seen, end)
         blocks = self.blocks
         if blocks:
-            last = blocks[-1]
-            if last[0] + len(last[1]) == at:  # type: ignore[operator, arg-type]
-                last[1] += data  # type: ignore[operator]
+            if blocks[-1].stop == at:
+                blocks[-1].data += data
                 return True
         elif at == 0:
-            blocks.append([0, bytearray(data)])
+            blocks.append(Block(0, bytearray(data)))
             return True
         self._fill(at, data)
         return True
 
     def _fill(self, at: int, data: bytes) -> None:
         """Put the bytes where none stand yet, and join what has become contiguous."""
-        pieces: list[list[int | bytearray]] = []
+        pieces: list[Block] = []
         here, end = at, at + len(data)
-        for start, held in self.blocks:
-            stop = start + len(held)  # type: ignore[operator, arg-type]
-            if stop <= here or start >= end:  # type: ignore[operator]
+        for block in self.blocks:
+            if block.stop <= here or block.start >= end:
                 continue
-            if start > here:  # type: ignore[operator]
-                pieces.append([here, bytearray(data[here - at : start - at])])  # type: ignore[operator]
-            here = max(here, stop)
+            if block.start > here:
+                pieces.append(Block(here, bytearray(data[here - at : block.start - at])))
+            here = max(here, block.stop)
         if here < end:
-            pieces.append([here, bytearray(data[here - at :])])
-        joined: list[list[int | bytearray]] = []
-        for start, held in sorted(self.blocks + pieces, key=lambda b: b[0]):  # type: ignore[arg-type, return-value]
-            if joined and joined[-1][0] + len(joined[-1][1]) == start:  # type: ignore[operator, arg-type]
-                joined[-1][1] += held  # type: ignore[operator]
+            pieces.append(Block(here, bytearray(data[here - at :])))
+        joined: list[Block] = []
+        for block in sorted(self.blocks + pieces, key=lambda b: b.start):
+            if joined and joined[-1].stop == block.start:
+                joined[-1].data += block.data
             else:
-                joined.append([start, held])
+                joined.append(block)
         self.blocks = joined
 
     def acknowledge(self, ack: int) -> None:
@@ -124,13 +134,12 @@ class Direction:
 
     def chunks(self, begin: int, limit: int) -> list[tuple[int, bytes]]:
         """(offset, bytes) of what there is from `begin` to `limit`."""
-        out = []
-        for start, held in self.blocks:
-            stop = min(limit, start + len(held))  # type: ignore[operator, arg-type]
-            here = max(begin, start)  # type: ignore[type-var]
+        out: list[tuple[int, bytes]] = []
+        for block in self.blocks:
+            here, stop = max(begin, block.start), min(limit, block.stop)
             if here < stop:
-                out.append((here, bytes(held[here - start : stop - start])))  # type: ignore[index, operator]
-        return out  # type: ignore[return-value]
+                out.append((here, bytes(block.data[here - block.start : stop - block.start])))
+        return out
 
     def window(self, begin: int, limit: int) -> tuple[int, bytes]:
         """The last stretch without a hole that ends at `limit` or before, not before `begin`."""

@@ -558,7 +558,7 @@ def _hash(step: Hash, _retry: bool) -> Callable[[Chain, Sight, int], bool]:
 
 def _asn1(step: Asn1, _retry: bool) -> Callable[[Chain, Sight, int], bool]:
     def check(chain: Chain, s: Sight, k: int) -> bool:
-        from tracehound.rules.asn1 import malformed
+        from tracehound.rules.ber import malformed
 
         at = step.offset + (s.offset if step.relative else 0)
         if not 0 <= at < len(s.data) or not malformed(s.data[at:], step):

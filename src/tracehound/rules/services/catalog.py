@@ -10,7 +10,7 @@ from typing import Final
 from tracehound.rules.services.dns import Dns
 from tracehound.rules.services.ftp import Ftp
 from tracehound.rules.services.http import Http
-from tracehound.rules.services.http2 import Http2
+from tracehound.rules.services.http_frames import Http2
 from tracehound.rules.services.identify import looks_like_dns
 from tracehound.rules.services.service import Service
 from tracehound.rules.services.smtp import Smtp

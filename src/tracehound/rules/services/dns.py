@@ -107,7 +107,8 @@ class Dns(Service):
             return None
         if not message.is_response:
             return {"dns": {"query": [
-                {"type": "query", "id": message.trans_id, "rrname": name, "rrtype": type_name(kind), "tx_id": tx.number, "opcode": tx.opcode}
+                {"type": "query", "id": message.trans_id, "rrname": name, "rrtype": type_name(kind), "tx_id": tx.number,
+                 "opcode": tx.opcode}
                 for name, kind, _ in message.questions
             ]}}  # fmt: skip
         answer: dict[str, Any] = {"version": 2, "type": "answer", "id": message.trans_id, "rcode": rcode_name(message.rcode)}

@@ -392,7 +392,7 @@ class Http(Service):
         while (line := self._take_line(side)) is not None:
             message.raw_headers += line
             text = line.rstrip(b"\r\n")
-            if not text.strip(b" \t") and not (text and message.headers and False):
+            if not text.strip(b" \t"):
                 return True
             if text[:1] in (b" ", b"\t") and message.headers:
                 name, value = message.headers[-1]
@@ -413,7 +413,7 @@ class Http(Service):
 
     def _after_request(self, side: _Side) -> None:
         """Behind a complete request: another one, or bytes that were not announced."""
-        if side.buffer[:1] in (b"\r", b"\n") and not side.buffer.strip(b"\r\n"):
+        if bytes(side.buffer[:1]) in (b"\r", b"\n") and not side.buffer.strip(b"\r\n"):
             side.buffer.clear()
             return
         word = re.split(rb"[\s]", bytes(side.buffer.lstrip(b"\r\n")[:32]), maxsplit=1)
@@ -620,7 +620,7 @@ class Http(Service):
             side.step = "_status_line"
             return
         tx.progress[0] = HEADERS
-        if tx.method == b"CONNECT" and tx.status[:1] == b"2":
+        if tx.method == b"CONNECT" and (tx.status or b"")[:1] == b"2":
             self._finish(side, False)
             self._tunnel = True
             self.upgrade = ""
@@ -637,7 +637,7 @@ class Http(Service):
         for coding in codings:
             if not _decodes(coding) and coding not in (b"inflate", b"identity", b"none", b"br"):
                 tx.event("abnormal_ce_header", False)
-        if tx.method == b"HEAD" or tx.status in (b"204", b"304") or tx.status[:1] == b"1":
+        if tx.method == b"HEAD" or tx.status in (b"204", b"304") or (tx.status or b"")[:1] == b"1":
             self._finish(side, False)
             return
         message.body = Body(list(reversed([c for c in codings if _decodes(c)][:2])))

@@ -77,10 +77,8 @@ class Smtp(Service):
     sources = SOURCES
     events = (
         "invalid_reply", "unable_to_match_reply_with_request", "max_command_line_len_exceeded", "max_reply_line_len_exceeded",
-        "no_server_welcome_message", "tls_rejected", "data_command_rejected", "mime_long_boundary", "mime_long_line", "mime_long_header_name",
-        "mime_long_header_value", "mime_invalid_base64", "duplicate_fields", "unparsable_content", "invalid_pipelined_sequence",
-        "bdat_chunk_len_exceeded", "max_reply_line_len_exceeded", "mime_parse_failed", "mime_malformed_msg", "mime_invalid_qp",
-        "mime_long_enc_line", "mime_long_filename", "mime_long_boundary", "mime_body_end_not_found", "mime_long_enc_line",
+        "tls_rejected", "data_command_rejected", "mime_long_boundary", "duplicate_fields",
+        "no_server_welcome_message", "unparsable_content", "invalid_pipelined_sequence", "bdat_chunk_len_exceeded",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -240,8 +238,7 @@ class Smtp(Service):
 
     def _data_line(self, line: bytes) -> None:
         tx = self._current()
-        if tx.progress[1] < ENVELOPE:
-            tx.progress[1] = ENVELOPE
+        tx.progress[1] = max(tx.progress[1], ENVELOPE)
         if line.startswith(b"--"):
             for depth in range(len(self._parts) - 1, -1, -1):
                 boundary = self._parts[depth].boundary
@@ -294,11 +291,11 @@ class Smtp(Service):
                     part.boundary = part.boundary[:254]
             return
         named = _NAME.search(disposition) or _NAME.search(kind)
-        name = ((named.group(1) if named.group(1) is not None else named.group(2)) if named else b"").decode("latin1")
-        attached = bool(name) or disposition.lower().startswith(b"attachment")
+        title = ((named.group(1) if named.group(1) is not None else named.group(2)) if named else b"").decode("latin1")
+        attached = bool(title) or disposition.lower().startswith(b"attachment")
         part.is_text = not attached and (not part.kind or part.kind.startswith((b"text/", b"message/")))
         if attached or (part.kind and not part.is_text) or part.encoding == b"base64" or part.is_text:
-            part.file = File(name, True)
+            part.file = File(title, True)
             tx.files.append(part.file)
 
     def _content(self, part: _Part, line: bytes, *, last: bool) -> None:

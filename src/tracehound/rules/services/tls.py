@@ -63,10 +63,11 @@ def _fingerprint(tx: TlsTransaction, to_server: bool) -> bytes | None:
 
 def _text(name: str, change: Any = None) -> Any:
     def get(tx: TlsTransaction, _to_server: bool) -> bytes | None:
-        value = getattr(tx, name)
+        value: str | None = getattr(tx, name)
         if value is None:
             return None
-        return (change(value) if change is not None else value).encode()
+        text: str = change(value) if change is not None else value
+        return text.encode()
 
     return get
 
@@ -267,8 +268,7 @@ class Tls(Service):
                 self._tx.event("error_message_encountered", to_server)
         elif kind == _DATA:
             half.changed = True
-            if self._tx.progress[to_server] < COMPLETE:
-                self._tx.progress[to_server] = COMPLETE
+            self._tx.progress[to_server] = max(self._tx.progress[to_server], COMPLETE)
             if self._halves[0].changed and self._halves[1].changed:
                 self._finished()
         elif kind == _HEARTBEAT and not half.changed and len(body) >= 3:
