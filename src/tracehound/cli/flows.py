@@ -34,8 +34,9 @@ _ZEEK: Final = (
 def _with_file(reading: Reading) -> pa.Table:
     """What _SQL asks for, in the order of flow_id; no database is needed for that."""
     flows = reading.table("flows")
-    place = pc.index_in(flows["evidence_id"], pa.array([f.evidence_id for f in reading.files], pa.int32()))
-    paths = pa.array([f.path for f in reading.files], pa.string())
+    evidence = reading.table("evidence")
+    place = pc.index_in(flows["evidence_id"], evidence["evidence_id"].combine_chunks())
+    paths = evidence["path"].combine_chunks().cast(pa.string())
     return flows.append_column("file", pa.DictionaryArray.from_arrays(place.combine_chunks(), paths))
 
 
