@@ -733,8 +733,6 @@ def _packet(values: tuple[Any, ...], to_server: bool) -> Packet:
         p.family = 0
     if p.fragment:
         p.payload_len = p.window = 0
-        if p.family == 6:
-            p.proto = 44
     p.to_server = to_server
     return p
 

@@ -18,6 +18,7 @@ from tracehound.packets.batch import NOTE, TUNNEL, TUNNEL_BITS, PacketBatch
 from tracehound.packets.link import network_layer
 
 _WAITING: Final = NOTE["fragment, waiting for the rest"]
+_FRAGMENT_HEADER: Final = 44
 _OTHER: Final = NOTE["transport not decoded"]
 _IN_FRAME: Final = frozenset(TUNNEL[name] for name in ("", "mpls", "pppoe", "nsh", "vntag", "pbb", "macsec") if name in TUNNEL)
 """Encapsulations below IP: the packet inside is the frame's only one."""
@@ -137,6 +138,10 @@ def frames(raw: RawBatch, packets: PacketBatch) -> Frames:
         order = np.argsort(np.concatenate([part[4] for part in parts]), kind="stable")
         p = PacketBatch(p.buffer, **{name: column[order] for name, column in whole.items()})
         ip_at, ip_end, link_at = (np.concatenate([part[k] for part in parts])[order] for k in (1, 2, 3))
+    parted = (p.note == _WAITING) & (p.ip_version == 6)
+    if parted.any():
+        # RFC 8200 4.5: what a fragment carries is known when it is put together; by itself it is protocol 44.
+        p = p._replace(proto=np.where(parted, _FRAGMENT_HEADER, p.proto).astype(np.uint8))
     fragment, header_len = np.zeros(p.ts.size, np.uint16), np.zeros(p.ts.size, np.uint8)
     header_fields(p.buffer, ip_at, ip_end, fragment, header_len)
     return Frames(p, ip_at, ip_end, link_at, fragment, header_len)
