@@ -24,6 +24,8 @@ SUMMARY: Final = "Match Snort and Suricata rules against captures; print alerts 
 _NAMED: Final = 20
 _PROFILED: Final = 40
 _EXIT_REFUSED: Final = 3
+_EXIT_NONE: Final = 1
+"""All rules were refused: nothing was asked that could be answered."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -149,7 +151,7 @@ def main(argv: list[str]) -> int:
     if not ready.plans:
         if not ready.refused:
             raise UsageError(f"alerts: no rules in {', '.join(paths)}")
-        return _EXIT_REFUSED
+        return _EXIT_NONE
     files = alerting.list_evidence(args.evidence)
     opts = Options(
         midstream=args.midstream or settings.midstream,
