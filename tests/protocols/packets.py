@@ -17,7 +17,7 @@ TYPES = {
     **dict.fromkeys(("sport", "dport", "window"), "u2"),
     **dict.fromkeys(("seq", "ack", "ip_id"), "u4"),
     **dict.fromkeys(("src_hi", "src_lo", "dst_hi", "dst_lo"), "u8"),
-    **dict.fromkeys(("caplen", "wirelen", "ip_bytes", "payload_len", "payload_caplen", "vlan"), "i4"),
+    **dict.fromkeys(("caplen", "wirelen", "ip_bytes", "payload_len", "payload_caplen", "vlan", "tunnel"), "i4"),
     **dict.fromkeys(("packet_id", "ts", "file_offset", "payload_offset"), "i8"),
 }
 """The type of each column."""

@@ -72,6 +72,12 @@ def test_version_3():
     assert (login["user"], login["method"], login["cleartext"]) == ("joe", "USM", False) and row["get_requests"] == 1
 
 
+def test_more_time_ticks_than_there_are():
+    told = pdu(0xA2, (UP, ber(0x43, b"\xff" * 5)))
+    (row,) = datagrams("snmp", [(False, message(b"public", told))])["snmp"]
+    assert row["up_since"] is None
+
+
 @given(st.integers(0, 200), st.integers(0, 255))
 def test_damage_anywhere(at, byte):
     whole = bytearray(secured(b"joe", ber(0x30, ber(4), ber(4), TOLD), 1) if at % 2 else message(b"public", TOLD))

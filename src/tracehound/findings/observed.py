@@ -80,8 +80,9 @@ def expression(place: Place, columns: Columns) -> str | None:
 
 
 def of_hosts(ask: Ask, columns: Columns, hosts: Sequence[str]) -> dict[str, dict[str, tuple[Seen, ...]]]:
-    """Host -> attribute -> what is seen of that host; an attribute that no table can show is absent. One question a place, for
-    all hosts: asked a host at a time, the evidence would be gone through once for each of them."""
+    """Host -> attribute -> what is seen of that host; an attribute that no table can show, or of which the host shows nothing,
+    is absent: silence is not a mismatch. One question a place, for all hosts: asked a host at a time, the evidence would be gone
+    through once for each of them."""
     found: dict[str, dict[str, tuple[Seen, ...]]] = {host: {} for host in hosts}
     for place in PLACES:
         text = expression(place, columns)
@@ -107,5 +108,7 @@ def of_hosts(ask: Ask, columns: Columns, hosts: Sequence[str]) -> dict[str, dict
             packet_id = "" if r["packet"] is None else str(r["packet"])
             seen[r["owner"]].append(Seen(str(r["text"]), f"{place.where}, {r['owner']} and {r['peer']}", packet_id))
         for host, some in seen.items():
+            if not some:
+                continue
             found[host][place.attribute] = (*found[host].get(place.attribute, ()), *some)
     return found

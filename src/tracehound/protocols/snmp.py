@@ -191,4 +191,7 @@ def _told(flow: _Flow, d: Datagram, name: str, value: Element) -> None:
     elif name == _SYS_NAME and value.tag == OCTET_STRING:
         flow.name = words_of(raw) or None
     elif name == _SYS_UP_TIME and value.tag == _TIME_TICKS and len(raw) <= 5:
-        flow.up_since_ns = d.ts_ns - int.from_bytes(raw, "big") * _TICK_NS
+        ticks = int.from_bytes(raw, "big")
+        # RFC 2578 7.1.8: TimeTicks are modulo 2^32; the fifth byte may only be the sign.
+        if ticks < 1 << 32:
+            flow.up_since_ns = d.ts_ns - ticks * _TICK_NS
