@@ -216,6 +216,19 @@ def test_a_draft_is_tested_with_the_engine_that_alerts_uses(evidence, tmp_path):
     assert not any(t.fired for t in found.twins)
 
 
+def test_a_limit_on_notices_hides_neither_hits_nor_false_alarms(evidence, tmp_path):
+    bad, good = evidence
+    rules = tmp_path / "limited.rules"
+    rules.write_text(
+        'alert http any any -> any any (msg:"x"; http.uri; content:"b.cgi"; '
+        "threshold:type limit, track by_src, count 1, seconds 600; sid:1;)\n"
+    )
+    settings, _ = read_settings(None, assignments=[], home=[], classification=None, thresholds=None)
+    found = only(rule_lab.trial([str(rules)], [bad], [good], settings, flows=FLOWS))
+    assert (found.hit, found.malicious, found.false_alarms) == (8, 8, 20 + len(GOOD))
+    assert rule_lab.run([str(rules)], [bad], settings).alerts[1] == 1
+
+
 def test_draft_and_test_on_the_command_line(evidence, tmp_path, capsys):
     bad, good = evidence
     rules, register = tmp_path / "d.rules", tmp_path / "sids.txt"

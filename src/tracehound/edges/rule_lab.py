@@ -9,7 +9,7 @@ import datetime
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -212,9 +212,18 @@ class Ran:
     alerts: Counter[int] = field(default_factory=Counter)
 
 
-def run(rules: Sequence[str], evidence: Sequence[str], settings: Settings, options: Options | None = None) -> Ran:
-    """Run rules over evidence. Raises UsageError where none can be loaded."""
-    ready = alerting.make_ready(load_rules(rules, settings), settings)
+def run(
+    rules: Sequence[str], evidence: Sequence[str], settings: Settings, options: Options | None = None, *, rationed: bool = True
+) -> Ran:
+    """Run rules over evidence.
+
+    rationed   False: without the thresholds that only ration notices (`limit`, `backoff`), so that every flow in which a rule
+               matches is seen; a limit would hide hits and false alarms alike
+    Raises UsageError where none can be loaded."""
+    loaded = load_rules(rules, settings)
+    if not rationed:
+        loaded = replace(loaded, rules=type(loaded.rules)(_unrationed(rule) for rule in loaded.rules))
+    ready = alerting.make_ready(loaded, settings)
     out = Ran(ready.plans, ready.refused)
     if not ready.plans:
         raise UsageError(f"no rule could be loaded from {', '.join(rules)}" + (f": {ready.refused[0]}" if ready.refused else ""))
@@ -231,6 +240,11 @@ def run(rules: Sequence[str], evidence: Sequence[str], settings: Settings, optio
         out.hits.setdefault(sid, set()).add(_ends(event, path))
         out.files.setdefault(sid, set()).add(path)
     return out
+
+
+def _unrationed(rule: Rule) -> Rule:
+    t = rule.threshold
+    return replace(rule, threshold=None) if t is not None and t.kind in ("limit", "backoff") else rule
 
 
 def _ends(event: Mapping[str, Any], path: str) -> Ends:
@@ -321,7 +335,7 @@ def trial(
     others    rule sets that may cover the same flows already
     made_of   drafts by sid: their near misses are tried, too
     Raises UsageError, EvidenceError."""
-    bad, good = run(rules, malicious, settings), run(rules, benign, settings)
+    bad, good = run(rules, malicious, settings, rationed=False), run(rules, benign, settings, rationed=False)
     labelled: set[Ends] = set()
     rest: list[Ends] = []
     exposures: dict[int, list[Exposure]] = {_sid_of(p): [] for p in bad.plans}
@@ -346,7 +360,7 @@ def trial(
             rest += [ends for ends, _ in _flows(reading)]
             for p in bad.plans:
                 exposures[_sid_of(p)].append(exposure(reading, p, frozenset()))
-    covering = run(others, malicious, settings) if others else None
+    covering = run(others, malicious, settings, rationed=False) if others else None
     made = made_of or {}
     return [
         _outcome(p.rule, bad, good, labelled, malicious, rest, exposures[_sid_of(p)], covering, made.get(_sid_of(p)), rules, settings)
