@@ -212,7 +212,10 @@ def write_records(
         put32_little(out, at + 8, length)
         put32_little(out, at + 12, int(rows[2, k]))
         at += 16
-        out[at : at + length] = source[rows[0, k] : rows[0, k] + length]
+        first = int(rows[0, k])
+        # Byte by byte: a slice would need numba's reference counting, which kernels do without.
+        for i in range(length):
+            out[at + i] = source[first + i]
         # Copy 0 is the capture as it was.
         if copy % ADDRESS_SETS:
             rewrite(out, at, at + length, copy % ADDRESS_SETS)
