@@ -226,7 +226,7 @@ def test_a_limit_on_notices_hides_neither_hits_nor_false_alarms(evidence, tmp_pa
     settings, _ = read_settings(None, assignments=[], home=[], classification=None, thresholds=None)
     found = only(rule_lab.trial([str(rules)], [bad], [good], settings, flows=FLOWS))
     assert (found.hit, found.malicious, found.false_alarms) == (8, 8, 20 + len(GOOD))
-    assert rule_lab.run([str(rules)], [bad], settings).alerts[1] == 1
+    assert rule_lab.run(rule_lab.make_ready([str(rules)], settings), [bad]).alerts[1] == 1
 
 
 def test_draft_and_test_on_the_command_line(evidence, tmp_path, capsys):

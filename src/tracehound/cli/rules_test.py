@@ -48,7 +48,8 @@ def main(argv: list[str]) -> int:
     )
     expected = trial.expectations(outcomes, least_recall=args.least_recall, most_alarms=args.most_alarms)
     if args.expect:
-        expected = [*expected, *trial.checked(rule_lab.run(args.rules, args.malicious, settings).events, _checks(args.expect))]
+        ran = rule_lab.run(rule_lab.make_ready(args.rules, settings), args.malicious)
+        expected = [*expected, *trial.checked(ran.events, _checks(args.expect))]
     text = json.dumps(trial.as_dict(outcomes, expected), indent=2) + "\n" if args.json else trial.table(outcomes, expected)
     with opened(args.output) as out:
         out.write(text.encode("utf-8", "replace"))

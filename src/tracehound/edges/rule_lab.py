@@ -212,10 +212,8 @@ class Ran:
     alerts: Counter[int] = field(default_factory=Counter)
 
 
-def run(
-    rules: Sequence[str], evidence: Sequence[str], settings: Settings, options: Options | None = None, *, rationed: bool = True
-) -> Ran:
-    """Run rules over evidence.
+def make_ready(rules: Sequence[str], settings: Settings, *, rationed: bool = True) -> alerting.Ready:
+    """Rules as `run` takes them, read and compiled once for all evidence.
 
     rationed   False: without the thresholds that only ration notices (`limit`, `backoff`), so that every flow in which a rule
                matches is seen; a limit would hide hits and false alarms alike
@@ -224,9 +222,14 @@ def run(
     if not rationed:
         loaded = replace(loaded, rules=type(loaded.rules)(_unrationed(rule) for rule in loaded.rules))
     ready = alerting.make_ready(loaded, settings)
-    out = Ran(ready.plans, ready.refused)
     if not ready.plans:
         raise UsageError(f"no rule could be loaded from {', '.join(rules)}" + (f": {ready.refused[0]}" if ready.refused else ""))
+    return ready
+
+
+def run(ready: alerting.Ready, evidence: Sequence[str], options: Options | None = None) -> Ran:
+    """What rules do on some evidence."""
+    out = Ran(ready.plans, ready.refused)
     if not evidence:
         return out
     files = list_evidence(list(evidence))
@@ -335,7 +338,8 @@ def trial(
     others    rule sets that may cover the same flows already
     made_of   drafts by sid: their near misses are tried, too
     Raises UsageError, EvidenceError."""
-    bad, good = run(rules, malicious, settings, rationed=False), run(rules, benign, settings, rationed=False)
+    ready = make_ready(rules, settings, rationed=False)
+    bad, good = run(ready, malicious), run(ready, benign)
     labelled: set[Ends] = set()
     rest: list[Ends] = []
     exposures: dict[int, list[Exposure]] = {_sid_of(p): [] for p in bad.plans}
@@ -360,10 +364,10 @@ def trial(
             rest += [ends for ends, _ in _flows(reading)]
             for p in bad.plans:
                 exposures[_sid_of(p)].append(exposure(reading, p, frozenset()))
-    covering = run(others, malicious, settings, rationed=False) if others else None
+    covering = run(make_ready(others, settings, rationed=False), malicious) if others else None
     made = made_of or {}
     return [
-        _outcome(p.rule, bad, good, labelled, malicious, rest, exposures[_sid_of(p)], covering, made.get(_sid_of(p)), rules, settings)
+        _outcome(p.rule, bad, good, labelled, malicious, rest, exposures[_sid_of(p)], covering, made.get(_sid_of(p)), ready)
         for p in bad.plans
     ]
 
@@ -382,7 +386,7 @@ def _spoken(reading: Reading, chosen: frozenset[int]) -> frozenset[int]:
 
 def _outcome(
     rule: Rule, bad: Ran, good: Ran, labelled: set[Ends], malicious: Sequence[str], rest: Sequence[Ends], exposures: Sequence[Exposure],
-    covering: Ran | None, made: Draft | None, rules: Sequence[str], settings: Settings,
+    covering: Ran | None, made: Draft | None, ready: alerting.Ready,
 ) -> Outcome:  # fmt: skip
     sid = int(rule.sid)
     hits = bad.hits.get(sid, set())
@@ -399,7 +403,7 @@ def _outcome(
     parts = list(zip(*((e.flows, e.header, e.buffer, e.prefilter) for e in exposures), strict=True))
     return Outcome(
         sid, rule.msg or "", total, count, len(rest), len(alarms), Exposure(*(sum(p) for p in parts)) if parts else Exposure(0, 0, 0, 0),
-        twins=tuple(_tried(made, rules, settings)) if made is not None else (),
+        twins=tuple(_tried(made, ready)) if made is not None else (),
         covered_by=tuple((s, n) for s, n in covers.most_common(_SHOWN) if n),
         missed=tuple(_shown(e) for e in missed[:_SHOWN]), alarmed=tuple(_shown(e) for e in sorted(alarms, key=str)[:_SHOWN]),
     )  # fmt: skip
@@ -410,7 +414,7 @@ def _shown(ends: Ends) -> str:
     return f"{Path(path).name}: " + " and ".join(f"{a} port {p}" for a, p in sorted(pair)) + f" (protocol {proto})"
 
 
-def _tried(made: Draft, rules: Sequence[str], settings: Settings) -> list[Twin]:
+def _tried(made: Draft, ready: alerting.Ready) -> list[Twin]:
     """Every near miss of a draft, written as a conversation and given to the engine."""
     if not made.chosen:
         return []
@@ -421,7 +425,7 @@ def _tried(made: Draft, rules: Sequence[str], settings: Settings) -> list[Twin]:
                 break
             path = Path(folder) / f"{number}.pcap"
             path.write_bytes(conversation(twin))
-            out.append(Twin(what, made.sid in run(rules, [str(path)], settings).hits))
+            out.append(Twin(what, made.sid in run(ready, [str(path)]).hits))
     return out
 
 
