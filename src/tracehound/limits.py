@@ -397,6 +397,8 @@ PAGE_ROWS: Final = 100
 """Rows of a page of a table."""
 MAX_PAGE_ROWS: Final = 1_000
 """Rows of a page of a table that may be asked for."""
+MAX_REMEMBERED_COUNTS: Final = 2_000
+"""Counts of rows by filter that the web pages remember."""
 SQL_TIME_S: Final = 20.0
 """Seconds that a user's SQL may take."""
 SQL_ROWS: Final = 10_000

@@ -45,6 +45,7 @@ class Duck:
         if threads is not None:
             config["threads"] = str(threads)
         self._connection = duckdb.connect(":memory:", config=config)
+        self._connection.execute("SET parquet_metadata_cache = true")
         self._locked = False
 
     def register(self, name: str, data: pa.Table | Sequence[str | Path]) -> None:
@@ -56,6 +57,21 @@ class Duck:
             raise UsageError(f"{name}: files cannot be added once the database is locked")
         files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in data)
         self._connection.execute(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM read_parquet([{files}])')
+
+    def register_numbered(self, name: str, paths: Sequence[str | Path]) -> None:
+        """Make Parquet files available as table `name` with two more columns, `file_index` and `file_row_number`: the place of a row."""
+        if self._locked:
+            raise UsageError(f"{name}: files cannot be added once the database is locked")
+        files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+        self._connection.execute(
+            f'CREATE OR REPLACE VIEW "{name}" AS SELECT *, file_index FROM read_parquet([{files}], file_row_number = true)'
+        )
+
+    def beside(self) -> Duck:
+        """Another connection to the same tables, locked as this one is, for another thread."""
+        other = object.__new__(Duck)
+        other._connection, other._locked = self._connection.cursor(), self._locked
+        return other
 
     def allow_files(self, paths: Sequence[str | Path]) -> None:
         """Keep these files readable after `lock` (those in the work folder are readable anyway)."""

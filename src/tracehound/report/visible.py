@@ -50,8 +50,8 @@ def obeyed(char: str) -> bool:
 def runs(text: str, limit: int | None = None) -> list[Run]:
     """`text` as runs of plain and written-out characters; at most `limit` characters, and a last run that counts the rest."""
     kept = text if limit is None or len(text) <= limit else text[:limit]
-    out: list[Run] = []
-    for char in kept:
+    out: list[Run] = [Run(kept, False)] if kept.isascii() and kept.isprintable() and kept else []
+    for char in kept if not out else "":
         escaped = obeyed(char)
         piece = written_out(char) if escaped else char
         if out and out[-1].escaped == escaped:

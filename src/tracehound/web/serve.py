@@ -62,6 +62,7 @@ def _serve(args: argparse.Namespace) -> int:
         date_header=True, timeout_graceful_shutdown=3,
     )  # fmt: skip
     sockets = [config.bind_socket()]
+    sockets[0].listen(config.backlog)  # who follows the address at once waits a moment and is not refused
     port = sockets[0].getsockname()[1]
     scheme = "https" if args.tls_cert else "http"
     shown = f"[{args.host}]" if ":" in args.host else args.host

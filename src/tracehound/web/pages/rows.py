@@ -5,20 +5,20 @@ from __future__ import annotations
 
 import base64
 import math
-import threading
 from typing import Any, Final
 
 import pyarrow as pa
 
 from tracehound import limits
+from tracehound.edges.case_paging import END, Filter, Paging, bounded
 from tracehound.edges.case_runs import duck_of, tables_of
-from tracehound.edges.duck import Duck
 from tracehound.errors import UsageError
 from tracehound.report.visible import preview
 from tracehound.tables import ALL
 from tracehound.web.page import Ask, NotFound, Page, Param
 from tracehound.web.pages.overview import facts
 
+PAGING: Final = Paging()
 COMPARED: Final[dict[str, str]] = {
     "eq": "{c} = $v{n}", "ne": "{c} IS DISTINCT FROM $v{n}", "lt": "{c} < $v{n}", "ge": "{c} >= $v{n}",
     "has": "contains(lower({c}::VARCHAR), lower($v{n}))", "null": "{c} IS NULL", "notnull": "{c} IS NOT NULL",
@@ -40,30 +40,12 @@ def value(item: Any) -> Any:
     return str(item)
 
 
-def _selected(name: str, columns: dict[str, pa.DataType]) -> str:
-    """All columns, times as text with their nanoseconds."""
-    shown = [
-        f"strftime(\"{c}\"::TIMESTAMP_NS, '%Y-%m-%dT%H:%M:%S.%n') || 'Z' AS \"{c}\"" if pa.types.is_timestamp(t) else f'"{c}"'
-        for c, t in columns.items()
-    ]
-    return f'SELECT {", ".join(shown)} FROM "{name}"'
+def _shown_as(name: str, kind: pa.DataType) -> str:
+    """The SQL of a column as the pages show it: times as text with their nanoseconds."""
+    return f"strftime(\"{name}\"::TIMESTAMP_NS, '%Y-%m-%dT%H:%M:%S.%n') || 'Z'" if pa.types.is_timestamp(kind) else f'"{name}"'
 
 
-def bounded(duck: Duck, sql: str, parameters: dict[str, object] | None = None, seconds: float = limits.SQL_TIME_S) -> pa.Table:
-    """Run SQL for so long at most. Raises UsageError."""
-    timer = threading.Timer(seconds, duck.interrupt)
-    timer.start()
-    try:
-        return duck.ask(sql, parameters)
-    except UsageError as cause:
-        if "interrupt" in str(cause).lower():
-            raise UsageError(f"SQL: took longer than {seconds:.0f} s") from None
-        raise
-    finally:
-        timer.cancel()
-
-
-def _filters(ask: Ask, columns: dict[str, pa.DataType]) -> tuple[str, dict[str, object]]:
+def _filters(ask: Ask, columns: dict[str, pa.DataType]) -> Filter:
     terms: list[str] = []
     parameters: dict[str, object] = {}
     for key, text in ask.query.items():
@@ -79,7 +61,7 @@ def _filters(ask: Ask, columns: dict[str, pa.DataType]) -> tuple[str, dict[str, 
             parameters[f"v{len(terms) - 1}"] = _typed(text, columns[column], how, key)
     if len(terms) > _MOST_FILTERS:
         raise UsageError(f"more than {_MOST_FILTERS} filters")
-    return (" WHERE " + " AND ".join(terms) if terms else ""), parameters
+    return Filter(" AND ".join(terms), parameters)
 
 
 def _typed(text: str, kind: pa.DataType, how: str, key: str) -> object:
@@ -98,33 +80,69 @@ def _typed(text: str, kind: pa.DataType, how: str, key: str) -> object:
     return {"true": True, "false": False}.get(text.lower(), text) if pa.types.is_boolean(kind) else text
 
 
+MAIN: Final[dict[str, tuple[str, ...]]] = {
+    "flows": ("flow_id", "start", "end", "proto", "src", "sport", "dst", "dport", "service", "conn_state", "outcome", "pkts_src",
+              "pkts_dst", "bytes_src", "bytes_dst", "history"),
+    "packets": ("packet_id", "ts", "src", "sport", "dst", "dport", "proto", "tcp_flags", "payload_len", "wirelen", "ttl", "flow_id",
+                "decode_note"),
+    "http": ("txn_id", "flow_id", "ts", "src", "dst", "dport", "method", "host", "uri", "user_agent", "referer", "status",
+             "content_type", "response_bytes", "note"),
+    "dns": ("txn_id", "flow_id", "ts", "src", "dst", "query", "qtype", "rcode", "answers", "note"),
+    "records": ("record_id", "flow_id", "source", "start", "end", "proto_name", "src", "sport", "dst", "dport", "pkts_src", "pkts_dst",
+                "bytes_src", "bytes_dst", "state"),
+}  # fmt: skip
+"""Columns of wide tables that a page shows unless others are asked for (those that the table has)."""
+ALL_COLUMNS: Final = "*"
+
+
+def _columns(ask: Ask, name: str, columns: dict[str, pa.DataType]) -> list[str]:
+    """Which columns are wanted. Raises UsageError."""
+    wanted = ask.query.get("columns", "")
+    if wanted == ALL_COLUMNS or (not wanted and name not in MAIN):
+        return list(columns)
+    if not wanted:
+        return [c for c in MAIN[name] if c in columns]
+    named = list(dict.fromkeys(c.strip() for c in wanted.split(",") if c.strip()))
+    for c in named:
+        if c not in columns:
+            raise UsageError(f"columns: there is no column {c[:80]!r}")
+    return named or list(columns)
+
+
+def _place(ask: Ask, name: str) -> int | None:
+    return ask.number(name, 0) if ask.query.get(name) else None
+
+
 def table(ask: Ask) -> dict[str, Any]:
     """One page of one table of the newest run."""
     name = ask.path["table"]
     with ask.case() as case:
-        if name not in tables_of(case):
-            raise NotFound(f"the case has no table {name!r}; it has {', '.join(sorted(tables_of(case))) or 'none'}")
-        size = ask.number("size", limits.PAGE_ROWS, least=1, most=limits.MAX_PAGE_ROWS)
-        offset = ask.number("offset", 0)
-        with duck_of(case) as duck:
-            columns = {f.name: f.type for f in duck.schema(f'SELECT * FROM "{name}"')}
-            where, parameters = _filters(ask, columns)
-            sort, descending = ask.query.get("sort", ""), ask.query.get("order", "asc") == "desc"
-            if sort and sort not in columns:
-                raise UsageError(f"sort: there is no column {sort!r}")
-            order = f' ORDER BY "{sort}" {"DESC" if descending else "ASC"} NULLS LAST' if sort else ""
-            total = bounded(duck, f'SELECT count(*) AS n FROM "{name}"{where}', parameters).to_pylist()[0]["n"]
-            # The page's rows are found by one column, and only they are read whole.
-            inner = f'(SELECT * FROM "{name}"{where}{order} LIMIT {size} OFFSET {offset})'
-            rows = bounded(duck, _selected(name, columns).replace(f'FROM "{name}"', f"FROM {inner} t"), parameters).to_pylist()
-        described = {c.name: c.meaning for c in ALL[name].columns} if name in ALL else {}
-        return {
-            "case": facts(case), "table": name,
-            "columns": [{"name": c, "type": str(t), "says": described.get(c, "")} for c, t in columns.items()],
-            "rows": [[value(r[c]) for c in columns] for r in rows], "total": total, "offset": offset, "size": size, "sort": sort,
-            "order": "desc" if descending else "asc", "filters": {k: v for k, v in ask.query.items() if "." in k},
-            "tables": sorted(tables_of(case)), "comparisons": list(COMPARED),
-        }  # fmt: skip
+        files = tables_of(case)
+        top = facts(case)
+    if name not in files:
+        raise NotFound(f"the case has no table {name!r}; it has {', '.join(sorted(files)) or 'none'}")
+    size, offset = ask.number("size", limits.PAGE_ROWS, least=1, most=limits.MAX_PAGE_ROWS), ask.number("offset", 0)
+    sort, descending = ask.query.get("sort", ""), ask.query.get("order", "asc") == "desc"
+    before: int | str | None = END if ask.query.get("before") == END else _place(ask, "before")
+    with PAGING.tables({name: files[name]}) as tables:
+        columns = tables.columns(name)
+        if sort and sort not in columns:
+            raise UsageError(f"sort: there is no column {sort!r}")
+        shown = _columns(ask, name, columns)
+        page = tables.page(
+            name, {c: _shown_as(c, columns[c]) for c in shown}, _filters(ask, columns), sort=sort, descending=descending, size=size,
+            offset=offset, after=_place(ask, "after"), before=before,
+        )  # fmt: skip
+    if before == END:
+        offset = page.total - page.rows.num_rows
+    described = {c.name: c.meaning for c in ALL[name].columns} if name in ALL else {}
+    return {
+        "case": top, "table": name,
+        "columns": [{"name": c, "type": str(columns[c]), "says": described.get(c, "")} for c in shown],
+        "rows": [[value(r[c]) for c in shown] for r in page.rows.to_pylist()], "total": page.total, "offset": offset, "size": size,
+        "sort": sort, "order": "desc" if descending else "asc", "filters": {k: v for k, v in ask.query.items() if "." in k},
+        "all_columns": list(columns), "places": list(page.places), "tables": sorted(files), "comparisons": list(COMPARED),
+    }  # fmt: skip
 
 
 KEYS: Final = ("txn_id", "flow_id", "packet_id", "event_id", "evidence_id")
@@ -144,7 +162,8 @@ def row(ask: Ask) -> dict[str, Any]:
             by = next((k for k in KEYS if k in columns), None)
             if by is None:
                 raise NotFound(f"rows of {name} have no key")
-            found = bounded(duck, f'{_selected(name, columns)} WHERE "{by}" = $key LIMIT 1', {"key": int(key)}).to_pylist()
+            select = ", ".join(f'{_shown_as(c, t)} AS "{c}"' for c, t in columns.items())
+            found = bounded(duck, f'SELECT {select} FROM "{name}" WHERE "{by}" = $key LIMIT 1', {"key": int(key)}).to_pylist()
             if not found:
                 raise NotFound(f"{name} has no row {key}")
             flow_id = found[0].get("flow_id")
@@ -186,7 +205,11 @@ def sql(ask: Ask) -> dict[str, Any]:
 
 _PAGED: Final = (
     Param("sort", "string", "column to sort by"), Param("order", "string", "asc or desc", ("asc", "desc")),
-    Param("offset", "integer", "rows to leave out"), Param("size", "integer", f"rows of a page, 1 to {limits.MAX_PAGE_ROWS}"),
+    Param("offset", "integer", "rows to leave out; beside `after` or `before` only what the page says of its place"),
+    Param("after", "integer", "the page behind this row (one of `places`)"),
+    Param("before", "string", "the page before this row; end: the last page"),
+    Param("columns", "string", "columns, with commas between them; * is all"),
+    Param("size", "integer", f"rows of a page, 1 to {limits.MAX_PAGE_ROWS}"),
 )  # fmt: skip
 PAGES: Final = (
     Page("/cases/{number}/tables/{table}", "Table", table, "table.html", _PAGED),

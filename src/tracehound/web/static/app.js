@@ -131,7 +131,7 @@ for (const button of document.querySelectorAll('[data-add]')) button.addEventLis
   event.preventDefault();
   const form = button.form, query = new URLSearchParams(location.search);
   query.set(form.querySelector('[data-column]').value + '.' + form.querySelector('[data-how]').value, form.querySelector('[data-value]').value);
-  query.delete('offset');
+  for (const place of ['offset', 'after', 'before']) query.delete(place);
   location.search = query.toString();
 });
 
