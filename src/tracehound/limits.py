@@ -397,6 +397,14 @@ PAGE_ROWS: Final = 100
 """Rows of a page of a table."""
 MAX_PAGE_ROWS: Final = 1_000
 """Rows of a page of a table that may be asked for."""
+RULE_TRIAL_S: Final = 900
+"""Seconds that drafting or testing a rule on a case's captures may take; then its process is ended."""
+MAX_TRIED_RULES_BYTES: Final = 64 * KIB
+"""Text of rules that are tested in the web pages at once."""
+MAX_EXPLAINED_BYTES: Final = 64 * KIB
+"""Text kept of what `rules explain` says of one rule."""
+MAX_SAID_BYTES: Final = 2_000
+"""Characters kept of what a process said of its failure."""
 MAX_REMEMBERED_COUNTS: Final = 2_000
 """Counts of rows by filter that the web pages remember."""
 SQL_TIME_S: Final = 20.0

@@ -1,6 +1,8 @@
 """In: requests to the web pages. Out: pages and their twins, changes, and what is refused. Never here: a browser (test_browser.py)."""
 
+import html
 import re
+import time
 
 import pytest
 
@@ -8,6 +10,7 @@ pytest.importorskip("starlette")
 from starlette.testclient import TestClient
 
 from tests.cli.test_case import HOST, scan
+from tracehound import limits
 from tracehound.cli.main import run
 from tracehound.edges.casefile import Case, find_case
 from tracehound.errors import UsageError
@@ -136,6 +139,57 @@ def test_what_does_not_fit_is_said(web, path, form, why):
     answer = c.post(path, data={**form, "form_token": token(c)})
     assert answer.status_code in (400, 404)
     assert why in answer.text
+
+
+RULE = 'alert tcp any any -> any any (msg:"web"; flow:to_server; flags:S; sid:1000001;)'
+
+
+def ended(web, number="1", seconds=120):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and any(j.ended_ns is None for j in web.jobs.of(number)):
+        time.sleep(0.1)
+    return web.jobs.of(number)[0]
+
+
+def test_rules_are_tested_on_the_cases_captures_and_kept(web):
+    c = client(web)
+    form = {"rule": RULE, "flows": f"src = '{HOST}'", "form_token": token(c)}
+    begun = c.post("/cases/1/lab/test", data=form)
+    assert (begun.status_code, begun.headers["location"]) == (303, "/cases/1/lab")
+    job = ended(web)
+    assert (job.state, job.answer.split(",")[0].split(":")[0]) == ("done", "sid 1000001"), job.answer
+    page, twin = c.get("/cases/1/lab").text, c.get("/cases/1/lab.json").json()
+    rule = twin["result"]["rules"][0]
+    assert (rule["hit"], rule["malicious"] > 0) == (rule["malicious"], True)
+    assert "frame" in twin["result"]["explained"]["1000001"]
+    assert RULE in html.unescape(page)
+    assert twin["kept"][0]["origin"] == "tested"
+    assert c.get("/cases/1/custody.json").json()["holds"]
+
+
+@pytest.mark.parametrize(
+    ("form", "why"),
+    [
+        ({"rule": "alert nothing"}, "rule"),
+        ({"rule": RULE, "flows": "DROP TABLE flows"}, "SQL"),
+        ({"rule": RULE, "flows": "dport = 1"}, "no flow"),
+    ],
+)
+def test_rules_that_cannot_be_tested_say_why(web, form, why):
+    c = client(web)
+    assert c.post("/cases/1/lab/test.json", json=form, headers={"x-form-token": token(c)}).status_code == 201
+    job = ended(web)
+    assert job.state == "failed"
+    assert why in job.answer
+    assert why in c.get("/cases/1/lab").text
+
+
+def test_a_rule_that_takes_too_long_is_ended(web, monkeypatch):
+    monkeypatch.setattr(limits, "RULE_TRIAL_S", 0)
+    c = client(web)
+    c.post("/cases/1/lab/draft.json", json={}, headers={"x-form-token": token(c)})
+    job = ended(web)
+    assert (job.state, "took longer" in job.answer) == ("failed", True)
 
 
 def test_evidence_comes_as_upload_and_goes_as_attachment(web):

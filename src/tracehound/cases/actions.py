@@ -183,6 +183,13 @@ _ALL: Final = (
         ("INSERT INTO rechecks(seq, asked_ns, host, port, how, outcome, detail, took_ms) "
          "VALUES (:seq, :asked_ns, :host, :port, :how, :outcome, :detail, :took_ms)",),
     ),
+    Action(
+        "rule", "drafts or tests rules on the case's captures",
+        {"origin": _TEXT, "text": _TEXT, "says": _TEXT, "name": _TEXT, "size_bytes": int, "sha256": _TEXT},
+        ("INSERT INTO rules(rule_id, at_ns, who, origin, text, says, name) VALUES (:seq, :at_ns, :who, :origin, :text, :says, :name)",
+         "INSERT INTO files(seq, name, size_bytes, sha256) VALUES (:seq, :name, :size_bytes, :sha256)",
+         "INSERT INTO words(kind, ref, title, text) VALUES ('rule', CAST(:seq AS TEXT), :says, :text)"),
+    ),
     Action("share", "notes that something left the case", {"format": _TEXT, "to": _MAYBE, "name": _TEXT, "sha256": _TEXT},
            ("INSERT INTO shares(seq, at_ns, who, format, recipient, name, sha256) "
             "VALUES (:seq, :at_ns, :who, :format, :to, :name, :sha256)",)),

@@ -60,11 +60,18 @@ CREATE TABLE shares(
 CREATE VIRTUAL TABLE words USING fts5(kind UNINDEXED, ref UNINDEXED, title, text);
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_STEP_ONE,)
+_STEP_TWO: Final = """
+CREATE TABLE rules(
+  rule_id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, who TEXT NOT NULL, origin TEXT NOT NULL, text TEXT NOT NULL, says TEXT NOT NULL,
+  name TEXT NOT NULL) STRICT;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_STEP_ONE, _STEP_TWO)
 """Step n brings a case from version n to n + 1 (PRAGMA user_version)."""
 
 TOLD_TABLES: Final = (
     "facts", "statuses", "notes", "tasks", "people", "tags", "techniques", "links", "evidence", "runs", "files", "findings", "indicators",
     "hypotheses", "weighings", "messages", "host_sources", "rechecks", "shares", "words",
+    "rules",
 )  # fmt: skip
 """Tables that the log tells: all but the log itself."""

@@ -66,6 +66,7 @@ SAID: Final[dict[str, str]] = {
     "run": "investigated: {summary}",
     "hypothesis": "hypothesis: {statement}",
     "recheck": "asked {host} port {port}: {outcome}",
+    "rule": "rule {origin}: {says}",
     "share": "shared as {format}",
     "link": "tied to {other}",
 }

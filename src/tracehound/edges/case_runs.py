@@ -19,11 +19,14 @@ from tracehound.edges.investigation import verdict_of
 from tracehound.edges.reading import Progress, Reading, read
 from tracehound.errors import UsageError
 from tracehound.findings.model import Verdict
+from tracehound.flowlogs.formats import FORMATS
 from tracehound.pipeline import Question, Wanted
 
 _ROWS: Final = 100_000
-TRAFFIC: Final = frozenset({"pcap", "pcapng"})
-"""Kinds of evidence that an investigation reads."""
+CAPTURES: Final = frozenset({"pcap", "pcapng"})
+"""Kinds of evidence that rules can be tried on."""
+TRAFFIC: Final = CAPTURES | frozenset(FORMATS)
+"""Kinds of evidence that an investigation reads: captures and flow logs."""
 
 
 @dataclass(frozen=True, slots=True)

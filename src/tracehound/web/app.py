@@ -40,10 +40,10 @@ from tracehound.web.accounts import Accounts, TooMany, User
 from tracehound.web.jobs import Jobs
 from tracehound.web.openapi import document
 from tracehound.web.page import Action, Ask, NotFound, Page
-from tracehound.web.pages import overview, rows
+from tracehound.web.pages import lab, overview, rows
 
-PAGES: Final[tuple[Page, ...]] = (*overview.PAGES, *rows.PAGES)
-ACTIONS: Final[tuple[Action, ...]] = overview.ACTIONS
+PAGES: Final[tuple[Page, ...]] = (*overview.PAGES, *rows.PAGES, *lab.PAGES)
+ACTIONS: Final[tuple[Action, ...]] = (*overview.ACTIONS, *lab.ACTIONS)
 COOKIE: Final = "tracehound_session"
 FORM_TOKEN: Final = "form_token"  # noqa: S105
 STATIC: Final = Path(__file__).parent / "static"
