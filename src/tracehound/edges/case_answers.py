@@ -8,7 +8,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tracehound.cases import timeline
@@ -21,6 +23,7 @@ from tracehound.edges.casefile import Case
 from tracehound.edges.investigation import knowledge
 from tracehound.report.incident import Moment
 
+_DAY_NS = 86_400 * 1_000_000_000
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
@@ -50,6 +53,33 @@ def host_events(case: Case) -> list[dict[str, Any]]:
         table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.int64()))
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows
+
+
+def host_bins(case: Case, from_ns: int, to_ns: int, bin_ns: int) -> list[dict[str, Any]]:
+    """How much happened on the host when, for a chart: bins of `bin_ns` within the traffic's time, of a day outside of it.
+
+    Each has start_ns, width_ns and counts by what happened (born, modified, accessed, changed, and the kind of what is no file)."""
+    names = [r["name"] for r in case.rows("SELECT name FROM host_sources ORDER BY seq")]
+    if not names:
+        return []
+    tables = [pq.read_table(case.folder / name, columns=["ts", "kind", "time_kind"]) for name in names]
+    table = pa.concat_tables([t.unify_dictionaries() for t in tables], promote_options="permissive")
+    table = table.filter(table["ts"].is_valid())
+    ts = table["ts"].cast(pa.int64()).to_numpy()
+    kind, time_kind = table["kind"].cast(pa.string()), table["time_kind"].cast(pa.string())
+    what = pc.if_else(pc.equal(kind, "file"), time_kind, kind)
+    inside = (ts >= from_ns) & (ts < to_ns)
+    day = ts // _DAY_NS * _DAY_NS
+    # A day that the traffic begins or ends in is cut there.
+    start = np.where(inside, from_ns + (ts - from_ns) // bin_ns * bin_ns, np.where(ts >= to_ns, np.maximum(day, to_ns), day))
+    end = np.where(inside, start + bin_ns, np.where(ts < from_ns, np.minimum(day + _DAY_NS, from_ns), day + _DAY_NS))
+    width = end - start
+    events = pa.table({"start_ns": start, "width_ns": width, "what": what})
+    counted = events.group_by(["start_ns", "width_ns", "what"]).aggregate([([], "count_all")])
+    bins: dict[tuple[int, int], dict[str, int]] = {}
+    for r in counted.sort_by([("start_ns", "ascending"), ("what", "ascending")]).to_pylist():
+        bins.setdefault((r["start_ns"], r["width_ns"]), {})[r["what"]] = r["count_all"]
+    return [{"start_ns": s, "width_ns": w, "counts": counts} for (s, w), counts in bins.items()]
 
 
 def moments(case: Case, *, host: bool = True) -> list[Moment]:

@@ -94,18 +94,32 @@ def timeline(ask: Ask) -> dict[str, Any]:
             everything = case_answers.moments(case)
             moments = [m for m in everything if m.side != "host" or (m.ts_ns, m.source) in near]
         verdict = case_answers.verdict_json(case) or {}
-        bins = [
-            {"host": f["probing"]["host"], "service": f["probing"]["service"], "bin_ns": f["probing"]["bin_ns"],
-             "bins": f["probing"]["timeline"],
-             "marks": [{"ts": t["ts"], "change": t["change"]} for t in f["probing"]["turning_points"] if not t["at_edge"]]}
-            for f in verdict.get("findings", ()) if f.get("probing")
-        ]  # fmt: skip
+        bins = [_chart(case, f["probing"]) for f in verdict.get("findings", ()) if f.get("probing")]
         return {
             "case": facts(case),
             "moments": [{**m._asdict(), "ts": rfc3339(m.ts_ns)} for m in moments[:5_000]],
             "charts": bins,
             "around": around,
         }
+
+
+def _chart(case: Case, probing: Mapping[str, Any]) -> dict[str, Any]:
+    """One probing host's attempts over time, and beside them what happened on the host."""
+    bins, bin_ns = probing["timeline"], int(probing["bin_ns"])
+    from_ns, to_ns = case_answers.ns_of(bins[0]["start"]), case_answers.ns_of(bins[-1]["start"]) + bin_ns
+    own = probing["host"] == (case.fact("host") or probing["host"])
+    return {
+        "host": probing["host"], "service": probing["service"], "bin_ns": bin_ns, "bins": bins,
+        "marks": [{"ts": t["ts"], "change": t["change"]} for t in probing["turning_points"] if not t["at_edge"]],
+        "host_bins": [
+            {"start": rfc3339(b["start_ns"]), "width_ns": b["width_ns"], "counts": list(b["counts"].items())}
+            for b in (case_answers.host_bins(case, from_ns, to_ns, bin_ns) if own else ())
+        ],
+        "changes": [
+            {"ts": rfc3339(c.ts_ns), "what": c.what, "kind": f"{c.kind} {c.time_kind}", "score": c.score, "reasons": list(c.reasons)}
+            for found in (case_answers.host_changes(case) if own else ()) for c in found.changes[:8]
+        ],
+    }  # fmt: skip
 
 
 def hypotheses(ask: Ask) -> dict[str, Any]:

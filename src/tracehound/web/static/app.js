@@ -3,6 +3,8 @@
 // Never here: a request to anywhere but this server, or evidence as markup (textContent only).
 
 const SVG = 'http://www.w3.org/2000/svg';
+const sum = counts => Object.values(counts).reduce((a, n) => a + n, 0);
+const short = n => n >= 1e6 ? (n / 1e6).toFixed(1) + 'M' : n >= 1e4 ? Math.round(n / 1e3) + 'k' : String(n);
 const OUTCOMES = ['unanswered', 'refused', 'unreachable', 'accepted', 'one_sided', 'midstream', 'answered'];
 
 function svg(name, attributes, text) {
@@ -12,79 +14,74 @@ function svg(name, attributes, text) {
   return made;
 }
 
-// Attempts over time by outcome, stacked; one stretch of time at once.
+// Two lanes over one stretch of time: attempts by outcome, and what happened on the host. Both are zoomed in step.
+const HAPPENED = ['accessed', 'modified', 'born', 'changed', 'started', 'ended'];
+
 class Chart {
   constructor(box) {
     this.box = box;
     this.data = JSON.parse(box.dataset.chart);
-    this.bins = this.data.bins.map(b => ({ at: Date.parse(b.start), counts: Object.fromEntries(b.counts) }));
-    this.width = this.data.bin_ns / 1e6;
-    this.all = [this.bins[0].at, this.bins[this.bins.length - 1].at + this.width];
-    this.shown = this.all.slice();
+    const read = (b, width) => ({ at: Date.parse(b.start), width, counts: Object.fromEntries(b.counts) });
+    this.lanes = [{ says: 'attempts', prefix: 'o-', top: 8, height: 186, bins: this.data.bins.map(b => read(b, this.data.bin_ns / 1e6)) }];
+    if (this.data.host_bins.length) {
+      this.lanes.push({ says: 'host', prefix: 'h-', top: 208, height: 110, bins: this.data.host_bins.map(b => read(b, b.width_ns / 1e6)) });
+    }
+    for (const lane of this.lanes) {
+      const order = lane.prefix === 'o-' ? OUTCOMES : HAPPENED;
+      lane.kinds = [...order, 'other'].filter(k => lane.bins.some(b => b.counts[k]));
+      for (const b of lane.bins) for (const k of Object.keys(b.counts)) if (!order.includes(k)) { b.counts.other = (b.counts.other || 0) + b.counts[k]; delete b.counts[k]; }
+      if (lane.bins.some(b => b.counts.other) && !lane.kinds.includes('other')) lane.kinds.push('other');
+    }
+    const first = bins => bins[0].at, last = bins => bins[bins.length - 1].at + bins[bins.length - 1].width;
+    this.traffic = [first(this.lanes[0].bins), last(this.lanes[0].bins)];
+    this.all = [Math.min(...this.lanes.map(l => first(l.bins))), Math.max(...this.lanes.map(l => last(l.bins)))];
+    this.least = this.data.bin_ns / 1e6 * 4;
+    this.shown = this.traffic.slice();
     this.status = box.parentElement.querySelector('[role=status]');
     for (const button of box.parentElement.querySelectorAll('[data-zoom]')) button.addEventListener('click', () => this.move(button.dataset.zoom));
-    this.legend();
+    for (const lane of [...this.lanes].reverse()) this.legend(lane);
     this.draw();
   }
 
   move(how) {
-    const [from, to] = this.shown, span = to - from;
-    const next = { in: [from + span / 4, to - span / 4], left: [from - span / 3, to - span / 3], right: [from + span / 3, to + span / 3], all: this.all }[how];
-    this.show(next);
+    const [from, to] = this.shown, span = to - from, mark = this.data.marks.length ? Date.parse(this.data.marks[this.data.marks.length - 1].ts) : from;
+    this.show({
+      in: [from + span / 4, to - span / 4], out: [from - span / 2, to + span / 2], left: [from - span / 3, to - span / 3], right: [from + span / 3, to + span / 3],
+      all: this.traffic, host: this.all, mark: [mark - 36e5, mark + 36e5],
+    }[how]);
   }
 
   show([from, to]) {
-    const least = this.width * 4;
-    if (to - from < least) { const middle = (from + to) / 2; from = middle - least / 2; to = middle + least / 2; }
+    if (to - from < this.least) { const middle = (from + to) / 2; from = middle - this.least / 2; to = middle + this.least / 2; }
     const span = Math.min(to - from, this.all[1] - this.all[0]);
     from = Math.max(this.all[0], Math.min(from, this.all[1] - span));
     this.shown = [from, from + span];
     this.draw();
   }
 
-  legend() {
-    const there = OUTCOMES.filter(o => this.bins.some(b => b.counts[o]));
+  legend(lane) {
     const list = document.createElement('ul');
     list.className = 'legend';
-    for (const outcome of there) {
+    const name = document.createElement('li');
+    name.textContent = lane.says === 'host' ? 'On the host:' : 'Attempts:';
+    list.append(name);
+    for (const kind of lane.kinds) {
       const item = document.createElement('li'), swatch = svg('svg', { viewBox: '0 0 12 12', 'aria-hidden': 'true' });
-      swatch.append(svg('rect', { width: 12, height: 12, class: 'o-' + outcome }));
-      item.append(swatch, ' ' + outcome);
+      swatch.append(svg('rect', { width: 12, height: 12, class: lane.prefix + kind }));
+      item.append(swatch, ' ' + kind);
       list.append(item);
     }
     this.box.after(list);
   }
 
   draw() {
-    const W = 960, H = 220, left = 44, right = 8, top = 8, bottom = 26;
-    const [from, to] = this.shown;
-    const inside = this.bins.filter(b => b.at + this.width > from && b.at < to);
-    // At most one bar for every three pixels: neighbouring bins are added up.
-    const each = Math.max(1, Math.ceil(inside.length / ((W - left - right) / 3)));
-    const bars = [];
-    for (let i = 0; i < inside.length; i += each) {
-      const counts = {};
-      for (const b of inside.slice(i, i + each)) for (const [o, n] of Object.entries(b.counts)) counts[o] = (counts[o] || 0) + n;
-      bars.push({ at: inside[i].at, until: inside[Math.min(i + each, inside.length) - 1].at + this.width, counts });
-    }
-    const most = Math.max(1, ...bars.map(b => Object.values(b.counts).reduce((a, n) => a + n, 0)));
-    const x = t => left + (W - left - right) * (t - from) / (to - from), y = n => H - bottom - (H - top - bottom) * n / most;
-    const total = bars.reduce((sum, b) => sum + Object.values(b.counts).reduce((a, n) => a + n, 0), 0);
-    const says = `${new Date(from).toISOString().slice(0, 19)}Z to ${new Date(to).toISOString().slice(0, 19)}Z: ${total.toLocaleString('en')} attempts`;
+    const W = 960, left = 44, right = 8, last = this.lanes[this.lanes.length - 1], bottom = last.top + last.height, H = bottom + 26;
+    const [from, to] = this.shown, x = t => left + (W - left - right) * (t - from) / (to - from);
+    const totals = this.lanes.map(l => l.bins.filter(b => b.at + b.width > from && b.at < to).reduce((n, b) => n + sum(b.counts), 0));
+    const says = `${new Date(from).toISOString().slice(0, 19)}Z to ${new Date(to).toISOString().slice(0, 19)}Z: ` +
+      this.lanes.map((l, i) => `${totals[i].toLocaleString('en')} ${l.says === 'host' ? 'events on the host' : 'attempts'}`).join(', ');
     const picture = svg('svg', { viewBox: `0 0 ${W} ${H}`, role: 'img', 'aria-label': says });
-    for (const n of [0, most / 2, most]) {
-      picture.append(svg('line', { x1: left, x2: W - right, y1: y(n), y2: y(n), class: 'axis' }), svg('text', { x: left - 6, y: y(n) + 4, 'text-anchor': 'end' }, Math.round(n)));
-    }
-    for (const bar of bars) {
-      let below = 0;
-      for (const outcome of OUTCOMES) {
-        const n = bar.counts[outcome];
-        if (!n) continue;
-        const x0 = Math.max(left, x(bar.at)), x1 = Math.min(W - right, x(bar.until));
-        picture.append(svg('rect', { x: x0, y: y(below + n), width: Math.max(1, x1 - x0 - .3), height: y(below) - y(below + n), class: 'o-' + outcome }));
-        below += n;
-      }
-    }
+    for (const lane of this.lanes) this.lane(picture, lane, x, left, W - right);
     const day = to - from > 2 * 864e5;
     for (let i = 0; i <= 4; i++) {
       const t = from + (to - from) * i / 4, text = new Date(t).toISOString();
@@ -92,11 +89,51 @@ class Chart {
     }
     for (const mark of this.data.marks) {
       const t = Date.parse(mark.ts);
-      if (t >= from && t <= to) picture.append(svg('line', { x1: x(t), x2: x(t), y1: top, y2: H - bottom, class: 'mark' }), svg('text', { x: x(t) - 4, y: top + 10, 'text-anchor': 'end' }, mark.change));
+      if (t >= from && t <= to) picture.append(svg('line', { x1: x(t), x2: x(t), y1: 8, y2: bottom, class: 'mark' }), svg('text', { x: x(t) - 4, y: 18, 'text-anchor': 'end' }, mark.change));
     }
-    this.brush(picture, left, W - right, W, top, H - bottom, from, to);
+    if (this.lanes.length > 1) this.flags(picture, this.lanes[1], x, from, to, W);
+    this.brush(picture, left, W - right, W, 8, bottom, from, to);
     this.box.replaceChildren(picture);
     this.status.textContent = says;
+  }
+
+  // Stacked bars; neighbouring bins are added up so that no bar is narrower than three pixels.
+  lane(picture, lane, x, left, right) {
+    const [from, to] = this.shown, bars = [], least = 3 * (to - from) / (right - left);
+    for (const b of lane.bins) {
+      if (b.at + b.width <= from || b.at >= to) continue;
+      const open = bars[bars.length - 1];
+      if (open && b.at + b.width - open.at <= least) {
+        open.until = Math.max(open.until, b.at + b.width);
+        for (const [k, n] of Object.entries(b.counts)) open.counts[k] = (open.counts[k] || 0) + n;
+      } else bars.push({ at: b.at, until: b.at + b.width, counts: { ...b.counts } });
+    }
+    const most = Math.max(1, ...bars.map(b => sum(b.counts))), y = n => lane.top + lane.height - (lane.height - 14) * n / most;
+    for (const n of [0, most]) {
+      picture.append(svg('line', { x1: left, x2: right, y1: y(n), y2: y(n), class: 'axis' }), svg('text', { x: left - 6, y: y(n) + 4, 'text-anchor': 'end' }, short(Math.round(n))));
+    }
+    for (const bar of bars) {
+      let below = 0;
+      for (const kind of lane.kinds) {
+        const n = bar.counts[kind];
+        if (!n) continue;
+        const x0 = Math.max(left, x(bar.at)), x1 = Math.min(right, x(bar.until));
+        picture.append(svg('rect', { x: x0, y: y(below + n), width: Math.max(1.5, x1 - x0 - .3), height: Math.max(.5, y(below) - y(below + n)), class: lane.prefix + kind }));
+        below += n;
+      }
+    }
+  }
+
+  // The most telling changes, named where there is room for their names.
+  flags(picture, lane, x, from, to, W) {
+    const there = this.data.changes.filter(c => Date.parse(c.ts) >= from && Date.parse(c.ts) <= to).slice(0, 5);
+    there.forEach((c, i) => {
+      const at = x(Date.parse(c.ts)), y = lane.top + 16 + 15 * i, name = c.what.split(/[\\/]/).pop().slice(0, 40), end = at > W / 2;
+      picture.append(svg('line', { x1: at, x2: at, y1: y, y2: lane.top + lane.height, class: 'flag' }));
+      const text = svg('text', { x: at + (end ? -5 : 5), y: y + 4, 'text-anchor': end ? 'end' : 'start', class: 'named' }, name);
+      text.append(svg('title', {}, `${c.ts.slice(0, 19)}Z ${c.what}: ${c.reasons.join(', ')}`));
+      picture.append(text);
+    });
   }
 
   brush(picture, left, right, W, top, bottom, from, to) {
