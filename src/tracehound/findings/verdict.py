@@ -194,14 +194,19 @@ def judge(
         looked_for=_looked_for(catalog, profiles),
         version=run.version,
         synthetic=run.synthetic,
-        start_ns=health["first_ns"],
-        end_ns=health["last_ns"],
+        start_ns=min(_known_times(health["first_ns"], *(e.start_ns for e in run.evidence)), default=None),
+        end_ns=max(_known_times(health["last_ns"], *(e.end_ns for e in run.evidence)), default=None),
         extra={
             **({"hosts_with_signs_not_weighed": not_weighed} if not_weighed else {}),
             "suspects_not_described": max(0, len(inside) - MAX_PROBING),
             "external_scanners": len({s.host for s in outside}),
         },
     )
+
+
+def _known_times(*times_ns: int | None) -> list[int]:
+    """Evidence spans its packets, also those that belong to no flow; a log may not say its span, and nothing has no flows."""
+    return [t for t in times_ns if t is not None]
 
 
 def _listed(hosts: Sequence[str]) -> str:
