@@ -94,10 +94,11 @@ def _help() -> str:
 
 def _meant(verb: str, rest: list[str]) -> str:
     """What the writer of an unknown verb may have meant: a verb spelt nearly so, or a file to be investigated."""
-    if os.path.exists(verb):
-        return f"it is a file: tracehound investigate {' '.join([verb, *rest])}"
     import difflib
+    from pathlib import Path
 
+    if Path(verb).exists():
+        return f"it is a file: tracehound investigate {' '.join([verb, *rest])}"
     near = difflib.get_close_matches(verb, VERBS, 3)
     return f"did you mean {' or '.join(near)}?" if near else "tracehound --help lists them"
 
