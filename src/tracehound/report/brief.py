@@ -22,6 +22,7 @@ from tracehound.findings.model import (
     TurningPoint,
     Verdict,
 )
+from tracehound.findings.outcomes import OPEN
 from tracehound.report import narrative
 from tracehound.report.terminal import (
     Page,
@@ -89,6 +90,8 @@ def host_section(page: Brief, finding: Finding, probing: Probing) -> None:
     page.pair("Stack", probing.stack.verdict, indent=2)
     for item in narrative.outcomes_in_order(probing.outcomes):
         outcome_line(page, item, indent=2)
+        if item.outcome in OPEN:
+            page.pair("", narrative.detail(item), indent=2)
     answers(page, probing)
     page.pair("Targets", targets(probing.target_summary), indent=2)
     for point in probing.turning_points:
