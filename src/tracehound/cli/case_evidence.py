@@ -61,6 +61,7 @@ def run(name: str, says: str, argv: list[str]) -> int:
     acting(p)
     p.add_argument("--host", metavar="ADDR", help="only this host (default: the case's host)")
     p.add_argument("--home", metavar="NET", action="append", default=[], help="a home network (CIDR); may be repeated")
+    p.add_argument("--evidence", metavar="N", type=int, action="append", help="only this piece of evidence; may be repeated (default: all)")
     p.add_argument("-q", "--quiet", action="store_true", help="no progress")
     args = p.parse_intermixed_args(argv)
     for net in args.home:
@@ -71,7 +72,7 @@ def run(name: str, says: str, argv: list[str]) -> int:
     with case_of(args) as case:
         question = Question(args.host or case.fact("host"), tuple(args.home))
         with progress_line(quiet=args.quiet) as progress:
-            kept = investigated(case, args.who, question, progress=progress)
+            kept = investigated(case, args.who, question, progress=progress, evidence=args.evidence)
         propose(case, args.who, kept.verdict)
         print(kept.verdict.summary)
         print(f"run {kept.run_id}: {kept.folder}", file=sys.stderr)

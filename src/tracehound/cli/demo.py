@@ -27,7 +27,10 @@ def main(argv: list[str]) -> int:
         "--flow-logs", action="store_true",
         help="instead of a capture, write five days of the same network as Argus flow records (Argus 3, binary) and investigate those",
     )  # fmt: skip
-    p.add_argument("--case", action="store_true", help="also make a case of it in DIR/cases, with host records and correspondence")
+    p.add_argument(
+        "--case", action="store_true",
+        help="also make a case of it in DIR/cases: capture, five days of flow records, host records, correspondence, hypotheses, a rule",
+    )  # fmt: skip
     p.add_argument("--serve", action="store_true", help="make the case and show it in a browser")
     p.add_argument("-q", "--quiet", action="store_true", help="no progress and no notes on standard error")
     investigate.add_answers(p)
@@ -46,18 +49,24 @@ def main(argv: list[str]) -> int:
         table = "flows" if args.flow_logs else "http"
         print(f"look closer: tracehound {table} {path} --where \"src = '130.216.54.131'\"", file=sys.stderr)
     if args.case or args.serve:
-        return _case(folder, path, serve=args.serve, quiet=args.quiet)
+        return _case(folder, serve=args.serve, quiet=args.quiet)
     return 0
 
 
-def _case(folder: Path, capture: Path, *, serve: bool, quiet: bool) -> int:
+def _case(folder: Path, *, serve: bool, quiet: bool) -> int:
     """The worked example as a whole case, and the web pages over it."""
     from tracehound.edges.clock import who
     from tracehound.edges.demo_case import build
 
     cases = folder / "cases"
+    capture, flow_log = _write(folder, quiet=quiet), _write_flow_log(folder, quiet=quiet)
+
+    def say(what: str) -> None:
+        if not quiet:
+            print(f"{what} ...", file=sys.stderr, flush=True)
+
     with progress_line(quiet=quiet) as progress:
-        made, _summary = build(cases, capture, who(), progress=progress)
+        made, _summary = build(cases, capture, who(), flow_log=flow_log, rules=True, progress=progress, say=say)
     print(f"case: {made}", file=sys.stderr)
     if not serve:
         return 0
@@ -67,32 +76,14 @@ def _case(folder: Path, capture: Path, *, serve: bool, quiet: bool) -> int:
 
 
 def _write_flow_log(folder: Path, *, quiet: bool) -> Path:
-    """Five days of the model case as a probe of Argus 3 would have recorded them: the same packets, read into flows."""
-    from tracehound.demo.model_case import FLOW_LOG_NAME, SYNTHETIC, ModelCase, evidence
-    from tracehound.flowlogs.argus_write import write_flows
-    from tracehound.pipeline import Wanted
+    """Five days of the model case as flow records; the capture that ends them is written, too."""
+    from tracehound.demo.model_case import FLOW_LOG_NAME
+    from tracehound.edges.demo_case import write_flow_log
 
-    path = folder / FLOW_LOG_NAME
-    if path.exists():
-        return path
-    if not quiet:
-        print(f"writing {path} (synthetic; five days, about 15 MB, some ten seconds) ...", file=sys.stderr, flush=True)
-    capture, part = path.with_name(path.name + ".pcapng"), path.with_name(path.name + ".part")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with capture.open("wb") as out:
-            for chunk in evidence(ModelCase(probing_hours=116.5)):
-                out.write(chunk)
-        with read([str(capture)], wanted=Wanted(transactions=False)) as flows, part.open("wb") as log:
-            for piece in write_flows(flows.duck().stream("SELECT * FROM flows ORDER BY start, flow_id", 50_000), SYNTHETIC):
-                log.write(piece)
-        part.replace(path)
-    except OSError as problem:
-        raise UsageError(f"cannot write {path}: {problem.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)
-        capture.unlink(missing_ok=True)
-    return path
+    capture = _write(folder, quiet=quiet)
+    if not quiet and not (folder / FLOW_LOG_NAME).exists():
+        print(f"writing {folder / FLOW_LOG_NAME} (synthetic; five days, about 15 MB, some twenty seconds) ...", file=sys.stderr, flush=True)
+    return write_flow_log(folder, capture)
 
 
 def _write(folder: Path, *, quiet: bool) -> Path:

@@ -35,6 +35,7 @@ class Kept:
 
     rule_id: int
     says: str
+    text: str
     result: dict[str, Any]
 
 
@@ -98,7 +99,7 @@ def _keep(case: Case, who: str, origin: str, text: str, says: str, answer: dict[
     path = folder / f"rules-{origin}-{time.time_ns()}.json"
     path.write_text(json.dumps(answer, indent=1), encoding="utf-8")
     entry = case.act(who, "rule", {"origin": origin, "text": text, "says": says, **case.describe(path)})
-    return Kept(entry.seq, says, answer)
+    return Kept(entry.seq, says, text, answer)
 
 
 def _captures(case: Case) -> list[str]:

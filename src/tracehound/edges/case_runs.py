@@ -3,10 +3,11 @@ Never here: a judgement (findings/), or how a case is kept (casefile.py)."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,9 +39,18 @@ class Kept:
     verdict: Verdict
 
 
-def run(case: Case, who: str, question: Question | None = None, *, progress: Progress | None = None) -> Kept:
-    """Investigate all captures and flow logs of the case. Raises UsageError where it has none, EvidenceError where one is gone."""
+def run(
+    case: Case, who: str, question: Question | None = None, *, progress: Progress | None = None, evidence: Sequence[int] | None = None
+) -> Kept:
+    """Investigate captures and flow logs of the case: all, or those with the numbers `evidence`. Raises UsageError where there are
+    none, EvidenceError where one is gone."""
     rows = [r for r in case.rows("SELECT * FROM evidence ORDER BY evidence_id") if r["kind"] in TRAFFIC]
+    if evidence is not None:
+        there = {int(r["evidence_id"]) for r in rows}
+        for number in evidence:
+            if number not in there:
+                raise UsageError(f"evidence {number}: is no capture or flow log of this case")
+        rows = [r for r in rows if r["evidence_id"] in set(evidence)]
     if not rows:
         raise UsageError(f"{case.folder}: the case has no capture or flow log yet (tracehound case add)")
     if question is None:
@@ -48,6 +58,14 @@ def run(case: Case, who: str, question: Question | None = None, *, progress: Pro
     paths = [str(case.evidence_path(r)) for r in rows]
     with read(paths, wanted=Wanted(file_details=True), hashes=True, progress=progress) as reading:
         return keep(case, who, reading, verdict_of(reading, question), question, [int(r["evidence_id"]) for r in rows])
+
+
+def runs(case: Case) -> list[dict[str, Any]]:
+    """Every investigation, newest first: run_id, at_ns, who, summary, and the numbers of its evidence."""
+    found = case.rows(
+        "SELECT r.*, l.data AS data FROM runs r JOIN log l ON l.seq = r.run_id ORDER BY r.run_id DESC"
+    )  # the evidence stands in the log alone
+    return [{k: v for k, v in r.items() if k != "data"} | {"evidence": json.loads(r["data"])["evidence"]} for r in found]
 
 
 def keep(case: Case, who: str, reading: Reading, verdict: Verdict, question: Question, evidence: Sequence[int]) -> Kept:
@@ -117,12 +135,12 @@ def _tables(reading: Reading, folder: Path) -> list[Path]:
     return written
 
 
-def latest_run(case: Case) -> tuple[int, Path] | None:
-    """Number and folder of the newest run; None where there is none."""
+def latest_run(case: Case, run_id: int | None = None) -> tuple[int, Path] | None:
+    """Number and folder of the newest run, or of the one that is named; None where there is none."""
     found = case.rows(
         "SELECT r.run_id AS run_id, f.name AS name FROM runs r JOIN files f ON f.seq = r.run_id "
-        "WHERE f.name LIKE '%/verdict.json' ORDER BY r.run_id DESC LIMIT 1"
-    )
+        "WHERE f.name LIKE '%/verdict.json' AND (:run IS NULL OR r.run_id = :run) ORDER BY r.run_id DESC LIMIT 1", {"run": run_id},
+    )  # fmt: skip
     return (int(found[0]["run_id"]), (case.folder / found[0]["name"]).parent) if found else None
 
 

@@ -267,14 +267,14 @@ class Web:
         return FileResponse(path, media_type="application/octet-stream", filename=safe)
 
     async def report(self, request: Request) -> Response:
-        """The newest run's report: a page that needs nothing else, shown without any right."""
+        """The report of the newest run, or of run `run`: a page that needs nothing else, shown without any right."""
         ask = self._ask(request, self._need(request, "reader"))
 
         def found() -> Path:
             with ask.case() as case:
-                latest = latest_run(case)
+                latest = latest_run(case, ask.number("run", 0) or None)
                 if latest is None:
-                    raise NotFound("the case was not investigated yet")
+                    raise NotFound("the case was not investigated yet, or there is no such run")
                 return latest[1] / "report.html"
 
         path = await to_thread.run_sync(found)

@@ -8,8 +8,9 @@ from typing import Any, Final
 from tracehound.cases import lifecycle
 from tracehound.cases.hypotheses import MARKS, compete
 from tracehound.edges import case_answers
-from tracehound.edges.case_runs import latest_run, tables_of
+from tracehound.edges.case_runs import TRAFFIC, latest_run, runs, tables_of
 from tracehound.edges.casefile import Case, case_folders, new_case_folder
+from tracehound.errors import UsageError
 from tracehound.findings.model import rfc3339
 from tracehound.pipeline import Question
 from tracehound.report.incident import probing_parts
@@ -51,13 +52,15 @@ def cases(ask: Ask) -> dict[str, Any]:
 
 def overview(ask: Ask) -> dict[str, Any]:
     with ask.case() as case:
-        latest = latest_run(case)
+        latest, found = latest_run(case), runs(case)
         verdict = case_answers.verdict_json(case) or {}
         return {
             "case": facts(case),
             "summary": verdict.get("summary", ""),
             "synthetic": verdict.get("synthetic", ""),
             "run": latest[0] if latest else None,
+            "runs": found,
+            "chosen": _usual(case, found),
             "findings": case.rows(
                 "SELECT * FROM findings WHERE run_id = ? ORDER BY confidence DESC, finding_id", (latest[0] if latest else -1,)
             ),
@@ -75,6 +78,15 @@ def overview(ask: Ask) -> dict[str, Any]:
             "severities": list(lifecycle.SEVERITIES), "tlps": list(lifecycle.TLP), "resolutions": list(lifecycle.RESOLUTIONS),
             "roles": list(lifecycle.ROLES),
         }  # fmt: skip
+
+
+def _usual(case: Case, found: list[dict[str, Any]]) -> list[int]:
+    """What an investigation reads unless told otherwise: what the newest one read and what came after it; the first time all."""
+    rows = case.rows("SELECT evidence_id, kind FROM evidence ORDER BY evidence_id")
+    there = [int(r["evidence_id"]) for r in rows if r["kind"] in TRAFFIC]
+    if not found:
+        return there
+    return [n for n in there if n in found[0]["evidence"] or n > found[0]["run_id"]]
 
 
 def timeline(ask: Ask) -> dict[str, Any]:
@@ -333,18 +345,22 @@ def weigh(ask: Ask, form: Form) -> Done:
     return _entry(ask, "weigh", weighed, "/hypotheses")
 
 
-def investigate(ask: Ask, _form: Form) -> Done:
-    """Begin an investigation of all the case's evidence in the background."""
+def investigate(ask: Ask, form: Form) -> Done:
+    """Begin an investigation in the background: of the evidence that is named, else as the last time."""
     from tracehound.edges.case_runs import propose, run
 
     with ask.case() as case:
         folder, number = case.folder, str(case.fact("number"))
         question = Question(host=case.fact("host"))
-    who = ask.user.name
+        usual = _usual(case, runs(case))
+    who, named = ask.user.name, _text(form, "evidence").replace(",", " ").split()
+    if not all(n.isascii() and n.isdigit() and len(n) < 16 for n in named):
+        raise UsageError("evidence: numbers of evidence, with commas between them")
+    chosen = [int(n) for n in named] or usual
 
     def work(progress: Any) -> str:
         with Case(folder) as case:
-            kept = run(case, who, question, progress=progress)
+            kept = run(case, who, question, progress=progress, evidence=chosen)
             propose(case, who, kept.verdict)
             return kept.verdict.summary
 
@@ -383,5 +399,6 @@ ACTIONS: Final = (
         Param("hypothesis_id", "string", "its number", required=True), Param("item", "string", "the piece of evidence", required=True),
         Param("mark", "string", "how it bears on the hypothesis", tuple(MARKS), required=True),
         Param("reason", "string", "why", required=True))),
-    Action("/cases/{number}/investigate", "investigate the evidence", investigate),
+    Action("/cases/{number}/investigate", "investigate captures and flow logs", investigate, (
+        Param("evidence", "string", "numbers of evidence; else what was read the last time, and what came since"),)),
 )  # fmt: skip
