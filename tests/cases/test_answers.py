@@ -5,9 +5,11 @@ from collections.abc import Hashable
 from tracehound.cases import timeline
 from tracehound.cases.host_changes import around, estimate_skew
 from tracehound.cases.hypotheses import compete
+from tracehound.cases.indicators import of_finding
 from tracehound.cases.linking import links, shared
 from tracehound.cases.search import ranked, terms
 from tracehound.correspondence.mentions import Mention, mentions
+from tracehound.findings.model import Citations, Confidence, Finding
 
 S = 10**9
 T = 1_028_219_400 * S
@@ -120,3 +122,15 @@ def test_the_timeline_is_in_order_of_what_happened():
             {"kind": "stack", "from_ns": T, "to_ns": T + S, "statement": "ordinary", "finding_id": "s", "host": "h"}]  # fmt: skip
     got = timeline.merged(timeline.of_host([event(0.5)]), timeline.of_findings(rows))
     assert [(m.side, m.kind) for m in got] == [("network", "probing_host begins"), ("host", "file born"), ("network", "probing_host ends")]
+
+
+
+
+def test_a_weakness_is_no_indicator():
+    """Whose password crosses the network readably is not to be looked for elsewhere."""
+    def found(kind):
+        sure, nothing = Confidence(0.9), Citations()
+        return Finding("f-1", kind, "10.0.0.1", 0, 1, "says", sure, nothing, "detector")
+
+    assert [i.value for i in of_finding(found("probing_host"))] == ["10.0.0.1"]
+    assert of_finding(found("cleartext_credentials")) == []

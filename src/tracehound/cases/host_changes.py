@@ -105,7 +105,15 @@ def around(
         return Changes(at_ns, (), None, False, "The host's records hold no time at all: needs a file listing or a log with times.")
     times = [int(e["ts"]) for e in timed]
     covered = times[0] - WINDOW_S * S_NS <= at_ns <= times[-1] + WINDOW_S * S_NS
-    told = [_weight(e, known) for e in timed]
+    # A file stands in a listing up to four times, and its name says the same each time.
+    named: dict[tuple[Any, ...], tuple[float, list[str]]] = {}
+    told = []
+    for e in timed:
+        key = (e["kind"], e["time_kind"], e["path"], e["message"], e["detection"])
+        found = named.get(key)
+        if found is None:
+            found = named[key] = _weight(e, known)
+        told.append(found)
     weights = [w for w, _ in told]
     low, high = bisect.bisect_left(times, at_ns - WINDOW_S * S_NS), bisect.bisect_right(times, at_ns + WINDOW_S * S_NS)
     changes = [

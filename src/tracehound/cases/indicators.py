@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from tracehound.findings.conduct import EXPOSURES
 from tracehound.findings.model import Finding, Identity, Probing, Verdict
 
 _LEAST_CONFIDENCE: Final = 0.5
@@ -52,7 +53,7 @@ def _of_identity(identity: Identity, source: str) -> list[Indicator]:
 
 def of_finding(finding: Finding) -> list[Indicator]:
     """What one finding gives to look for, strongest first."""
-    if finding.confidence.value < _LEAST_CONFIDENCE:
+    if finding.confidence.value < _LEAST_CONFIDENCE or finding.kind in EXPOSURES:
         return []
     found = [Indicator("ip-src", finding.host, finding.finding_id)] if finding.host else []
     if finding.probing is not None:

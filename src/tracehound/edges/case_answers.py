@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import threading
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +36,43 @@ def ns_of(text: str) -> int:
     return int((moment - _EPOCH).total_seconds()) * 1_000_000_000 + int(fraction[:9].ljust(9, "0") or 0)
 
 
+_ONE_ASKS = threading.RLock()
+"""What many ask at once is worked out by the first, and waited for by the others."""
+File = tuple[str, int, int]
+"""A file by its path, size and time of change: as long as these stay, so does what it says."""
+
+
+def _file(path: Path) -> File:
+    stat = path.stat()
+    return str(path), stat.st_size, stat.st_mtime_ns
+
+
+@lru_cache(maxsize=16)
+def _document(file: File) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(Path(file[0]).read_text(encoding="utf-8"))
+    return document
+
+
 def verdict_json(case: Case) -> dict[str, Any] | None:
-    """The newest run's verdict as it was kept; None where the case was never investigated."""
+    """The newest run's verdict as it was kept; None where the case was never investigated. Not to be altered: it is remembered."""
     latest = latest_run(case)
     if latest is None:
         return None
-    document: dict[str, Any] = json.loads((latest[1] / "verdict.json").read_text(encoding="utf-8"))
-    return document
+    with _ONE_ASKS:
+        return _document(_file(latest[1] / "verdict.json"))
 
 
 def host_events(case: Case) -> list[dict[str, Any]]:
     """All host events of the case as dicts, times in ns."""
-    tables = [pq.read_table(case.folder / r["name"]) for r in case.rows("SELECT name FROM host_sources ORDER BY seq")]
+    return _events(_host_files(case))
+
+
+def _host_files(case: Case) -> tuple[File, ...]:
+    return tuple(_file(case.folder / r["name"]) for r in case.rows("SELECT name FROM host_sources ORDER BY seq"))
+
+
+def _events(files: tuple[File, ...]) -> list[dict[str, Any]]:
+    tables = [pq.read_table(name) for name, _, _ in files]
     if not tables:
         return []
     table = pa.concat_tables(tables)
@@ -111,9 +138,18 @@ def turning_points(case: Case) -> list[tuple[str, int, str, str | None]]:
 
 def host_changes(case: Case, at_ns: int | None = None) -> list[Changes]:
     """What changed on the host around each turning point (or around `at_ns`)."""
-    events = host_events(case)
-    points = [("", at_ns, "", None)] if at_ns is not None else turning_points(case)
-    return [around(events, ts, known=_known_files(family)) for _, ts, _, family in points if ts is not None]
+    points = [(at_ns, None)] if at_ns is not None else [(ts, family) for _, ts, _, family in turning_points(case)]
+    if not points:
+        return []
+    with _ONE_ASKS:
+        return list(_changes(_host_files(case), tuple(points)))
+
+
+@lru_cache(maxsize=16)
+def _changes(files: tuple[File, ...], points: tuple[tuple[int, str | None], ...]) -> tuple[Changes, ...]:
+    """Remembered, for every view of a case asks it, and a host's records are long."""
+    events = _events(files)
+    return tuple(around(events, ts, known=_known_files(family)) for ts, family in points)
 
 
 def _known_files(family: str | None) -> frozenset[str]:

@@ -4,6 +4,7 @@ Never here: HTML (html.py escapes on top of this) or knowledge of a verdict."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final, NamedTuple
 
@@ -13,6 +14,8 @@ OBEYED: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Mn", "Me"}
 """Unicode categories written out: controls, formats (direction marks, zero width), surrogates, private, unassigned, line
 separators; and combining marks, which stack over neighbouring lines without end."""
 
+_PLAIN_OR_ONE: Final = re.compile(r"[ -~]+|[^ -~]")
+"""Printable ASCII as a whole, anything else one character at a time."""
 HEX_ROW_BYTES: Final = 16
 
 
@@ -50,10 +53,10 @@ def obeyed(char: str) -> bool:
 def runs(text: str, limit: int | None = None) -> list[Run]:
     """`text` as runs of plain and written-out characters; at most `limit` characters, and a last run that counts the rest."""
     kept = text if limit is None or len(text) <= limit else text[:limit]
-    out: list[Run] = [Run(kept, False)] if kept.isascii() and kept.isprintable() and kept else []
-    for char in kept if not out else "":
-        escaped = obeyed(char)
-        piece = written_out(char) if escaped else char
+    out: list[Run] = []
+    for found in _PLAIN_OR_ONE.findall(kept):
+        escaped = not " " <= found[0] <= "~" and obeyed(found)
+        piece = written_out(found) if escaped else found
         if out and out[-1].escaped == escaped:
             out[-1] = Run(out[-1].text + piece, escaped)
         else:
