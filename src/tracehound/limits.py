@@ -403,6 +403,12 @@ MAX_TRIED_RULES_BYTES: Final = 64 * KIB
 """Text of rules that are tested in the web pages at once."""
 MAX_EXPLAINED_BYTES: Final = 64 * KIB
 """Text kept of what `rules explain` says of one rule."""
+FLOW_BYTES_SHOWN: Final = 64 * KIB
+"""Payload of one flow that a page shows."""
+FLOW_PACKETS_SHOWN: Final = 500
+"""Packets with payload of one flow that a page shows."""
+MAX_PASSED_BYTES: Final = 1 * GIB
+"""Of a compressed capture so much is decompressed to show a flow's bytes."""
 MAX_SAID_BYTES: Final = 2_000
 """Characters kept of what a process said of its failure."""
 MAX_REMEMBERED_COUNTS: Final = 2_000

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from tests.capture import files as w
 from tests.conftest import SHARED, needs_shared
 from tracehound import limits, tables
+from tracehound.demo.wire import Wire
 from tracehound.edges import evidence
 from tracehound.errors import EvidenceError
 
@@ -394,3 +395,20 @@ def test_real_captures_in_small_chunks_are_the_same():
     paths = sorted(str(path) for path in (SHARED / "captures").rglob("*") if path.is_file())[::40]
     files = evidence.list_evidence(paths)
     assert everything(files, chunk_bytes=777) == everything(files)
+
+
+@pytest.mark.parametrize("squeeze", [bytes, gzip.compress, lzma.compress], ids=["plain", "gzip", "xz"])
+def test_stretches_are_the_bytes_of_the_capture_wherever_they_lie(tmp_path, squeeze):
+    wire = Wire(10**18)
+    for i in range(9_000):
+        wire.host("10.0.0.1").datagram(wire.host("10.0.0.2"), 53, bytes([i % 251]) * 60, float(i))
+    whole = wire.pcap()
+    path = tmp_path / "capture"
+    path.write_bytes(squeeze(whole))
+    wanted = [(len(whole) - 7, 7), (0, 24), (700_000, 300_000), (700_100, 5), (24, 0)]
+    assert evidence.read_stretches(str(path), wanted, most_passed=1 << 30) == [whole[b : b + n] for b, n in wanted]
+    with pytest.raises(EvidenceError, match="ends before"):
+        evidence.read_stretches(str(path), [(len(whole), 1)], most_passed=1 << 30)
+    if squeeze is not bytes:
+        with pytest.raises(EvidenceError, match="not looked up"):
+            evidence.read_stretches(str(path), [(5_000, 1)], most_passed=4_000)

@@ -1,5 +1,7 @@
 """In: requests to the web pages. Out: pages and their twins, changes, and what is refused. Never here: a browser (test_browser.py)."""
 
+import base64
+import gzip
 import html
 import re
 import time
@@ -12,6 +14,7 @@ from starlette.testclient import TestClient
 from tests.cli.test_case import HOST, scan
 from tracehound import limits
 from tracehound.cli.main import run
+from tracehound.demo.wire import Wire
 from tracehound.edges.casefile import Case, find_case
 from tracehound.errors import UsageError
 from tracehound.web.accounts import Accounts, TooMany
@@ -372,3 +375,30 @@ def test_an_investigation_runs_in_the_background(web):
 
         time.sleep(0.05)
     assert (jobs[0]["state"], HOST in jobs[0]["answer"]) == ("done", True)
+
+
+def test_the_bytes_of_a_flow_are_read_from_the_evidence_itself(tmp_path):
+    wire = Wire(1_028_219_400 * 10**9)
+    talk = wire.host(HOST).connect(wire.host("198.51.100.7"), 80, 1.0)
+    asked, answered = b"GET /<script> HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n\x00\x01\xfe\xff"
+    talk.send(asked)
+    talk.reply(answered)
+    talk.close()
+    capture = tmp_path / "talk.pcap.gz"
+    capture.write_bytes(gzip.compress(wire.pcap()))
+    named = ["--cases", str(tmp_path / "cases"), "--as", "ann"]
+    assert run(["case", "new", "Talk", *named]) == 0
+    assert run(["case", "add", "1", str(capture), *named]) == 0
+    assert run(["case", "run", "1", "-q", *named]) == 0
+    web = Web(tmp_path / "cases")
+    c = client(web, role=None)
+    secret = {"authorization": f"Bearer {web.accounts.token('ann', 'reader', 'test')}"}
+    flow = c.get("/cases/1/tables/flows.json?dport.eq=80", headers=secret).json()["rows"][0][0]
+    got = c.get(f"/cases/1/flows/{flow}/wire.json", headers=secret).json()
+    assert [(base64.b64decode(p["payload"]["base64"]), p["from_originator"]) for p in got["packets"]] == [(asked, True), (answered, False)]
+    page = c.get(f"/cases/1/flows/{flow}/wire", headers=secret).text
+    assert "GET /&lt;script&gt; HTTP/1.1" in page
+    assert "00 01 fe ff" in page
+    assert c.get("/cases/1/flows/99/wire", headers=secret).status_code == 404
+    capture.write_bytes(gzip.compress(wire.pcap()[:60]))
+    assert c.get(f"/cases/1/flows/{flow}/wire.json", headers=secret).status_code == 422

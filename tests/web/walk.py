@@ -120,7 +120,10 @@ def export(b: Browser) -> str:
     return b.downloaded().read_text(encoding="utf-8")
 
 
-PAGES = ("", "/timeline", "/tables/flows", "/tables/flows/1", "/lab", "/hypotheses", "/words", "/mail", "/sql", "/jobs", "/log", "/custody")
+PAGES = (
+    "", "/timeline", "/tables/flows", "/tables/flows/1", "/flows/1/wire", "/lab", "/hypotheses", "/words", "/mail", "/sql", "/jobs", "/log",
+    "/custody",
+)  # fmt: skip
 
 
 def main() -> None:

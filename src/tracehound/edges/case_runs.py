@@ -56,7 +56,7 @@ def run(
     if question is None:
         question = Question(host=case.fact("host"))
     paths = [str(case.evidence_path(r)) for r in rows]
-    with read(paths, wanted=Wanted(file_details=True), hashes=True, progress=progress) as reading:
+    with read(paths, wanted=Wanted(packets=True, file_details=True), hashes=True, progress=progress) as reading:
         return keep(case, who, reading, verdict_of(reading, question), question, [int(r["evidence_id"]) for r in rows])
 
 

@@ -44,6 +44,8 @@ _ZSTD_INPUT_BYTES: Final = 2 * limits.KIB
 """zstandard gives no bound for one call's output; 2 KiB of input are at most 512 blocks of 128 KiB."""
 _FIRST_PEEK_BYTES: Final = 4 * limits.KIB
 
+_PASSED_BYTES: Final = 1 << 18
+"""Piece in which `read_stretches` decompresses."""
 _FORMATS: Final[dict[str, tuple[Callable[[bytes], Any], Callable[..., Walk]]]] = {
     "pcap": (pcap.open_state, pcap.walk),
     "pcapng": (pcapng.open_state, pcapng.walk),
@@ -480,6 +482,35 @@ def _open(raw: _Raw) -> tuple[_Source, str | None, bytes]:
     raw.put_back(head)
     source = _Decompressed(raw, squeezed)
     return source, squeezed, _read(source, kinds.HEAD_BYTES)
+
+
+def read_stretches(path: str, stretches: Sequence[tuple[int, int]], *, most_passed: int) -> list[bytes]:
+    """Bytes of a capture: where each stretch begins in the (decompressed) file, and how many bytes it has; in the order asked for.
+
+    most_passed   how many bytes of a compressed file may be decompressed on the way
+    Raises EvidenceError where the file cannot be read, ends before a stretch does, or a stretch lies beyond `most_passed`."""
+    raw = _Raw(path)
+    try:
+        source, squeezed, window = _open(raw)
+        if squeezed is None:
+            with open(path, "rb") as file:  # noqa: PTH123
+                found = dict(enumerate(os.pread(file.fileno(), count, begin) for begin, count in stretches))
+        else:
+            found, start = {}, 0
+            for nth in sorted(range(len(stretches)), key=lambda n: stretches[n]):
+                begin, count = stretches[nth]
+                if begin + count > most_passed:
+                    raise EvidenceError(path, f"is compressed: bytes beyond {most_passed:,} are not looked up", offset=begin)
+                while start + len(window) < begin + count and (piece := _read(source, _PASSED_BYTES)):
+                    drop = min(len(window), max(0, begin - start))
+                    window, start = window[drop:] + piece, start + drop
+                found[nth] = window[begin - start : begin - start + count]
+    finally:
+        raw.close()
+    for nth, (begin, count) in enumerate(stretches):
+        if len(found[nth]) != count:
+            raise EvidenceError(path, "ends before the bytes that were asked for", offset=begin)
+    return [found[nth] for nth in range(len(stretches))]
 
 
 def _read(source: _Source, count: int) -> bytes:

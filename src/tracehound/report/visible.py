@@ -153,11 +153,19 @@ def preview(text: str, *, width: int = 76, most_lines: int = 16) -> Preview:
         if len(lines) > most_lines:
             lines = [*lines[: most_lines - 1], f"... ({len(lines) - most_lines + 1} lines more)"]
         return Preview("text", tuple(lines), len(raw))
-    per_row = HEX_ROW_BYTES if width >= 71 else 8
-    rows = [raw[at : at + per_row] for at in range(0, len(raw), per_row)]
-    dump = tuple(
-        f"{at * per_row:04x}  {row.hex(' '):<{per_row * 3 - 1}}  "
-        + "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in row)
-        for at, row in enumerate(rows[:most_lines])
+    dump = hex_lines(raw, width=width, most_lines=most_lines)
+    return Preview("hex", dump, min(len(raw), most_lines * _per_row(width)))
+
+
+def _per_row(width: int) -> int:
+    return HEX_ROW_BYTES if width >= 71 else 8
+
+
+def hex_lines(raw: bytes, *, width: int = 76, most_lines: int = 16) -> tuple[str, ...]:
+    """Bytes as offset, hex and ASCII, as hexdump -C has them."""
+    per_row = _per_row(width)
+    rows = [raw[at : at + per_row] for at in range(0, min(len(raw), most_lines * per_row), per_row)]
+    return tuple(
+        f"{at * per_row:04x}  {row.hex(' '):<{per_row * 3 - 1}}  " + "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in row)
+        for at, row in enumerate(rows)
     )
-    return Preview("hex", dump, min(len(raw), most_lines * per_row))

@@ -12,8 +12,9 @@ import pyarrow as pa
 from tracehound import limits
 from tracehound.edges.case_paging import END, Filter, Paging, bounded
 from tracehound.edges.case_runs import duck_of, tables_of
+from tracehound.edges.evidence import read_stretches
 from tracehound.errors import UsageError
-from tracehound.report.visible import preview
+from tracehound.report.visible import as_text, hex_lines, preview
 from tracehound.tables import ALL
 from tracehound.web.page import Ask, NotFound, Page, Param
 from tracehound.web.pages.overview import facts
@@ -179,8 +180,49 @@ def row(ask: Ask) -> dict[str, Any]:
         return {
             "case": facts(case), "table": name, "key": key,
             "fields": [{"name": c, "value": value(v), "says": described.get(c, ""), "shown": _shown(v)} for c, v in found[0].items()],
-            "of_the_same_flow": others,
+            "of_the_same_flow": others, "flow_id": flow_id if "packets" in tables_of(case) else None,
         }  # fmt: skip
+
+
+def wire(ask: Ask) -> dict[str, Any]:
+    """The payload of one flow as it went over the wire, packet by packet in both directions, read from the evidence itself."""
+    key = ask.path["key"]
+    if not key.isascii() or not key.isdigit() or len(key) > 18:
+        raise NotFound(f"{key!r} is no number of a flow")
+    with ask.case() as case:
+        top, files = facts(case), tables_of(case)
+    if "packets" not in files:
+        raise NotFound("the newest investigation kept no packets: investigate captures (again)")
+    with PAGING.tables({n: files[n] for n in ("packets", "flows", "evidence")}) as tables:
+        flow = bounded(tables.duck, "SELECT src, sport, dst, dport, proto FROM flows WHERE flow_id = $key", {"key": int(key)}).to_pylist()
+        if not flow:
+            raise NotFound(f"there is no flow {key}")
+        packets = bounded(
+            tables.duck, "SELECT packet_id, evidence_id, frame, strftime(ts::TIMESTAMP_NS, '%Y-%m-%dT%H:%M:%S.%n') || 'Z' AS ts, "
+            "src, sport, seq, payload_offset, least(payload_len, caplen) AS n FROM packets WHERE flow_id = $key AND payload_len > 0 "
+            f"AND payload_offset IS NOT NULL ORDER BY packet_id LIMIT {limits.FLOW_PACKETS_SHOWN + 1}", {"key": int(key)},
+        ).to_pylist()  # fmt: skip
+        paths = {r["evidence_id"]: r["path"] for r in bounded(tables.duck, "SELECT evidence_id, path FROM evidence").to_pylist()}
+    cut = len(packets) > limits.FLOW_PACKETS_SHOWN
+    packets, room = packets[: limits.FLOW_PACKETS_SHOWN], limits.FLOW_BYTES_SHOWN
+    for p in packets:
+        p["n"], room = min(p["n"], room), max(0, room - p["n"])
+    cut, packets = cut or room == 0, [p for p in packets if p["n"] > 0]
+    data: dict[int, bytes] = {}
+    for evidence_id, path in paths.items():
+        mine = [p for p in packets if p["evidence_id"] == evidence_id]
+        found = read_stretches(path, [(p["payload_offset"], p["n"]) for p in mine], most_passed=limits.MAX_PASSED_BYTES) if mine else []
+        data |= {p["packet_id"]: d for p, d in zip(mine, found, strict=True)}
+    end = (flow[0]["src"], flow[0]["sport"])
+    return {
+        "case": top, "key": key, "flow": flow[0], "cut": cut,
+        "packets": [
+            {"packet_id": p["packet_id"], "frame": p["frame"], "ts": p["ts"], "from_originator": (p["src"], p["sport"]) == end,
+             "seq": p["seq"], "payload": value(data[p["packet_id"]]), "hex": list(hex_lines(data[p["packet_id"]], most_lines=128)),
+             "text": _shown(data[p["packet_id"]]) if as_text(data[p["packet_id"]]) is not None else None}
+            for p in packets
+        ],
+    }  # fmt: skip
 
 
 def _shown(item: Any) -> list[str] | None:
@@ -214,5 +256,6 @@ _PAGED: Final = (
 PAGES: Final = (
     Page("/cases/{number}/tables/{table}", "Table", table, "table.html", _PAGED),
     Page("/cases/{number}/tables/{table}/{key}", "Row", row, "row.html"),
+    Page("/cases/{number}/flows/{key}/wire", "Bytes on the wire", wire, "wire.html"),
     Page("/cases/{number}/sql", "SQL", sql, "sql.html", (Param("q", "string", "one SELECT over the case's tables", long=True),)),
 )
