@@ -1,5 +1,6 @@
 """In: command lines of `tracehound case`. Out: a case walked through from opening to custody. Never here: what single pieces do."""
 
+import hashlib
 import json
 
 import pytest
@@ -120,3 +121,24 @@ def test_an_advisory_of_the_library_is_found_by_what_it_shares(cases, capsys):
     library = [str(cases / name) for name in ("advisory.txt", "other.txt")]
     found = json.loads(shown(capsys, "search", "b.cgi", "taskbar.exe", "--json", "--library", *library))
     assert [f["title"] for f in found] == ["W32/Frethem.K", "A web board"]
+
+
+def test_the_clock_of_a_host_is_estimated_from_a_file_seen_on_both_sides(cases, capsys):
+    wire, begin = Wire(1_028_219_400 * 10**9), 1_028_219_400
+    program = b"MZ" + bytes(range(256)) * 8
+    talk = wire.host(HOST).connect(wire.host("198.51.100.7"), 80, 1.0)
+    talk.send(b"GET /x.exe HTTP/1.1\r\nHost: x\r\n\r\n")
+    talk.reply(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(program) + program)
+    talk.close()
+    (cases / "load.pcap").write_bytes(wire.pcap())
+    late = begin + 1 + 7_200
+    digest = hashlib.md5(program, usedforsecurity=False).hexdigest()
+    (cases / "body.txt").write_text(f"{digest}|/WINDOWS/x.exe|1|r/r|0|0|{len(program)}|{late}|{late}|{late}|{late}\n")
+    shown(capsys, "new", "clock", "--host", HOST)
+    shown(capsys, "add", "1", str(cases / "load.pcap"))
+    shown(capsys, "run", "1", "-q")
+    assert "The host's clock was about 7,200 s ahead" in shown(capsys, "add", "1", str(cases / "body.txt"), "--skew", "estimate")
+    assert "The host's clock was about 7,200 s ahead" in shown(capsys, "show", "1")
+    events = [json.loads(line) for line in shown(capsys, "timeline", "1", "--json").splitlines()]
+    assert all(abs(m["ts_ns"] - begin * 10**9) < 60 * 10**9 for m in events if m["side"] == "host")
+    assert sum(m["side"] == "host" for m in events) == 4

@@ -27,6 +27,10 @@ def _files(paths: list[str]) -> list[Path]:
     return found
 
 
+def _skew(text: str) -> float | str:
+    return text if text == "estimate" else float(text)
+
+
 def add(name: str, says: str, argv: list[str]) -> int:
     from tracehound.edges.case_intake import take
 
@@ -36,7 +40,10 @@ def add(name: str, says: str, argv: list[str]) -> int:
     p.add_argument("--copy", action="store_true", help="keep a read-only copy in the case (default: by reference)")
     p.add_argument("--note", help="where it comes from")
     p.add_argument("--host", metavar="ADDR|NAME", help="the host that a listing or log was made on")
-    p.add_argument("--skew", type=float, default=None, metavar="S", help="seconds that the host's clock was ahead (negative: behind)")
+    p.add_argument(
+        "--skew", type=_skew, default=None, metavar="S|estimate",
+        help="seconds that the host's clock was ahead (negative: behind); estimate: from files seen on the wire and on the disk",
+    )  # fmt: skip
     p.add_argument("--tz", default="UTC", metavar="ZONE", help="time zone of listings that name none (default: %(default)s)")
     p.add_argument("--kind", help="treat the files as this kind instead of telling it from content")
     args = p.parse_intermixed_args(argv)

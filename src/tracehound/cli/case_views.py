@@ -127,11 +127,12 @@ def show(name: str, says: str, argv: list[str]) -> int:
         changes = case_answers.host_changes(case)
         before = case_answers.seen_before(case, cases_folder(args))
         mail = case_answers.mail_links(case)
+        clock = case_answers.clock_skew(case)
         last = case.last_entry()
     if args.json:
         _print_json({
             **facts, **parts, "host_changes": [_plain(c) for c in changes], "seen_before": [s._asdict() for s in before],
-            "mail_links": [m._asdict() for m in mail],
+            "clock_skew": None if clock is None else _plain(clock), "mail_links": [m._asdict() for m in mail],
             "hypotheses": [
                 {"hypothesis_id": n, "statement": s, "against": table.against[i], "unweighed": table.unweighed[i],
                  "weighings": {r.item: {"mark": r.marks[i], "reason": r.reasons[i]} for r in table.rows if r.marks[i]}}
@@ -152,6 +153,7 @@ def show(name: str, says: str, argv: list[str]) -> int:
     for part, line in _LINES.items():
         _section(part.capitalize(), (line(r) for r in parts[part]))
     _section("What changed on the host", (c.statement for c in changes))
+    _section("The host's clock", [case_answers.skew_words(clock)] if clock is not None else [])
     _section("Seen before", (f"{s.type} {s.value}: in {s.other}" for s in before))
     _section("Mail that names a finding", (f"{m.ref}: {m.why} of {m.finding_id} ({m.value})" for m in mail))
     _section("Hypotheses, least contradicted first", (

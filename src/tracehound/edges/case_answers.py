@@ -75,7 +75,10 @@ def _events(files: tuple[File, ...]) -> list[dict[str, Any]]:
     tables = [pq.read_table(name) for name, _, _ in files]
     if not tables:
         return []
-    table = pa.concat_tables(tables)
+    return _dicts(pa.concat_tables(tables))
+
+
+def _dicts(table: pa.Table) -> list[dict[str, Any]]:
     for name in ("ts", "ts_host"):
         table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.int64()))
     rows: list[dict[str, Any]] = table.to_pylist()
@@ -159,14 +162,43 @@ def _known_files(family: str | None) -> frozenset[str]:
 
 
 def clock_skew(case: Case) -> Skew | None:
-    """How far the host's clock was off, from files that it received over the network."""
+    """How far the host's clock was off, from files that it received over the network; None where that cannot be told."""
+    files, path = _host_files(case), _carried_file(case)
+    if not files or path is None:
+        return None
+    with _ONE_ASKS:
+        return _skew(files, path)
+
+
+def skew_of(case: Case, events: pa.Table) -> Skew | None:
+    """The same for host events that are no part of the case yet."""
+    path = _carried_file(case)
+    return None if path is None else estimate_skew(_dicts(events), _carried(path))
+
+
+def _carried_file(case: Case) -> File | None:
     latest = latest_run(case)
     path = None if latest is None else latest[1] / "tables" / "files.parquet"
-    if path is None or not path.is_file():
-        return None
-    carried = pq.read_table(path, columns=["ts", "name", "bytes", "sha256", "md5"])
-    carried = carried.set_column(0, "ts", carried["ts"].cast(pa.int64()))
-    return estimate_skew(host_events(case), carried.to_pylist())
+    return None if path is None or not path.is_file() else _file(path)
+
+
+@lru_cache(maxsize=16)
+def _skew(files: tuple[File, ...], path: File) -> Skew | None:
+    return estimate_skew(_events(files), _carried(path))
+
+
+def _carried(path: File) -> list[dict[str, Any]]:
+    carried = pq.read_table(path[0], columns=["ts", "name", "bytes", "sha256", "md5"])
+    rows: list[dict[str, Any]] = carried.set_column(0, "ts", carried["ts"].cast(pa.int64())).to_pylist()
+    return rows
+
+
+def skew_words(found: Skew | None) -> str:
+    """The estimate as a sentence; empty where there is none."""
+    if found is None:
+        return ""
+    how = "ahead" if found.seconds >= 0 else "behind"
+    return f"The host's clock was about {abs(found.seconds):,.0f} s {how}: {found.reason}, within {found.spread_s:.0f} s of each other."
 
 
 def mail_mentions(case: Case) -> dict[str, list[Mention]]:

@@ -18,6 +18,7 @@ from tracehound.cases.linking import known_aliases
 from tracehound.correspondence import mailbox
 from tracehound.correspondence.mentions import mentions
 from tracehound.correspondence.threads import threads
+from tracehound.edges.case_answers import skew_of, skew_words
 from tracehound.edges.casefile import Case
 from tracehound.edges.evidence import list_evidence
 from tracehound.edges.investigation import knowledge
@@ -26,6 +27,7 @@ from tracehound.hostlogs import antivirus
 from tracehound.hostlogs.event import Bad, Context, Event, Lines, Reader
 from tracehound.hostlogs.kinds import BY_NAME, FIRST_LINES, Events, events, kind_of
 
+ESTIMATE: Final = "estimate"
 OTHER: Final = "other"
 MAIL: Final = "mail"
 PATTERNS: Final = "patterns:"
@@ -54,7 +56,7 @@ def take(
     copy: bool = False,
     note: str | None = None,
     host: str | None = None,
-    skew_s: float | None = None,
+    skew_s: float | str | None = None,
     zone: str = "UTC",
     kind: str | None = None,
 ) -> Taken:
@@ -62,7 +64,8 @@ def take(
 
     copy     keep a read-only copy in the case
     host     the host that a listing or log was made on
-    skew_s   how far its clock was ahead, in seconds
+    skew_s   how far its clock was ahead, in seconds; ESTIMATE: from files that the newest investigation saw on the wire and the records
+             show on the disk
     zone     time zone of records that name none
     kind     treat it as this kind (a name of hostlogs/kinds.py, 'mail', 'patterns:FILE' or 'other') instead of telling it
     Raises EvidenceError where the file cannot be read, UsageError where an option makes no sense."""
@@ -72,7 +75,7 @@ def take(
     if told == MAIL:
         return Taken(path, evidence_id, told, _take_mail(case, who, path))
     if reader is not None:
-        says = _take_host_records(case, who, path, reader, context, host=host, skew_ns=round((skew_s or 0) * 1e9), evidence_id=evidence_id)
+        says = _take_host_records(case, who, path, reader, context, host=host, skew_s=skew_s, evidence_id=evidence_id)
         return Taken(path, evidence_id, told, says)
     return Taken(path, evidence_id, told, "" if told != OTHER else "no kind that is read; kept as it is")
 
@@ -160,10 +163,21 @@ def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
 
 
 def _take_host_records(
-    case: Case, who: str, path: Path, reader: Reader, context: Context, *, host: str | None, skew_ns: int, evidence_id: int
+    case: Case, who: str, path: Path, reader: Reader, context: Context, *, host: str | None, skew_s: float | str | None,
+    evidence_id: int,
 ) -> str:
     first = int(case.rows("SELECT coalesce(sum(rows), 0) AS n FROM host_sources")[0]["n"]) + 1
-    got = events(reader, _lines(path, _encoding(_head(path))), context, source=path.name, skew_ns=skew_ns, first_id=first)
+
+    def taken(skew_ns: int) -> Events:
+        return events(reader, _lines(path, _encoding(_head(path))), context, source=path.name, skew_ns=skew_ns, first_id=first)
+
+    skew_ns = round(skew_s * 1e9) if isinstance(skew_s, int | float) else 0
+    got, told = taken(skew_ns), ""
+    if skew_s == ESTIMATE:
+        found = skew_of(case, got.table)
+        told = "; " + (skew_words(found) or "how far the host's clock was off cannot be told: no file was seen on the wire and on the disk")
+        if found is not None and (skew_ns := round(found.seconds * 1e9)):
+            got = taken(skew_ns)
     made = case.folder / "made"
     made.mkdir(exist_ok=True)
     target = made / f"host_events-{evidence_id}.parquet"
@@ -172,7 +186,7 @@ def _take_host_records(
         who, "host_events",
         {"source": path.name, "host": host, "rows": got.table.num_rows, "skew_ns": skew_ns, **case.describe(target)},
     )  # fmt: skip
-    return _counted(got)
+    return _counted(got) + told
 
 
 def _counted(got: Events) -> str:
