@@ -13,7 +13,7 @@ help:
 	@echo 'make test    run every test'
 	@echo 'make lint    ruff and mypy over src, tests and bench'
 	@echo 'make bench   measure the stages'
-	@echo 'make docs    write the reference pages in docs/ from the code (and docs/report.png where Chromium is installed)'
+	@echo 'make docs    write the reference pages in docs/ from the code (and its pictures where Chromium is installed)'
 	@echo 'make gallery  write docs/gallery.md from the captures in CAPTURES=... (default ../shared/captures)'
 	@echo 'make golden  write tests/golden anew; review the difference before you commit it'
 	@echo 'make clean   remove everything that make made'
@@ -31,10 +31,11 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench.run
 
-docs: $(VENV)/.run
+docs: $(VENV)/.dev
 	$(BIN)/python -m tracehound.cli.docs docs
 ifneq ($(CHROMIUM),)
-	$(BIN)/tracehound demo demo --quiet --output demo/verdict.txt
+	$(BIN)/tracehound demo demo --case --quiet --output demo/verdict.txt
+	$(BIN)/python -m tests.web.walk demo/cases docs web-timeline web-lab
 	profile=$$(mktemp -d) && $(CHROMIUM) --headless --no-sandbox --disable-gpu --disable-background-networking \
 	  --no-first-run --hide-scrollbars --user-data-dir=$$profile --window-size=1180,1280 \
 	  --screenshot=docs/report.png file://$(CURDIR)/demo/report.html 2>$$profile/log \

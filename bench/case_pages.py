@@ -43,7 +43,7 @@ PAGES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("port 80, more than 10 kB, by bytes", {"dport.eq": 80, "bytes_dst.ge": 10_000, "sort": "bytes_dst"}),
     ("address contains 216.54, by start", {"src.has": "216.54", "sort": "start", "order": "desc"}),
     ("all columns, by bytes", {"columns": "*", "sort": "bytes_dst", "order": "desc"}),
-    ("page 101 by bytes, as an offset", {"sort": "bytes_dst", "order": "desc", "offset": 10_000}),
+    ("10,000 rows left out, by bytes", {"sort": "bytes_dst", "order": "desc", "offset": 10_000}),
 )
 
 

@@ -393,8 +393,8 @@ MAX_FORM_BYTES: Final = 1 * MIB
 """Body of a request that is no upload."""
 MAX_UPLOAD_BYTES: Final = 64 * GIB
 """One file of evidence that is uploaded; it goes to the disk as it comes."""
-PAGE_ROWS: Final = 100
-"""Rows of a page of a table."""
+PAGE_ROWS: Final = 50
+"""Rows of a page of a table: each may lie in a row group of its own, which is then read."""
 MAX_PAGE_ROWS: Final = 1_000
 """Rows of a page of a table that may be asked for."""
 RULE_TRIAL_S: Final = 900

@@ -225,17 +225,24 @@ def test_an_export_is_an_attachment_and_noted(web, form):
 
 def test_tables_are_sorted_filtered_and_paged_by_the_server(web):
     c = client(web)
-    whole = c.get("/cases/1/tables/flows.json").json()
+    whole = c.get("/cases/1/tables/flows.json?size=100").json()
     assert whole["total"] == 59
     names = [x["name"] for x in whole["columns"]]
     dst = names.index("dst")
     page = c.get("/cases/1/tables/flows.json?sort=dst&order=desc&size=5&offset=5").json()
     every = sorted((r[dst] for r in whole["rows"]), reverse=True)
     assert [r[dst] for r in page["rows"]] == every[5:10]
+    behind = c.get(f"/cases/1/tables/flows.json?sort=dst&order=desc&size=5&after={page['places'][-1]}").json()
+    assert [r[dst] for r in behind["rows"]] == every[10:15]
+    assert c.get("/cases/1/tables/flows.json?sort=dst&size=5&before=end").json()["offset"] == 55
+    narrow = c.get("/cases/1/tables/flows.json?columns=dst,%20src").json()
+    assert [x["name"] for x in narrow["columns"]] == ["dst", "src"]
+    assert len(c.get("/cases/1/tables/flows.json?columns=*").json()["columns"]) == len(narrow["all_columns"]) > len(whole["columns"])
     assert c.get("/cases/1/tables/flows.json?dst.eq=198.51.100.7").json()["total"] == 1
     assert c.get("/cases/1/tables/flows.json?dport.ge=446").json()["total"] == 0
     assert c.get("/cases/1/tables/flows.json?dst.has=.7").json()["total"] == 1
-    for wrong in ("sort=nothing", "dport.eq=x", "no.eq=1", "dst.like=x", "size=0", "size=99999", "offset=-1", "offset=1e9"):
+    for wrong in ("sort=nothing", "dport.eq=x", "no.eq=1", "dst.like=x", "size=0", "size=99999", "offset=-1", "offset=1e9",
+                  "after=x", "before=x", "sort=dst&after=999999", "columns=nothing"):
         assert c.get(f"/cases/1/tables/flows.json?{wrong}").status_code == 400, wrong
     assert c.get("/cases/1/tables/sqlite_master.json").status_code == 404
     row = c.get("/cases/1/tables/flows/1.json").json()

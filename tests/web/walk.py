@@ -1,7 +1,8 @@
 """In: a browser and the address of the served worked example. Out: the ways of an analyst through the case, step by step; pictures of the
 pages for the docs. Never here: an assertion about one build's numbers (test_browser.py starts it on a small case).
 
-    python -m tests.web.walk CASES_DIR docs/      takes the docs' pictures, of the case that `tracehound demo --case` makes"""
+    python -m tests.web.walk CASES_DIR docs [web-timeline web-lab ...]   takes pictures (all, or those named) of the case that
+                                                                         `tracehound demo --case` makes"""
 
 from __future__ import annotations
 
@@ -128,10 +129,11 @@ PAGES = (
 
 def main() -> None:
     """Pictures of the pages for the docs."""
-    cases, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    cases, folder, wanted = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
     with served(cases) as address, Browser(width=1180, height=860) as b:
         def keep(name: str) -> None:
-            b.picture(folder / f"web-{name}.png")
+            if not wanted or f"web-{name}" in wanted:
+                b.picture(folder / f"web-{name}.png")
 
         enter(b, address, keep)
         find_the_host(b, keep)
