@@ -142,3 +142,19 @@ def test_the_clock_of_a_host_is_estimated_from_a_file_seen_on_both_sides(cases, 
     events = [json.loads(line) for line in shown(capsys, "timeline", "1", "--json").splitlines()]
     assert all(abs(m["ts_ns"] - begin * 10**9) < 60 * 10**9 for m in events if m["side"] == "host")
     assert sum(m["side"] == "host" for m in events) == 4
+
+
+def test_rules_are_tested_on_the_cases_captures_and_kept(cases, capsys):
+    (cases / "scan.pcap").write_bytes(scan())
+    (cases / "one.rules").write_text('alert tcp any any -> any 445 (msg:"scan"; flags:S; sid:1000001;)\n')
+    shown(capsys, "add", "1", str(cases / "scan.pcap"))
+    assert run(["case", "rules", "1", str(cases / "one.rules"), "--flows", f"src = '{HOST}'"]) == 0
+    assert "ok    sid 1000001: recall" in capsys.readouterr().out
+    shown(capsys, "export", "1", "--format", "advisory", "-o", str(cases / "advisory.md"))
+    assert 'msg:"scan"' in (cases / "advisory.md").read_text()
+    narrow = str(cases / "narrow.rules")
+    (cases / "narrow.rules").write_text('alert tcp any any -> any 446 (msg:"scan"; flags:S; sid:1000001;)\n')
+    assert run(["case", "rules", "1", narrow, "--flows", f"src = '{HOST}'"]) == 1
+    assert "custody holds" in shown(capsys, "verify", "1")
+    with pytest.raises(UsageError, match="No such file"):
+        run(["case", "rules", "1", str(cases / "none.rules")])

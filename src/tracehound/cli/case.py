@@ -34,6 +34,7 @@ GROUP: Final = Group("case", "Keep an incident: evidence in custody, notes, task
     "weigh": ("case_entries", "say how a piece of evidence bears on a hypothesis"),
     "add": ("case_evidence", "take evidence into custody: captures, logs, host listings, mail"),
     "run": ("case_evidence", "investigate the case's evidence and keep what it gives"),
+    "rules": ("case_evidence", "draft rules for the strongest finding, or test rules on the case's captures, and keep what it gives"),
     "timeline": ("case_views", "print everything in order of time"),
     "search": ("case_views", "search notes, mail, findings of all cases"),
     "export": ("case_sharing", "write the case for others: reports, STIX, MISP, IODEF, XARF ..."),

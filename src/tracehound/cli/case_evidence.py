@@ -86,4 +86,28 @@ def run(name: str, says: str, argv: list[str]) -> int:
     return 0
 
 
-VERBS: Final[dict[str, Callable[[str, str, list[str]], int]]] = {"add": add, "run": run}
+def rules(name: str, says: str, argv: list[str]) -> int:
+    from tracehound.edges import case_rules
+
+    p = parser(name, says)
+    acting(p)
+    p.add_argument("rules", nargs="?", metavar="RULES", help="file of rules to test (- reads standard input); without it rules are drafted")
+    p.add_argument("--flows", default="", metavar="SQL", help="which flows are malicious (default: those of the strongest finding)")
+    args = p.parse_intermixed_args(argv)
+    with case_of(args) as case:
+        if args.rules is None:
+            kept = case_rules.draft(case, args.who)
+            print(kept.text, end="")
+        else:
+            try:
+                text = sys.stdin.read() if args.rules == "-" else Path(args.rules).read_text(encoding="utf-8", errors="replace")
+            except OSError as cause:
+                raise UsageError(f"{args.rules}: {cause.strerror}") from None
+            kept = case_rules.test(case, args.who, text, args.flows)
+            for x in kept.result["expectations"]:
+                print(f"{'ok  ' if x['held'] else 'FAIL'}  {x['says']}: {x['found']}")
+    print(f"entry {kept.rule_id}: {kept.says}", file=sys.stderr)
+    return 0 if args.rules is None or kept.result["held"] else 1
+
+
+VERBS: Final[dict[str, Callable[[str, str, list[str]], int]]] = {"add": add, "run": run, "rules": rules}

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow.parquet as pq
 
 from tracehound.cases.hypotheses import compete
-from tracehound.edges import case_answers
+from tracehound.edges import case_answers, case_rules
 from tracehound.edges.case_runs import latest_run
 from tracehound.edges.casefile import Case
 from tracehound.edges.clock import now_ns
@@ -68,7 +68,7 @@ def incident_of(case: Case) -> Incident:
         ),
         hypotheses=standings,
         host_changes=tuple(c.statement for c in case_answers.host_changes(case)),
-        verdict=verdict,
+        rules=case_rules.held(case), verdict=verdict,
     )  # fmt: skip
 
 

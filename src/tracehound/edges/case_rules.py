@@ -50,6 +50,15 @@ def result(case: Case, row: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def held(case: Case) -> tuple[str, ...]:
+    """The rules of the newest test in which every expectation held, one text a rule: what the case can recommend."""
+    for row in rows(case):
+        if row["origin"] == TESTED and result(case, row).get("held"):
+            text = re.sub(r"\\\s*\n\s*", " ", row["text"].replace("\r\n", "\n"))
+            return tuple(line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+    return ()
+
+
 def draft(case: Case, who: str) -> Kept:
     """Rules for the strongest finding. Raises UsageError where the case has no capture, or no rule would do."""
     answer = _json(["draft", *_captures(case), "--json", "-q"], _deadline())
