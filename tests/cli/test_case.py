@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zipfile
 
 import pytest
 
@@ -152,6 +153,10 @@ def test_rules_are_tested_on_the_cases_captures_and_kept(cases, capsys):
     assert "ok    sid 1000001: recall" in capsys.readouterr().out
     shown(capsys, "export", "1", "--format", "advisory", "-o", str(cases / "advisory.md"))
     assert 'msg:"scan"' in (cases / "advisory.md").read_text()
+    assert run(["case", "rules", "1", "--bundle"]) == 0
+    assert "bundle of 1 rules that held" in capsys.readouterr().err
+    (made,) = (cases / "cases" / "0001-strange-host" / "made").glob("rules-bundle-*.zip")
+    assert any(name.endswith(".rules") for name in zipfile.ZipFile(made).namelist())
     narrow = str(cases / "narrow.rules")
     (cases / "narrow.rules").write_text('alert tcp any any -> any 446 (msg:"scan"; flags:S; sid:1000001;)\n')
     assert run(["case", "rules", "1", narrow, "--flows", f"src = '{HOST}'"]) == 1

@@ -167,6 +167,13 @@ def test_rules_are_tested_on_the_cases_captures_and_kept(web):
     assert "frame" in twin["result"]["explained"]["1000001"]
     assert RULE in html.unescape(page)
     assert twin["kept"][0]["origin"] == "tested"
+    c.post("/cases/1/lab/bundle", data={"form_token": token(c)})
+    assert ended(web).state == "done", ended(web).answer
+    (made,) = c.get("/cases/1/lab.json").json()["bundles"]
+    got = c.get(f"/cases/1/files/{made['seq']}")
+    assert (got.headers["content-type"], got.content[:2]) == ("application/zip", b"PK")
+    assert got.headers["content-disposition"].startswith("attachment")
+    assert c.get("/cases/1/files/1").status_code == 404
     assert c.get("/cases/1/custody.json").json()["holds"]
 
 

@@ -92,10 +92,15 @@ def rules(name: str, says: str, argv: list[str]) -> int:
     p = parser(name, says)
     acting(p)
     p.add_argument("rules", nargs="?", metavar="RULES", help="file of rules to test (- reads standard input); without it rules are drafted")
+    p.add_argument("--bundle", action="store_true", help="keep the rules of the newest test that held as a bundle to hand over")
     p.add_argument("--flows", default="", metavar="SQL", help="which flows are malicious (default: those of the strongest finding)")
     args = p.parse_intermixed_args(argv)
+    if args.bundle and args.rules is not None:
+        raise UsageError("case rules: --bundle takes the rules that held; test RULES first")
     with case_of(args) as case:
-        if args.rules is None:
+        if args.bundle:
+            kept = case_rules.bundle(case, args.who)
+        elif args.rules is None:
             kept = case_rules.draft(case, args.who)
             print(kept.text, end="")
         else:
@@ -107,7 +112,7 @@ def rules(name: str, says: str, argv: list[str]) -> int:
             for x in kept.result["expectations"]:
                 print(f"{'ok  ' if x['held'] else 'FAIL'}  {x['says']}: {x['found']}")
     print(f"entry {kept.rule_id}: {kept.says}", file=sys.stderr)
-    return 0 if args.rules is None or kept.result["held"] else 1
+    return 0 if kept.result.get("held", True) else 1
 
 
 VERBS: Final[dict[str, Callable[[str, str, list[str]], int]]] = {"add": add, "run": run, "rules": rules}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -95,6 +96,34 @@ def test(case: Case, who: str, text: str, flows: str = "") -> Kept:
         }
     answer["home"], answer["flows"] = home, flows.strip()
     return _keep(case, who, TESTED, text, "; ".join(_said(r) for r in answer["rules"]), answer)
+
+
+def bundle(case: Case, who: str) -> Kept:
+    """The rules that held, as a bundle to hand over (`rules bundle`), kept in the case as one zip. Raises UsageError where none held."""
+    texts = held(case)
+    if not texts:
+        raise UsageError("no rule of the case held in its newest test: draft or write one, and test it")
+    last = next(r for r in rows(case) if r["origin"] == TESTED and result(case, r).get("held"))
+    flows = result(case, last).get("flows") or ""
+    home = result(case, last).get("home") or []
+    with tempfile.TemporaryDirectory(prefix="tracehound-rules-") as folder:
+        path = Path(folder) / "held.rules"
+        path.write_text("\n".join(texts) + "\n", encoding="utf-8", errors="replace")
+        evidence = [word for c in _captures(case) for word in ("--malicious", c)]
+        settings = ["--set", f"HOME_NET=[{','.join(home)}]", *(word for net in home for word in ("--home", net))] if home else []
+        chosen = ["--flows", flows] if flows else ["--finding", "strongest"]
+        _ran(["bundle", str(path), *evidence, *chosen, *settings, "-o", str(Path(folder) / "bundle"), "-q"], _deadline())
+        (case.folder / "made").mkdir(exist_ok=True)
+        kept = case.folder / "made" / f"rules-bundle-{time.time_ns()}.zip"
+        shutil.copyfile(Path(folder) / "bundle.zip", kept)
+    says = f"bundle of {len(texts)} rules that held in test {last['rule_id']}"
+    entry = case.act(who, "file", {**case.describe(kept), "says": says})
+    return Kept(entry.seq, f"{says}: {kept}", "\n".join(texts) + "\n", {"held": True, "expectations": []})
+
+
+def bundles(case: Case) -> list[dict[str, Any]]:
+    """Bundles of the case, newest first: seq, name, size_bytes, sha256, says."""
+    return case.rows("SELECT * FROM files WHERE name LIKE 'made/rules-bundle-%' ORDER BY seq DESC")
 
 
 def _said(r: dict[str, Any]) -> str:

@@ -85,7 +85,7 @@ def build(
     """The worked example as a case in `cases`, made once; returns its folder and the verdict's summary.
 
     flow_log   taken into custody and investigated for itself, before the capture
-    rules      draft a rule for the finding, and test it on the capture
+    rules      draft a rule for the finding, test it on the capture, and bundle it
     say        what is being done, for who waits"""
     for folder in case_folders(cases):
         with Case(folder) as case:
@@ -115,8 +115,9 @@ def build(
         case.act(who, "note", {"text": _NOTE, "about": None})
         case.act(who, "task", {"text": "Ask the owner for the disk", "assignee": None, "due_ns": None})
         if rules:
-            say("drafting and testing a rule")
+            say("drafting, testing and bundling a rule")
             case_rules.test(case, who, case_rules.draft(case, who).text)
+            case_rules.bundle(case, who)
         why = "verdict and host records agree"
         case.act(who, "status", {"status": "confirmed", "before": "triage", "resolution": None, "reason": why})
         return folder, kept.verdict.summary

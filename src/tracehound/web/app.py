@@ -31,6 +31,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tracehound import limits
 from tracehound.edges.case_export import FORMATS, export, share
 from tracehound.edges.case_intake import take
+from tracehound.edges.case_rules import bundles
 from tracehound.edges.case_runs import latest_run
 from tracehound.errors import EvidenceError, TracehoundError, UsageError
 from tracehound.report.document import fragment
@@ -266,6 +267,20 @@ class Web:
         safe = re.sub(r"[^A-Za-z0-9._-]", "_", name)[-80:] or "evidence"
         return FileResponse(path, media_type="application/octet-stream", filename=safe)
 
+    async def bundle_file(self, request: Request) -> Response:
+        """A bundle of rules as an attachment."""
+        ask = self._ask(request, self._need(request, "reader"))
+
+        def found() -> Path:
+            with ask.case() as case:
+                for kept in bundles(case):
+                    if str(kept["seq"]) == ask.path["seq"]:
+                        return case.folder / str(kept["name"])
+                raise NotFound("there is no such bundle")
+
+        path = await to_thread.run_sync(found)
+        return FileResponse(path, media_type="application/zip", filename=path.name)
+
     async def report(self, request: Request) -> Response:
         """The report of the newest run, or of run `run`: a page that needs nothing else, shown without any right."""
         ask = self._ask(request, self._need(request, "reader"))
@@ -331,6 +346,7 @@ class Web:
             Route("/cases/{number}/evidence", self.upload, methods=["POST"]),
             Route("/cases/{number}/evidence.json", self.upload, methods=["POST"]),
             Route("/cases/{number}/evidence/{evidence}", self.evidence_file, methods=["GET"]),
+            Route("/cases/{number}/files/{seq}", self.bundle_file, methods=["GET"]),
             Route("/cases/{number}/report", self.report, methods=["GET"]),
             Route("/cases/{number}/export", self.exported, methods=["POST"]),
             Route("/openapi.json", self.openapi, methods=["GET"]), Route("/static/{name}", self.static, methods=["GET"]),

@@ -30,7 +30,8 @@ def lab(ask: Ask) -> dict[str, Any]:
             "case": facts(case), "kept": kept, "chosen": chosen,
             "result": case_rules.result(case, chosen) if chosen is not None else None,
             "text": chosen["text"] if chosen is not None else "",
-            "jobs": running, "failed": failed.answer if failed is not None and failed.state == "failed" else "",
+            "bundles": case_rules.bundles(case), "held": bool(case_rules.held(case)), "jobs": running,
+            "failed": failed.answer if failed is not None and failed.state == "failed" else "",
             "captures": sum(r["kind"] in CAPTURES for r in case.rows("SELECT kind FROM evidence")),
         }  # fmt: skip
 
@@ -60,6 +61,11 @@ def drafted(ask: Ask, _form: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     return _begin(ask, "rules drafted", lambda case: case_rules.draft(case, who))
 
 
+def bundled(ask: Ask, _form: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    who = ask.user.name
+    return _begin(ask, "rules bundled", lambda case: case_rules.bundle(case, who))
+
+
 PAGES: Final = (
     Page("/cases/{number}/lab", "Rule lab", lab, "lab.html", (Param("rule", "integer", "number of a draft or test; else the newest"),)),
 )
@@ -68,4 +74,5 @@ ACTIONS: Final = (
         Param("rule", "string", "one or more Snort or Suricata rules", required=True, long=True),
         Param("flows", "string", "which flows are malicious, as a condition on table flows; empty: those of the strongest finding"))),
     Action("/cases/{number}/lab/draft", "draft rules for the strongest finding, in the background", drafted),
+    Action("/cases/{number}/lab/bundle", "bundle the rules that held in the newest test, in the background", bundled),
 )  # fmt: skip
