@@ -50,9 +50,9 @@ def test_the_model_case_gives_the_rule_that_a_person_would_write():
     assert isinstance(draft, Draft)
     for words in (
         "alert http $HOME_NET any -> $EXTERNAL_NET any (msg:\"LOCAL MALWARE W32/Frethem.K Request (b.cgi)\"; flow:established,to_server;",
-        'http.method; content:"GET"; http.uri; bsize:33; content:"/b.cgi?alt&"; startswith; fast_pattern;',
+        'http.method; content:"GET"; http.uri; urilen:33; content:"/b.cgi?alt&"; startswith; fast_pattern;',
         'content:"&000000000000"; distance:9; within:13; endswith; pcre:"/^\\/b\\.cgi\\?alt&\\d{9}&000000000000$/";',
-        'http.header_names; content:!"|0d 0a|Referer|0d 0a|";', "threshold:type limit, track by_src, count 1, seconds 600;",
+        'http.header; content:!"Referer|3a|"; nocase;', "threshold:type limit, track by_src, count 1, seconds 600;",
         "classtype:trojan-activity; sid:1000001; rev:1; metadata:created_at 2026_11_27, malware_family W32_Frethem.K",
     ):  # fmt: skip
         assert words in draft.text, words

@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
     with progress_line(quiet=args.quiet) as progress:
         reading = read([str(path)], hashes=True, progress=progress)
     with reading:
-        investigate.answer(args, verdict_of(reading))
+        investigate.answer(args, investigate.drafted(reading, verdict_of(reading)))
     if not args.quiet:
         print(f"investigated in {time.monotonic() - began:.1f} s; evidence: {path}", file=sys.stderr)
         table = "flows" if args.flow_logs else "http"

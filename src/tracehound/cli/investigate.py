@@ -6,11 +6,13 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from tracehound.cli import options
 from tracehound.edges.investigation import verdict_of
+from tracehound.edges.reading import Reading
 from tracehound.edges.table_output import opened
 from tracehound.errors import UsageError
 from tracehound.findings.model import Verdict
@@ -40,8 +42,18 @@ def main(argv: list[str]) -> int:
     _check_host(args.host)
     with options.reading_of(args, transactions=True, hashes=True) as reading:
         verdict = verdict_of(reading, Question(args.host, tuple(args.home)))
+        verdict = drafted(reading, verdict, args.home)
         answer(args, verdict)
         return options.warn_of_damage(reading, quiet=args.quiet)
+
+
+def drafted(reading: Reading, verdict: Verdict, home: Sequence[str] = ()) -> Verdict:
+    """The verdict with a drafted rule where a host probes; the rule engine is loaded only then."""
+    if not verdict.probing:
+        return verdict
+    from tracehound.edges.rule_lab import with_rules
+
+    return with_rules(reading, verdict, home)
 
 
 def _check_host(host: str | None) -> None:

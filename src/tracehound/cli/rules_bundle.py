@@ -1,4 +1,5 @@
-"""In: rules, the evidence they were made for, harmless evidence. Out: a folder and a zip to hand over. Never here: the work (edges/bundling.py)."""
+"""In: rules, the evidence they were made for, harmless evidence. Out: a folder and a zip to hand over.
+Never here: the work (edges/bundling.py)."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ def main(argv: list[str]) -> int:
     """`tracehound rules bundle`."""
     p = options.parser("rules bundle", SUMMARY)
     p.add_argument("rules", nargs="+", metavar="RULES", help="rule files")
-    p.add_argument("--malicious", action="append", required=True, metavar="EVIDENCE", help="evidence the rules match in; may be given again")
+    p.add_argument("--malicious", action="append", required=True, metavar="EVIDENCE|CASE", help="evidence that they match in")
     p.add_argument("--benign", action="append", default=[], metavar="EVIDENCE", help="harmless evidence; may be given again")
     p.add_argument("--flows", metavar="SQL", help="which flows of the malicious evidence are, as a condition on table flows")
     p.add_argument("--finding", metavar="ID", help="... as a finding of its verdict; 'strongest' takes that")
@@ -41,6 +42,7 @@ def main(argv: list[str]) -> int:
     from tracehound.edges.rule_files import read_settings
     from tracehound.lab.bundle import Author
 
+    args.malicious = rule_lab.captures_of(args.malicious)
     settings, _ = read_settings(None, assignments=args.assignments, home=args.home, classification=None, thresholds=None)
     outcomes = rule_lab.trial(args.rules, args.malicious, args.benign, settings, flows=args.flows, finding=args.finding)
     author = Author(tuple(args.contributor), args.impact, args.affected, args.scenarios, args.ease, args.corrective)

@@ -9,7 +9,7 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -116,7 +116,7 @@ def _picked(cut: carving.Carving, sids: Sequence[int]) -> set[int]:
 
 def _shortened(whole: Sequence[tuple[int, Piece]], flow_of: Mapping[int, int], fired: Mapping[int, Mapping[int, object]]) -> list[Piece]:
     """Each flow up to a little after its last alert."""
-    left = {f: -1 for f in fired}
+    left = dict.fromkeys(fired, -1)
     out = []
     last = {f: max(packets) for f, packets in fired.items()}
     for packet_id, piece in whole:
@@ -153,7 +153,9 @@ def test_folder(folder: Path, rules: Sequence[str], made: Minimal, says: str) ->
     return {f"{folder.name}/test.rules": text.encode(), f"{folder.name}/input.pcap": made.data, f"{folder.name}/test.yaml": yaml.encode()}
 
 
-def write_test_folder(folder: Path, rules: Sequence[str], evidence: Sequence[str], settings: Settings, home: Sequence[str], key: bytes) -> Minimal:
+def write_test_folder(
+    folder: Path, rules: Sequence[str], evidence: Sequence[str], settings: Settings, home: Sequence[str], key: bytes
+) -> Minimal:
     """A test folder: rules, minimal capture, expectation. Raises UsageError where a rule is silent on its own capture."""
     folder.mkdir(parents=True, exist_ok=True)
     made = minimal(rules, evidence, settings, home, key, folder)
@@ -170,7 +172,7 @@ def _says(made: Minimal) -> str:
 def _refuse_silent(made: Minimal) -> None:
     if made.silent:
         names = ", ".join(map(str, made.silent))
-        raise UsageError(f"sid {names}: silent on the capture that was made of its own hits (fragments or tunnels?); no test can be written")
+        raise UsageError(f"sid {names}: silent on the capture made of its own hits (fragments or tunnels?); no test can be written")
 
 
 @dataclass(slots=True)
@@ -200,8 +202,13 @@ def write_bundle(
     for dialect in DIALECTS:
         lines = []
         for rule in found:
+            said, limit = rule, rule.threshold if dialect == "snort3" else None
+            if limit is not None and limit.kind == "limit":
+                # Snort 3 rations alerts in its configuration: the rule goes without, and the line for the configuration above it.
+                lines.append(f"# event_filter: {bundle.event_filter(rule.sid, limit)}\n")
+                said = replace(rule, threshold=None)
             try:
-                lines.append(convert(rule, dialect, loaded.variables) + "\n")
+                lines.append(convert(said, dialect, loaded.variables) + "\n")
             except RuleError as why:
                 refused.append(why)
                 lines.append(f"# sid {rule.sid} cannot be said in this dialect: {why}\n")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,24 +21,47 @@ from tracehound.edges.clock import now_ns
 from tracehound.edges.evidence import list_evidence
 from tracehound.edges.investigation import verdict_of
 from tracehound.edges.reading import Reading, read
-from tracehound.edges.rule_files import load_rules
+from tracehound.edges.rule_files import load_rules, read_settings
 from tracehound.edges.sid_register import FIRST_SID
 from tracehound.errors import RuleError, UsageError
 from tracehound.findings.model import Finding, Verdict
 from tracehound.findings.template import Sample
 from tracehound.lab.draft import Draft, Naming, Refused, drafts
-from tracehound.lab.trial import Exposure, Outcome, Twin
+from tracehound.lab.heldout import Over, parts
+from tracehound.lab.trial import Exposure, Fold, Outcome, Twin, as_dict, table
 from tracehound.lab.twins import request, twins
 from tracehound.rules.engine import Options
 from tracehound.rules.plan import Plan
 from tracehound.rules.rule import Content, Rule
 from tracehound.rules.settings import Settings
+from tracehound.rules.state import Memory, becomes_alert
 
 MOST_SAMPLES: Final = 2_000
 MOST_BENIGN: Final = 200_000
+LEAST_MEGABYTES: Final = 1.0
+"""With less evidence a rule's cost is that of its first use, and is not told."""
+RULES_UP_TO_BYTES: Final = 32_000_000
+"""Evidence up to this size is read a second time by `investigate`, to try the rule that it drafts."""
 _MOST_TWINS: Final = 12
 _SHOWN: Final = 5
 _PROTO: Final = {"TCP": 6, "UDP": 17, "ICMP": 1, "IPv6-ICMP": 58, "SCTP": 132}
+
+
+def captures_of(paths: Sequence[str]) -> list[str]:
+    """Evidence paths, with a case's folder replaced by the captures of the case. Raises UsageError where a case has none."""
+    from tracehound.edges.casefile import DATABASE, Case
+
+    out: list[str] = []
+    for path in paths:
+        if not (Path(path) / DATABASE).is_file():
+            out.append(path)
+            continue
+        with Case(Path(path)) as case:
+            rows = case.rows("SELECT * FROM evidence WHERE kind = 'capture' ORDER BY evidence_id")
+            out += [str(case.evidence_path(r)) for r in rows]
+        if not rows:
+            raise UsageError(f"{path}: the case has no capture")
+    return out
 
 
 # -- samples ----------------------------------------------------------------------------------------------------------
@@ -194,6 +218,58 @@ def draft(
     return Drafted(drafts(bad[::2] if half else bad, good, naming), chosen, len(bad), len(good))
 
 
+# -- held out ---------------------------------------------------------------------------------------------------------
+
+def held_out(
+    evidence: Sequence[str], settings: Settings, *, flows: str | None = None, finding: str | None = None, benign: Sequence[str] = (),
+    count: int = 2, over: Over = "flows",
+) -> list[Fold]:  # fmt: skip
+    """Rules drafted anew without each part of the malicious flows, tried with the engine on that part and on all else.
+
+    Raises UsageError, EvidenceError."""
+    with read(evidence) as reading:
+        chosen = _chosen(reading, flows, finding)
+        bad = samples(reading, chosen.flow_ids, MOST_SAMPLES)
+        good = [s for s in samples(reading, None, MOST_BENIGN) if s.flow_id not in chosen.flow_ids]
+        ends = {flow_id: e for e, flow_id in _flows(reading)}
+    for path in benign:
+        with read([path]) as reading:
+            good += samples(reading, None, MOST_BENIGN)
+    texts: list[str] = []
+    made: list[tuple[str, set[Ends], list[int], str]] = []
+    sid = FIRST_SID
+    for name, part in parts(bad, count, over):
+        mine = {int(s.flow_id) for s in part if s.flow_id is not None}
+        naming = Naming(sid, "2026_01_01", chosen.family, (), chosen.proto, chosen.dport)
+        found = drafts([s for s in bad if s.flow_id not in mine], good, naming)
+        rules = [d for d in found if isinstance(d, Draft)]
+        why = next((r.why for r in found if isinstance(r, Refused)), "no flow is left") if not rules else ""
+        made.append((name, {ends[f] for f in mine if f in ends}, [d.sid for d in rules], why))
+        texts += [d.text for d in rules]
+        sid += len(rules)
+    if not texts:
+        return [Fold(name, len(held), 0, 0, why) for name, held, _, why in made]
+    labelled = {ends[f] for f in chosen.flow_ids if f in ends}
+    with tempfile.TemporaryDirectory(prefix="tracehound-held-out-") as folder:
+        rules_file = Path(folder) / "held-out.rules"
+        rules_file.write_text("".join(t + "\n" for t in texts), encoding="utf-8")
+        ready = make_ready([str(rules_file)], settings, rationed=False)
+        bad_run, good_run = run(ready, evidence), run(ready, benign)
+    out = []
+    for name, held, sids, why in made:
+        hits = set[Ends]().union(*(bad_run.hits.get(s, set()) for s in sids))
+        alarms = (hits - labelled) | set[Ends]().union(*(good_run.hits.get(s, set()) for s in sids))
+        out.append(Fold(name, len(held), len(hits & held), len(alarms), why))
+    return out
+
+
+def _chosen(reading: Reading, flows: str | None, finding: str | None) -> Chosen:
+    if flows is not None:
+        return flows_where(reading, flows)
+    verdict = verdict_of(reading)
+    return flows_of(reading, verdict, finding_of(verdict, None if finding == "strongest" else finding))
+
+
 # -- trials -----------------------------------------------------------------------------------------------------------
 
 Ends = tuple[str, int, frozenset[tuple[str, int]]]
@@ -227,8 +303,18 @@ def make_ready(rules: Sequence[str], settings: Settings, *, rationed: bool = Tru
     return ready
 
 
-def run(ready: alerting.Ready, evidence: Sequence[str], options: Options | None = None) -> Ran:
-    """What rules do on some evidence."""
+def rations_of(rules: Sequence[str], settings: Settings) -> dict[int, Rule]:
+    """Rules that ration their notices, by sid: with these `run` tells which matches would have been notices."""
+    return {int(r.sid): replace(r, detection_filter=None) for r in load_rules(rules, settings).rules if _unrationed(r) is not r}
+
+
+def run(
+    ready: alerting.Ready, evidence: Sequence[str], options: Options | None = None, rations: Mapping[int, Rule] | None = None
+) -> Ran:
+    """What rules do on some evidence.
+
+    rations   limits that the rules of `ready` go without: they count for events and alerts, not for hits"""
+    memory = Memory()
     out = Ran(ready.plans, ready.refused)
     if not evidence:
         return out
@@ -238,8 +324,10 @@ def run(ready: alerting.Ready, evidence: Sequence[str], options: Options | None 
         path = paths[found.evidence_id]
         event = found.eve(path)
         sid = int(found.plan.rule.sid)
-        out.alerts[sid] += 1
-        out.events.append(event)
+        rationed = (rations or {}).get(sid)
+        if rationed is None or becomes_alert(rationed, found.told, memory, None):
+            out.alerts[sid] += 1
+            out.events.append(event)
         out.hits.setdefault(sid, set()).add(_ends(event, path))
         out.files.setdefault(sid, set()).add(path)
     return out
@@ -310,13 +398,13 @@ def _first(rule: Rule) -> tuple[str, Content | None]:
 
 
 def _with_buffer(reading: Reading, buffer: str, content: Content | None) -> tuple[set[int], set[int]]:
-    table, column, there = _BUFFERS.get(buffer, ("", "", ""))
-    if table and table in reading.names():
-        have = {int(x) for x in reading.ask(f"SELECT DISTINCT flow_id FROM {table} WHERE {there}").column(0).to_pylist()}
+    source, column, there = _BUFFERS.get(buffer, ("", "", ""))
+    if source and source in reading.names():
+        have = {int(x) for x in reading.ask(f"SELECT DISTINCT flow_id FROM {source} WHERE {there}").column(0).to_pylist()}
         if not column or content is None:
             return have, have
         literal = content.pattern.decode("latin-1").lower()
-        sql = f"SELECT DISTINCT flow_id FROM {table} WHERE contains(lower({column}::VARCHAR), $literal)"
+        sql = f"SELECT DISTINCT flow_id FROM {source} WHERE contains(lower({column}::VARCHAR), $literal)"
         return have, {int(x) for x in reading.ask(sql, {"literal": literal}).column(0).to_pylist()}
     sql = "SELECT flow_id FROM flows WHERE coalesce(payload_src, 0) + coalesce(payload_dst, 0) > 0"
     have = {int(x) for x in reading.ask(sql).column(0).to_pylist()}
@@ -331,15 +419,22 @@ def _with_buffer(reading: Reading, buffer: str, content: Content | None) -> tupl
 def trial(
     rules: Sequence[str], malicious: Sequence[str], benign: Sequence[str], settings: Settings, *,
     flows: str | None = None, finding: str | None = None, others: Sequence[str] = (), made_of: Mapping[int, Draft] | None = None,
+    events: list[dict[str, Any]] | None = None,
 ) -> list[Outcome]:  # fmt: skip
     """Test every rule. Labelled are the flows that `flows` or `finding` choose in the malicious evidence; without either, each malicious
     file counts as one, and is hit if the rule fires anywhere in it.
 
     others    rule sets that may cover the same flows already
     made_of   drafts by sid: their near misses are tried, too
+    events    takes the alerts of the malicious evidence, with all limits on notices in force
     Raises UsageError, EvidenceError."""
     ready = make_ready(rules, settings, rationed=False)
-    bad, good = run(ready, malicious), run(ready, benign)
+    timed = Options(clock=time.perf_counter_ns)
+    bad, good = run(ready, malicious, timed, rations_of(rules, settings)), run(ready, benign, timed)
+    if events is not None:
+        events += bad.events
+    megabytes = sum(f.size or 0 for f in list_evidence([*malicious, *benign])) / 1e6
+    cost = {_sid_of(p): p.counts.time_ns / 1e3 / megabytes for p in bad.plans if megabytes >= LEAST_MEGABYTES}
     labelled: set[Ends] = set()
     rest: list[Ends] = []
     exposures: dict[int, list[Exposure]] = {_sid_of(p): [] for p in bad.plans}
@@ -367,7 +462,7 @@ def trial(
     covering = run(make_ready(others, settings, rationed=False), malicious) if others else None
     made = made_of or {}
     return [
-        _outcome(p.rule, bad, good, labelled, malicious, rest, exposures[_sid_of(p)], covering, made.get(_sid_of(p)), ready)
+        _outcome(p.rule, bad, good, labelled, malicious, rest, exposures[_sid_of(p)], covering, made.get(_sid_of(p)), ready, cost)
         for p in bad.plans
     ]
 
@@ -386,7 +481,7 @@ def _spoken(reading: Reading, chosen: frozenset[int]) -> frozenset[int]:
 
 def _outcome(
     rule: Rule, bad: Ran, good: Ran, labelled: set[Ends], malicious: Sequence[str], rest: Sequence[Ends], exposures: Sequence[Exposure],
-    covering: Ran | None, made: Draft | None, ready: alerting.Ready,
+    covering: Ran | None, made: Draft | None, ready: alerting.Ready, cost: Mapping[int, float],
 ) -> Outcome:  # fmt: skip
     sid = int(rule.sid)
     hits = bad.hits.get(sid, set())
@@ -400,11 +495,12 @@ def _outcome(
         count, total = len(files), len(malicious)
         alarms, missed = good.hits.get(sid, set()), []
     covers = Counter({s: len(f & (labelled or hits)) for s, f in covering.hits.items() if s != sid}) if covering else Counter()
-    parts = list(zip(*((e.flows, e.header, e.buffer, e.prefilter) for e in exposures), strict=True))
+    sums = list(zip(*((e.flows, e.header, e.buffer, e.prefilter) for e in exposures), strict=True))
     return Outcome(
-        sid, rule.msg or "", total, count, len(rest), len(alarms), Exposure(*(sum(p) for p in parts)) if parts else Exposure(0, 0, 0, 0),
+        sid, rule.msg or "", total, count, len(rest), len(alarms), Exposure(*(sum(p) for p in sums)) if sums else Exposure(0, 0, 0, 0),
         twins=tuple(_tried(made, ready)) if made is not None else (),
         covered_by=tuple((s, n) for s, n in covers.most_common(_SHOWN) if n),
+        cost_us=cost.get(sid),
         missed=tuple(_shown(e) for e in missed[:_SHOWN]), alarmed=tuple(_shown(e) for e in sorted(alarms, key=str)[:_SHOWN]),
     )  # fmt: skip
 
@@ -436,3 +532,75 @@ def conversation(sample: Sample, port: int = 80) -> bytes:
     talk = host.connect(target, port, 1.0).send(request(sample))
     talk.reply(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" if sample.method is not None else b"ok").close()
     return wire.pcap()
+
+
+# -- in the verdict -------------------------------------------------------------------------------------------------------
+
+def with_rules(reading: Reading, verdict: Verdict, home: Sequence[str] = ()) -> Verdict:
+    """The verdict with a drafted rule for its strongest probing host under `extra["rules"]`, tried where the evidence is small enough
+    to be read again (RULES_UP_TO_BYTES); unchanged where no host probes. Each entry is a dict: of a draft `rule`, `sid`, `samples`,
+    `total`, `notes`, `measured` (trial.as_dict of it, or None) and `table` (its text, or why there is none); of a refusal `refused`,
+    `needs`, `kind`, `samples`."""
+    finding = next((f for f in verdict.findings if f.probing is not None), None)
+    if finding is None or finding.probing is None:
+        return verdict
+    rows = _rule_rows(reading, verdict, finding, home)
+    return replace(verdict, extra={**verdict.extra, "rules": rows})
+
+
+def _rule_rows(reading: Reading, verdict: Verdict, finding: Finding, home: Sequence[str]) -> list[dict[str, Any]]:
+    probing = finding.probing
+    shown = f"{probing.host} {probing.service}" if probing is not None else ""
+    nothing = {"kind": shown, "samples": 0, "refused": "the evidence holds nothing that these flows say"}
+    if probing is None or not probing.payload_seen or "heads" not in reading.names():
+        return [{**nothing, "needs": "a capture with payload of this host, from the beginning of its connections on"}]
+    chosen = flows_of(reading, verdict, finding)
+    bad = samples(reading, chosen.flow_ids, MOST_SAMPLES)
+    if not bad:
+        return [{**nothing, "needs": "attempts that are answered (a service that listens for them, such as a honeypot), and their payload"}]
+    good = [s for s in samples(reading, None, MOST_BENIGN) if s.flow_id not in chosen.flow_ids]
+    day = datetime.datetime.fromtimestamp((verdict.end_ns or now_ns()) / 1e9, datetime.UTC)
+    naming = Naming(
+        FIRST_SID, f"{day:%Y_%m_%d}", chosen.family, chosen.references, chosen.proto, chosen.dport, rate_per_min=chosen.rate_per_min
+    )
+    found = drafts(bad, good, naming)
+    made = [d for d in found if isinstance(d, Draft)]
+    tried, why = _tried_again(reading, made, chosen, home or verdict.home_networks)
+    rows: list[dict[str, Any]] = []
+    for r in found:
+        if isinstance(r, Refused):
+            rows.append({"kind": r.kind, "samples": r.samples, "refused": r.why, "needs": r.needs})
+            continue
+        outcome = tried.get(r.sid)
+        rows.append({
+            "rule": r.text, "sid": r.sid, "samples": r.samples, "total": r.total, "notes": list(r.notes),
+            "measured": as_dict([outcome], [])["rules"][0] if outcome else None,
+            "table": table([replace(outcome, cost_us=None)], []).rstrip("\n") if outcome else why,
+        })  # fmt: skip
+    return rows
+
+
+def _tried_again(reading: Reading, made: Sequence[Draft], chosen: Chosen, home: Sequence[str]) -> tuple[dict[int, Outcome], str]:
+    """What the engine finds when the evidence is read once more; or why that was not done."""
+    captures = [f for f in reading.files if not f.is_log]
+    if not made:
+        return {}, ""
+    if any(f.size is None for f in captures) or sum(f.size or 0 for f in captures) > RULES_UP_TO_BYTES:
+        return {}, "not tried: the evidence is large or a pipe; tracehound rules draft and rules test do it"
+    settings, _ = read_settings(None, assignments=[], home=list(home), classification=None, thresholds=None)
+    paths = [f.path for f in captures]
+    with tempfile.TemporaryDirectory(prefix="tracehound-draft-") as folder:
+        path = Path(folder) / "drafted.rules"
+        path.write_text("".join(d.text + "\n" for d in made), encoding="utf-8")
+        ready = make_ready([str(path)], settings, rationed=False)
+        ran = run(ready, paths)
+    spoken = _spoken(reading, chosen.flow_ids)
+    named = _flows(reading)
+    labelled = {ends for ends, flow_id in named if flow_id in spoken}
+    marked = {ends for ends, flow_id in named if flow_id in chosen.flow_ids}
+    rest = [ends for ends, _ in named if ends not in marked]
+    none = Ran([], [])
+    return {
+        _sid_of(p): _outcome(p.rule, ran, none, labelled, paths, rest, [exposure(reading, p, chosen.flow_ids)], None, None, ready, {})
+        for p in ready.plans
+    }, ""

@@ -15,7 +15,7 @@ from typing import Final
 from tracehound.lab.anonymise import Looks
 from tracehound.lab.trial import Outcome
 from tracehound.rules.render import content_text
-from tracehound.rules.rule import Content, Pcre, Rule
+from tracehound.rules.rule import Content, Pcre, Rule, Threshold
 
 _LINK: Final = {
     "url": "http://", "cve": "https://www.cve.org/CVERecord?id=CVE-", "bugtraq": "http://www.securityfocus.com/bid/",
@@ -79,7 +79,8 @@ def looked_at(rule: Rule) -> list[str]:
                 case = ", whatever the case" if step.nocase else ""
                 out.append(f'{group.buffer.name} {sense} "{content_text(step.pattern)}"{_place(step)}{case}')
             elif isinstance(step, Pcre):
-                out.append(f"{group.buffer.name} {'does not fit' if step.negated else 'fits'} /{step.pattern.decode('latin-1')}/{step.flags}")
+                sense = "does not fit" if step.negated else "fits"
+                out.append(f"{group.buffer.name} {sense} /{step.pattern.decode('latin-1')}/{step.flags}")
     return out
 
 
@@ -102,8 +103,6 @@ def _alarms(o: Outcome | None) -> str:
 
 def _misses(rule: Rule, o: Outcome | None) -> str:
     told = [] if o is None or o.recall is None else [f"{o.hit:,} of {o.malicious:,} labelled flows were hit ({o.recall:.1%})."]
-    if o is not None and o.held_out is not None:
-        told.append(f"Drafted anew without them, {o.held_out[0]:,} of {o.held_out[1]:,} held-out flows were hit.")
     told.append("Variants that change what the rule asks for are missed, and so is what is encrypted or not captured from its beginning.")
     if rule.threshold is not None and rule.threshold.kind == "limit":
         told.append("Notices are limited: one alert may stand for many requests.")
@@ -143,6 +142,12 @@ def _folded(text: str) -> str:
 def sid_msg(rule: Rule) -> str:
     """The rule's line in sid-msg.map (barnyard2, version 1)."""
     return " || ".join([str(rule.sid), rule.msg, *(f"{kind},{value}" for kind, value in rule.references)])
+
+
+def event_filter(sid: int, limit: Threshold) -> str:
+    """A limit on notices as an entry of Snort 3's table event_filter."""
+    track, count, seconds = limit.track, limit.count, limit.seconds
+    return f"{{ gid = 1, sid = {sid}, type = 'limit', track = '{track}', count = {count}, seconds = {seconds} }}"
 
 
 def test_yaml(counts: Mapping[int, int], variables: Mapping[str, str], says: str) -> str:

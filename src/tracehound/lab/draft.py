@@ -181,7 +181,7 @@ def _http(group: Sequence[Sample], benign: Sequence[Sample], naming: Naming, tot
     tokens = _tokens(buffer, parts)
     sizes = (min(map(len, uris)), max(map(len, uris)))
     options = ["http.method;", f'content:"{content_text((group[0].method or "").encode("latin-1", "replace"))}";', f"{buffer};"]
-    options += [f"bsize:{sizes[0]};"] if sizes[0] == sizes[1] else []
+    options += [f"urilen:{sizes[0]}{',raw' if raw else ''};"] if sizes[0] == sizes[1] else []
     options += _contents(tokens, sizes)
     regex = _regex(parts)
     options += [f'pcre:"{regex}";'] if regex is not None and tokens else []
@@ -228,7 +228,8 @@ def _absent(group: Sequence[Sample], others: Sequence[Sample]) -> tuple[list[str
             lacking.append(name)
     if not lacking:
         return [], []
-    return lacking, ["http.header_names;", *(f'content:!"|0d 0a|{n}|0d 0a|"; nocase;' for n in lacking)]
+    # Not http.header_names: Snort has no such buffer, and a rule is handed over in its words, too.
+    return lacking, ["http.header;", *(f'content:!"{n}|3a|"; nocase;' for n in lacking)]
 
 
 def _body(group: Sequence[Sample]) -> tuple[list[Token], list[str]]:

@@ -65,9 +65,21 @@ class Twin:
 
 
 @dataclass(frozen=True, slots=True)
+class Fold:
+    """A part of the malicious flows that a rule was drafted anew without, and how many of it that rule hit. refused: why no rule
+    came of the other parts."""
+
+    name: str
+    flows: int
+    hit: int
+    false_alarms: int
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one rule did. held_out: hits and flows of the half of the malicious evidence that the rule was not made from; None = not
-    known. cost_us: microseconds a megabyte of evidence; covered_by: other rules that hit the same malicious flows (sid, how many)."""
+    """What one rule did. cost_us: microseconds a megabyte of evidence; covered_by: other rules that
+    hit the same malicious flows (sid, how many)."""
 
     sid: int
     msg: str
@@ -76,9 +88,9 @@ class Outcome:
     benign: int
     false_alarms: int
     exposure: Exposure
-    held_out: tuple[int, int] | None = None
     twins: tuple[Twin, ...] = ()
     covered_by: tuple[tuple[int, int], ...] = ()
+    cost_us: float | None = None
     missed: tuple[str, ...] = ()
     alarmed: tuple[str, ...] = ()
 
@@ -115,6 +127,15 @@ def expectations(outcomes: Sequence[Outcome], *, least_recall: float, most_alarm
             for t in o.twins
         ]
     return out
+
+
+def folds_hold(folds: Sequence[Fold], *, least_recall: float) -> list[Expected]:
+    """Whether rules drafted without a part of the flows hit that part."""
+    return [
+        Expected(f"held out, {f.name}: recall at least {least_recall:.2f}", bool(f.flows) and f.hit >= least_recall * f.flows,
+                 f.refused or f"{f.hit} of {f.flows}")
+        for f in folds
+    ]  # fmt: skip
 
 
 def matched(event: Mapping[str, Any], match: Mapping[str, Any]) -> bool:
@@ -157,15 +178,13 @@ def checked(events: Sequence[Mapping[str, Any]], checks: Sequence[Any]) -> list[
 
 # -- how it is told -------------------------------------------------------------------------------------------------------
 
-def table(outcomes: Sequence[Outcome], expected: Sequence[Expected]) -> str:
+def table(outcomes: Sequence[Outcome], expected: Sequence[Expected], folds: Sequence[Fold] = ()) -> str:
     """The measured table as text in 80 columns."""
     lines = []
     for o in outcomes:
         recall = "no labelled flow" if o.recall is None else f"{o.hit} of {o.malicious} ({o.recall:.0%})"
         e = o.exposure
         lines += [f"sid {o.sid}  {o.msg}"[:80], f"  hits          {recall}"]
-        if o.held_out is not None:
-            lines.append(f"  held out      {o.held_out[0]} of {o.held_out[1]} that it was not made from")
         lines += [
             f"  false alarms  {o.false_alarms} in {o.benign:,} other flows",
             f"  exposure      {e.word}: {e.header:,} passed the header, {e.buffer:,} have the buffer,",
@@ -175,20 +194,31 @@ def table(outcomes: Sequence[Outcome], expected: Sequence[Expected]) -> str:
             silent = sum(not t.fired for t in o.twins)
             lines.append(f"  near misses   {silent} of {len(o.twins)} stay silent")
             lines += [f"                fires although changed: {t.changed}" for t in o.twins if t.fired]
+        if o.cost_us is not None:
+            lines.append(f"  cost          {o.cost_us:,.1f} us of inspection for each MB of evidence")
         if o.covered_by:
             lines.append("  covered by    " + ", ".join(f"sid {s} ({n})" for s, n in o.covered_by[:5]))
         lines += [f"  missed        {m}"[:80] for m in o.missed[:5]] + [f"  alarmed       {m}"[:80] for m in o.alarmed[:5]]
+        lines.append("")
+    if folds:
+        lines.append("drafted anew without a part of the malicious flows, and tried on that part")
+        for f in folds:
+            found = f"no rule: {f.refused}" if f.refused else f"{f.hit} of {f.flows} hit, {f.false_alarms} false alarms"
+            lines.append(f"  {f.name:<13} {found}"[:80])
         lines.append("")
     lines += [f"{'ok  ' if x.held else 'FAIL'}  {x.says}: {x.found}" for x in expected]
     return "\n".join(lines) + "\n"
 
 
-def as_dict(outcomes: Sequence[Outcome], expected: Sequence[Expected]) -> dict[str, Any]:
-    """Outcomes and expectations as JSON values."""
+def as_dict(outcomes: Sequence[Outcome], expected: Sequence[Expected], folds: Sequence[Fold] = ()) -> dict[str, Any]:
+    """Outcomes, expectations and held-out parts as JSON values."""
     rows = [
         {**asdict(o), "recall": o.recall, "bound": o.bound, "exposure": {**asdict(o.exposure), "word": o.exposure.word}} for o in outcomes
     ]
-    return {"rules": rows, "expectations": [asdict(x) for x in expected], "held": all(x.held for x in expected)}
+    return {
+        "rules": rows, "held_out": [asdict(f) for f in folds], "expectations": [asdict(x) for x in expected],
+        "held": all(x.held for x in expected),
+    }  # fmt: skip
 
 
 def junit(expected: Sequence[Expected]) -> str:

@@ -8,7 +8,7 @@ import datetime
 import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tracehound.findings.model import (
     Citation,
@@ -398,3 +398,24 @@ def singular(plural: str) -> str:
     """One of what a count is named after: suspects, hosts that tried something, http transactions."""
     head, mark, rest = plural.partition(" that ")
     return head.removesuffix("s") + mark + rest
+
+
+# -- drafted rules --------------------------------------------------------------------------------------------------------
+def drafted_rules(verdict: Verdict) -> list[dict[str, Any]]:
+    """What `extra["rules"]` of a verdict says (edges/rule_lab.with_rules), a dict for each rule or refusal."""
+    rows = verdict.extra.get("rules")
+    return [r for r in rows if isinstance(r, dict)] if isinstance(rows, list) else []
+
+
+def rule_lines(rule: str) -> list[str]:
+    """A rule's text in lines that can be read: header, then options as they belong together; joined by blanks they are the rule."""
+    head, _, rest = rule.partition(" (")
+    out = [head + " ("]
+    for option in re.findall(r'(?:[^;"\\]|\\.|"(?:[^"\\]|\\.)*")+;', rest):
+        word = option.strip()
+        begins = re.match(r"(?:msg|flow|http|dns|tls|content|pcre|threshold|reference|classtype|metadata|dsize|icmp)\b", word)
+        if begins is not None or len(out) == 1:
+            out.append("  " + word)
+        else:
+            out[-1] += " " + word
+    return [*out, ")"]

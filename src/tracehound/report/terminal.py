@@ -409,6 +409,24 @@ def remaining_hosts(page: Page, findings: Sequence[Finding]) -> None:
 
 
 # -- what backs it ------------------------------------------------------------------------------------------------------
+def drafted_rules(page: Page, verdict: Verdict) -> None:
+    """The rule that was drafted for the strongest finding, with what was measured of it; or what is missing for one."""
+    rows = narrative.drafted_rules(verdict)
+    if not rows:
+        return
+    page.heading("DRAFTED RULE" if len(rows) == 1 else "DRAFTED RULES")
+    for row in rows[: limits.MAX_TERMINAL_HOSTS]:
+        page.blank()
+        if "rule" not in row:
+            page.put(f"No rule for {row['kind']}: {row['refused']}. It would take {row['needs']}.", hang=2)
+            continue
+        for line in narrative.rule_lines(row["rule"]):
+            page.put(line, hang=4)
+        page.blank()
+        page.lines.extend("  " + clip(visible(line, limits.MAX_REPORT_TEXT), page.width - 2) for line in row["table"].split("\n"))
+        page.items((f"{note}" for note in row["notes"]), indent=2)
+
+
 def other_findings(page: Page, verdict: Verdict) -> None:
     """Findings about hosts without a section."""
     others = narrative.other_findings(verdict)
@@ -499,6 +517,7 @@ def found_by(page: Page, verdict: Verdict) -> None:
 
 
 SECTIONS: Final[tuple[Callable[[Page, Verdict], None], ...]] = (
+    drafted_rules,
     other_findings,
     let_go,
     unanswered_questions,
