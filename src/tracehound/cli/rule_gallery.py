@@ -37,7 +37,10 @@ _P: Final = "%malcolm/plugins/"
 EXHIBITS: Final = (
     Exhibit(_P + "zeek-quasarrat-detector/%", "Quasar behind TLS", "Quasar", "dport = 1337"),
     Exhibit("%chrissanders/ratinfected.pcapng", "A host under remote control", "RAT", "dport = 4433"),
-    Exhibit(_P + "zeek-EternalSafety/eternalblue-success%", "EternalBlue against Windows 7", "EternalBlue", "dport = 445 AND coalesce(payload_dst, 0) = 0"),
+    Exhibit(
+        _P + "zeek-EternalSafety/eternalblue-success%", "EternalBlue against Windows 7", "EternalBlue",
+        "dport = 445 AND coalesce(payload_dst, 0) = 0",
+    ),
     Exhibit(_P + "zerologon/CVE-2020-1472%", "Zerologon against domain controllers", "Zerologon", "dport IN (49670, 49668)"),
     Exhibit(_P + "ripple20/dns_caa%", "Ripple20, a flood of CAA queries", "Ripple20", "dport = 53 AND proto = 17"),
     Exhibit("%zeek/ftp/bruteforce.pcap", "Passwords guessed over FTP", "FTP Guessing", "dport = 21"),
@@ -46,7 +49,7 @@ EXHIBITS: Final = (
     Exhibit(
         "%chrissanders/http_dvwa_sql%", "SQL injection", "SQL Injection",
         "flow_id IN (SELECT flow_id FROM http WHERE uri LIKE '%/sqli/?id=%')",
-    ),  # fmt: skip
+    ),
     Exhibit(_P + "CVE-2022-3602/%", "SpookySSL, a certificate that overflows", "SpookySSL", "dport = 3000"),
     Exhibit(_P + "CVE-2022-30216/%", "Relay through the server service", "CVE-2022-30216", "dport = 8412"),
     Exhibit(_P + "Pingback/%", "Orders in echo requests", "Pingback", "proto = 1"),
