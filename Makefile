@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
 
-.PHONY: help demo test lint bench docs gallery golden clean
+.PHONY: help demo test lint bench docs gallery rule-cases golden clean
 
 help:
 	@echo 'make demo    write the worked example into ./demo and investigate it: text here, report in demo/report.html'
@@ -15,6 +15,7 @@ help:
 	@echo 'make bench   measure the stages'
 	@echo 'make docs    write the reference pages in docs/ from the code (and its pictures where Chromium is installed)'
 	@echo 'make gallery  write docs/gallery.md from the captures in CAPTURES=... (default ../shared/captures)'
+	@echo 'make rule-cases  write docs/rule-lab-cases.md: rules drafted from CAPTURES and tried on them'
 	@echo 'make golden  write tests/golden anew; review the difference before you commit it'
 	@echo 'make clean   remove everything that make made'
 
@@ -41,6 +42,9 @@ ifneq ($(CHROMIUM),)
 	  --screenshot=docs/report.png file://$(CURDIR)/demo/report.html 2>$$profile/log \
 	  || { cat $$profile/log; exit 1; }; rm -rf $$profile
 endif
+
+rule-cases: $(VENV)/.run
+	$(BIN)/python -m tracehound.cli.rule_gallery $(CAPTURES) docs/rule-lab-cases.md
 
 gallery: $(VENV)/.run
 	$(BIN)/python -m tracehound.cli.gallery $(CAPTURES) docs/gallery.md

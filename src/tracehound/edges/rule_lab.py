@@ -28,6 +28,7 @@ from tracehound.findings.model import Finding, Verdict
 from tracehound.findings.template import Sample
 from tracehound.lab.draft import Draft, Naming, Refused, drafts
 from tracehound.lab.heldout import Over, parts
+from tracehound.lab.named import Named, named_drafts
 from tracehound.lab.trial import Exposure, Fold, Outcome, Twin, as_dict, table
 from tracehound.lab.twins import request, twins
 from tracehound.rules.engine import Options
@@ -181,6 +182,38 @@ def _rows(reading: Reading, sql: str, wanted: frozenset[int] | None) -> list[dic
     return chosen
 
 
+_TLS: Final = (
+    "SELECT flow_id, epoch_ns(ts) AS ts_ns, dport, server_name, ja3, subject, issuer FROM tls "
+    "WHERE server_name IS NOT NULL OR ja3 IS NOT NULL OR subject IS NOT NULL"
+)
+_DNS: Final = "SELECT flow_id, epoch_ns(ts) AS ts_ns, query FROM dns WHERE query IS NOT NULL"
+
+
+def names(reading: Reading, wanted: frozenset[int] | None) -> list[Named]:
+    """What TLS handshakes and DNS queries of the wanted flows (None: of all) name, in order of time."""
+    out: list[Named] = []
+    if "tls" in reading.names():
+        out += [
+            Named("tls", {"tls.sni": r["server_name"], "ja3.hash": r["ja3"], "tls.cert_subject": r["subject"],
+                          "tls.cert_issuer": r["issuer"]}, r["flow_id"], r["ts_ns"], r["dport"])
+            for r in _rows(reading, _TLS, wanted)
+        ]  # fmt: skip
+    if "dns" in reading.names():
+        out += [Named("dns", {"dns.query": r["query"]}, r["flow_id"], r["ts_ns"]) for r in _rows(reading, _DNS, wanted)]
+    return sorted(out, key=lambda n: n.ts_ns)
+
+
+def all_drafts(
+    bad: Sequence[Sample], good: Sequence[Sample], bad_names: Sequence[Named], good_names: Sequence[Named], naming: Naming
+) -> list[Draft | Refused]:
+    """Rules on what handshakes and queries name, and on requests and payload of the flows that name nothing."""
+    first = named_drafts(bad_names, good_names, naming)
+    spoken = {n.flow_id for n in bad_names}
+    rest = [s for s in bad if s.flow_id not in spoken]
+    sid = naming.sid + sum(isinstance(d, Draft) for d in first)
+    return [*first, *drafts(rest, good, replace(naming, sid=sid))]
+
+
 @dataclass(slots=True)
 class Drafted:
     """Drafts and refusals, the flows they are for, and how many requests of others they were weighed against."""
@@ -207,15 +240,20 @@ def draft(
             chosen = flows_of(reading, verdict, finding_of(verdict, finding))
         bad = samples(reading, chosen.flow_ids, MOST_SAMPLES)
         good = [s for s in samples(reading, None, MOST_BENIGN) if s.flow_id not in chosen.flow_ids]
+        bad_names = names(reading, chosen.flow_ids)
+        good_names = [n for n in names(reading, None) if n.flow_id not in chosen.flow_ids]
     for path in benign:
         with read([path]) as reading:
             good += samples(reading, None, MOST_BENIGN)
+            good_names += names(reading, None)
     day = datetime.datetime.fromtimestamp(now_ns() / 1e9, datetime.UTC)
     naming = Naming(
         sid=sid, made=f"{day:%Y_%m_%d}", family=family or chosen.family, references=chosen.references, proto=chosen.proto,
         dport=chosen.dport, rate_per_min=chosen.rate_per_min,
     )  # fmt: skip
-    return Drafted(drafts(bad[::2] if half else bad, good, naming), chosen, len(bad), len(good))
+    if half:
+        bad, bad_names = bad[::2], bad_names[::2]
+    return Drafted(all_drafts(bad, good, bad_names, good_names, naming), chosen, len(bad), len(good))
 
 
 # -- held out ---------------------------------------------------------------------------------------------------------
@@ -231,7 +269,7 @@ def held_out(
         chosen = _chosen(reading, flows, finding)
         bad = samples(reading, chosen.flow_ids, MOST_SAMPLES)
         good = [s for s in samples(reading, None, MOST_BENIGN) if s.flow_id not in chosen.flow_ids]
-        ends = {flow_id: e for e, flow_id in _flows(reading)}
+        ends = {flow_id: e for e, flow_id in named_flows(reading)}
     for path in benign:
         with read([path]) as reading:
             good += samples(reading, None, MOST_BENIGN)
@@ -344,7 +382,7 @@ def _ends(event: Mapping[str, Any], path: str) -> Ends:
     return path, proto, frozenset(pairs)
 
 
-def _flows(reading: Reading) -> list[tuple[Ends, int]]:
+def named_flows(reading: Reading) -> list[tuple[Ends, int]]:
     """Every flow as alerts would name it, with its id."""
     path = {f.evidence_id: f.path for f in reading.files}
     rows = reading.ask(
@@ -447,7 +485,7 @@ def trial(
                 verdict = verdict_of(reading)
                 chosen = flows_of(reading, verdict, finding_of(verdict, None if finding == "strongest" else finding)).flow_ids
             spoken = _spoken(reading, chosen)
-            named = _flows(reading)
+            named = named_flows(reading)
             labelled = {ends for ends, flow_id in named if flow_id in spoken}
             marked = {ends for ends, flow_id in named if flow_id in chosen}
             rest = [ends for ends, _ in named if ends not in marked]
@@ -456,7 +494,7 @@ def trial(
                     exposures[_sid_of(p)].append(exposure(reading, p, chosen))
     for path in benign:
         with read([path]) as reading:
-            rest += [ends for ends, _ in _flows(reading)]
+            rest += [ends for ends, _ in named_flows(reading)]
             for p in bad.plans:
                 exposures[_sid_of(p)].append(exposure(reading, p, frozenset()))
     covering = run(make_ready(others, settings, rationed=False), malicious) if others else None
@@ -595,7 +633,7 @@ def _tried_again(reading: Reading, made: Sequence[Draft], chosen: Chosen, home: 
         ready = make_ready([str(path)], settings, rationed=False)
         ran = run(ready, paths)
     spoken = _spoken(reading, chosen.flow_ids)
-    named = _flows(reading)
+    named = named_flows(reading)
     labelled = {ends for ends, flow_id in named if flow_id in spoken}
     marked = {ends for ends, flow_id in named if flow_id in chosen.flow_ids}
     rest = [ends for ends, _ in named if ends not in marked]

@@ -21,6 +21,8 @@ LEAST_SAMPLES: Final = 2
 LEAST_SHARE: Final = 0.05
 """Kinds of request with fewer samples, or a smaller share of them, are named but give no rule."""
 _MOST_CONTENTS: Final = 6
+_LONGEST_CONTENT: Final = 64
+_RUN: Final = re.compile(rb"(.)\1{7,}", re.DOTALL)
 _TELLING_ABSENCE: Final = ("Referer", "User-Agent", "Accept")
 """Headers whose absence a rule may ask for: what every browser sends (RFC 9110 10.1.3, 10.1.5, 12.5.1)."""
 _ABSENT_AT_MOST: Final = 0.2
@@ -255,6 +257,11 @@ def _byte_tokens(buffer: str, payloads: Sequence[bytes]) -> list[Token]:
         end = start
         while end < size and same[end]:
             end += 1
+        # A run of one byte tells nothing and hides what does: contents end where one begins.
+        run = _RUN.search(payloads[0], start, end)
+        if run is not None:
+            end = run.start() + 1 if run.start() > start else run.end()
+        end = min(end, start + _LONGEST_CONTENT)
         data = payloads[0][start:end]
         if len(data) >= 2 and len(set(data)) > 1:
             gap = start - end_before
@@ -310,7 +317,7 @@ def _finished(
     # The port is part of the behaviour where it is always the same and the protocol does not say it already.
     port = str(naming.dport) if naming.dport is not None and proto != "http" else "any"
     family = naming.family or "Unknown"
-    message = f"LOCAL MALWARE {family} {'Request' if proto == 'http' else 'Traffic'} ({what})"
+    message = f"LOCAL MALWARE {family} {f'Request ({what})' if proto == 'http' else f'{proto.upper()} Traffic'}"
     flow = "flow:established,to_server;" if proto in ("http", "tcp") else ""
     limit = "threshold:type limit, track by_src, count 1, seconds 600;" if (naming.rate_per_min or 0) >= 1 else ""
     about = [f"reference:{r};" for r in naming.references]

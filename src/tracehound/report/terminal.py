@@ -421,7 +421,7 @@ def drafted_rules(page: Page, verdict: Verdict) -> None:
             page.put(f"No rule for {row['kind']}: {row['refused']}. It would take {row['needs']}.", hang=2)
             continue
         for line in narrative.rule_lines(row["rule"]):
-            page.put(line, hang=4)
+            page.put(line.strip(), indent=4 if line.startswith(" ") else 2, hang=2)
         page.blank()
         page.lines.extend("  " + clip(visible(line, limits.MAX_REPORT_TEXT), page.width - 2) for line in row["table"].split("\n"))
         page.items((f"{note}" for note in row["notes"]), indent=2)
