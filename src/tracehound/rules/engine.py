@@ -28,8 +28,9 @@ from tracehound.packets.batch import NOTE, PacketBatch
 from tracehound.packets.decode import DecodeState, decode
 from tracehound.rules.columns import Columns, Mask, may_match
 from tracehound.rules.events import decode_events
-from tracehound.rules.frames import Frames, frames
+from tracehound.rules.frames import Frames, frames, inside_ip
 from tracehound.rules.inspect import Clock, Flow, Inspector, Match, Note
+from tracehound.rules.link_events import link_events
 from tracehound.rules.packet import TCP, UDP, WITH_PORTS, Packet
 from tracehound.rules.plan import Plan
 from tracehound.rules.predicates import covers
@@ -513,9 +514,10 @@ class Engine:
         columns = [getattr(p, name)[rows].tolist() for name in _COLUMNS]
         wide = [getattr(p, name)[rows].tolist() for name in ("src_hi", "src_lo", "dst_hi", "dst_lo", "payload_offset", "payload_caplen")]
         sides = to_server[rows].tolist()
-        places = [a[rows].tolist() for a in (seen.ip_at, seen.ip_end, seen.link_at)]
+        deep = inside_ip(p.tunnel)
+        places = [a[rows].tolist() for a in (seen.ip_at, seen.ip_end, seen.link_at, seen.link_type, p.caplen, deep)]
         view = p.buffer.data
-        for row, side, values, more, (ip_at, ip_end, link_at) in zip(
+        for row, side, values, more, (ip_at, ip_end, link_at, link_type, caplen, tunnel) in zip(
             rows.tolist(), sides, zip(*columns, strict=True), zip(*wide, strict=True), zip(*places, strict=True), strict=True
         ):
             packet = _packet(values, side)
@@ -527,7 +529,9 @@ class Engine:
             else:
                 packet.link = bytes(view[link_at:ip_end])
             if self._asks_events:
-                packet.events = decode_events(packet, packet.ip or bytes(view[link_at + 14 : ip_end]))
+                packet.events = decode_events(packet, packet.ip or (b"" if tunnel else _behind_ethernet(packet.link, link_type)))
+                if not tunnel:
+                    packet.events = (*packet.events, *link_events(bytes(view[link_at : link_at + caplen]), link_type))
             if more[4] >= 0:
                 packet.payload = bytes(view[more[4] : more[4] + more[5]])
                 if not ip_at <= more[4] < ip_end:
@@ -721,6 +725,16 @@ def _rebuilt(p: Packet, view: memoryview, at: int, size: int) -> bytes:
             header[6] = p.proto
         before = 8 if p.proto != TCP else 20
     return bytes(header) + bytes(view[max(0, at - before) : at + size])
+
+
+_ETHERNET: Final = 1
+
+
+def _behind_ethernet(frame: bytes, link_type: int) -> bytes:
+    """What an Ethernet header says is IP, where it could not be taken for that."""
+    if link_type == _ETHERNET and frame[12:14] in (b"\x08\x00", b"\x86\xdd"):
+        return frame[14:]
+    return b""
 
 
 def _packet(values: tuple[Any, ...], to_server: bool) -> Packet:

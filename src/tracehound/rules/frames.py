@@ -76,7 +76,7 @@ def header_fields(
             fragment[i] = np.int64(buffer[at + 6]) << 8 | np.int64(buffer[at + 7])
 
 
-def _inside_ip(tunnel: NDArray[np.int32]) -> NDArray[np.bool_]:
+def inside_ip(tunnel: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Rows that were carried by another IP packet."""
     out = np.zeros(tunnel.size, np.bool_)
     below = np.zeros(1 << TUNNEL_BITS, np.bool_)
@@ -155,7 +155,7 @@ def frames(raw: RawBatch, packets: PacketBatch) -> Frames:
     moved = rebuilt.copy()
     deep = np.zeros(p.ts.size, np.bool_)
     if p.tunnel.any():
-        deep = _inside_ip(p.tunnel)
+        deep = inside_ip(p.tunnel)
         moved |= deep
     longer = (ip_at >= 0) & ~moved & (p.ip_bytes > p.wirelen - (ip_at - link_at))
     if longer.any():
