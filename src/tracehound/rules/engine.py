@@ -110,7 +110,8 @@ class Engine:
         self.prefilter = prefilter
         self.options = options
         self._memories: dict[int, Memory] = {}
-        self.inspector = Inspector(Memory(), midstream=options.midstream, notes=notes, clock=options.clock)
+        watches = any(isinstance(t, Event) and t.kind == "stream" for plan in plans for t in plan.rule.tests)
+        self.inspector = Inspector(Memory(), midstream=options.midstream, notes=notes, clock=options.clock, watches=watches)
         self.lost = Lost()
         self._places: NDArray[np.int64] = np.empty(0, np.int64)
         self._ends: dict[int, tuple[Packet | None, Packet | None]] = {}

@@ -36,7 +36,8 @@ _OTHERS: Final = (
 PACKET: Final[frozenset[str]] = frozenset(
     {f"ipv4.{n}" for n in _IPV4} | {f"ipv6.{n}" for n in _IPV6} | set(_OTHERS)
 )  # fmt: skip
-STREAM: Final[frozenset[str]] = frozenset(("3whs_syn_flood", "reassembly_seq_gap"))
+REASSEMBLY: Final[frozenset[str]] = frozenset(("3whs_syn_flood", "reassembly_seq_gap", "reassembly_depth_reached"))
+"""Events of the stream that reassembly itself tells; the others: tcp_events.py."""
 SYN_QUEUE: Final = 10
 """SYNs with another sequence number that are remembered for one handshake (stream.max-syn-queued)."""
 _MAX_CHUNKS: Final = 64

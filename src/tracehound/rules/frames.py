@@ -108,7 +108,9 @@ def _carriers(raw: RawBatch, p: PacketBatch, record: NDArray[np.int64], at_recor
     r = raw.records
     begin = r.offset[number].astype(np.int64)
     end, wire_end = begin + r.caplen[number], begin + r.wirelen[number]
-    at, link_type, ip_at = begin, r.link_type[number], at_record[number]
+    at: NDArray[Any] = begin
+    link_type: NDArray[Any] = r.link_type[number]
+    ip_at = at_record[number]
     for _ in range(MAX_TUNNEL_DEPTH):
         seen = columns.Frames(at, (end - at).astype(np.int32), (wire_end - at).astype(np.int32), link_type)
         blocks, _ = columns.decode_frames(p.buffer, seen, False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tracehound.rules import events, link_events, packet, predicates, state, transforms, verify
+from tracehound.rules import events, link_events, packet, predicates, state, tcp_events, transforms, verify
 from tracehound.rules.services.catalog import SERVICE_CLASSES
 
 _PROTOCOLS: Final = frozenset(
@@ -26,6 +26,7 @@ def _services() -> set[str]:
 HONOURS: Final[frozenset[str]] = (
     verify.HONOURS | transforms.HONOURS | predicates.HONOURS | state.HONOURS | _PROTOCOLS | _services()
     | {f"buffer:{name}" for name in packet.BUFFERS} | {"buffer:payload", "protocol:http1", "direction:=>"}
-    | {f"event:decode:{name}" for name in events.PACKET | link_events.LINK} | {f"event:stream:{name}" for name in events.STREAM}
+    | {f"event:decode:{name}" for name in events.PACKET | link_events.LINK}
+    | {f"event:stream:{name}" for name in events.REASSEMBLY | tcp_events.STREAM}
 )  # fmt: skip
 """What the engine verifies exactly."""

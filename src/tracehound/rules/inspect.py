@@ -22,6 +22,7 @@ from tracehound.rules.services.identify import FAILED, by_content, hopeless
 from tracehound.rules.services.service import Service
 from tracehound.rules.state import Memory
 from tracehound.rules.tcp import Segment, Session
+from tracehound.rules.tcp_events import Watch
 from tracehound.rules.transforms import apply
 from tracehound.rules.verify import Sight, Trace
 
@@ -93,6 +94,7 @@ class Flow:
         "start",
         "told",
         "turned",
+        "watch",
     )  # fmt: skip
 
     def __init__(self, flow_id: int, start: int) -> None:
@@ -120,6 +122,7 @@ class Flow:
         self.told: set[int] = set()
         self.turned = False
         self.earlier: Service | None = None
+        self.watch: Watch | None = None
 
     @property
     def service_name(self) -> str | None:
@@ -159,10 +162,13 @@ class Rules:
 
 
 class Inspector:
-    """Carries rules out on flows. midstream: sessions without handshake are followed. notes: filled for `explain`."""
+    """Carries rules out on flows. midstream: sessions without handshake are followed. notes: filled for `explain`. watches: rules
+    ask for events of the stream."""
 
-    def __init__(self, memory: Memory, *, midstream: bool = False, notes: list[Note] | None = None, clock: Clock | None = None) -> None:
+    def __init__(self, memory: Memory, *, midstream: bool = False, notes: list[Note] | None = None, clock: Clock | None = None,
+                 watches: bool = False) -> None:
         self.memory = memory
+        self.watches = watches
         self.midstream = midstream
         self.notes = notes
         self.clock = clock
@@ -202,10 +208,18 @@ class Inspector:
         fast_open = bool(p.flags & 2) and bool(p.payload) and p.fast_open
         if session.state == 1 and p.payload and session.client.blocks:
             fast_open = True
+        if self.watches:
+            if flow.watch is None:
+                flow.watch = Watch()
+            odd = flow.watch.packet(p, session)
+            p.events = (*p.events, *odd) if odd else p.events
+        deep = session.client.depth_reached or session.server.depth_reached
         outcome = session.packet(Segment(p.to_server, p.flags, p.seq, p.ack, p.window, p.payload, fast_open), self.midstream)
         p.added = outcome.added
         if outcome.event:
             p.events = (*p.events, outcome.event)
+        if not deep and (session.client.depth_reached or session.server.depth_reached):
+            p.events = (*p.events, "reassembly_depth_reached")
         # flow.c: whether the packet belongs to an established flow is decided before the session takes it.
         p.established = before
         ended = outcome.ended and not flow.ended
@@ -267,6 +281,8 @@ class Inspector:
         for at, data in d.chunks(d.read, limit):
             if at > d.read:
                 self._missing(flow, to_server, at - d.read)
+                if flow.last is not None:
+                    flow.last.events = (*flow.last.events, "reassembly_seq_gap")
             d.read = at + len(data)
             self._said(flow, to_server, data)
         if flow.service is not None:
