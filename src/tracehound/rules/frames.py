@@ -108,9 +108,8 @@ def _carriers(raw: RawBatch, p: PacketBatch, record: NDArray[np.int64], at_recor
     r = raw.records
     begin = r.offset[number].astype(np.int64)
     end, wire_end = begin + r.caplen[number], begin + r.wirelen[number]
-    at: NDArray[Any] = begin
-    link_type: NDArray[Any] = r.link_type[number]
-    ip_at = at_record[number]
+    at, ip_at = begin, at_record[number]
+    link_type = r.link_type[number]
     for _ in range(MAX_TUNNEL_DEPTH):
         seen = columns.Frames(at, (end - at).astype(np.int32), (wire_end - at).astype(np.int32), link_type)
         blocks, _ = columns.decode_frames(p.buffer, seen, False)
@@ -128,9 +127,8 @@ def _carriers(raw: RawBatch, p: PacketBatch, record: NDArray[np.int64], at_recor
         deeper = np.flatnonzero(at >= 0)
         if not deeper.size:
             break
-        number, source, end, wire_end, begin, at, link_type = (
-            a[deeper] for a in (number, source, end, wire_end, begin, at, link_type)
-        )  # fmt: skip
+        number, source, end, wire_end, begin, at = (a[deeper] for a in (number, source, end, wire_end, begin, at))
+        link_type = link_type[deeper]
         ip_at = np.full(deeper.size, -1, np.int64)
         find_ip(p.buffer, at, (end - at).astype(np.int32), link_type, ip_at)
     return out

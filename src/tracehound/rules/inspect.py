@@ -281,7 +281,8 @@ class Inspector:
         for at, data in d.chunks(d.read, limit):
             if at > d.read:
                 self._missing(flow, to_server, at - d.read)
-                if flow.last is not None:
+                # What the other side has not acknowledged was not lost by the capture.
+                if flow.last is not None and at <= d.acked:
                     flow.last.events = (*flow.last.events, "reassembly_seq_gap")
             d.read = at + len(data)
             self._said(flow, to_server, data)
