@@ -70,6 +70,7 @@ class Flow:
     """What is known of one flow. spoken: (to_client, to_server) recognised protocols."""
 
     __slots__ = (
+        "began",
         "bits",
         "chosen",
         "dead",
@@ -123,6 +124,7 @@ class Flow:
         self.turned = False
         self.earlier: Service | None = None
         self.watch: Watch | None = None
+        self.began: bool | None = None
 
     @property
     def service_name(self) -> str | None:
@@ -300,6 +302,8 @@ class Inspector:
     def _said(self, flow: Flow, to_server: bool, data: bytes) -> None:
         service = flow.service
         if service is not None:
+            if flow.last is not None:
+                service.now_ns = flow.last.ts
             if not service.stopped:
                 if flow.spoken[to_server] is None:
                     self._recognise_other(flow, to_server, data)
@@ -309,6 +313,8 @@ class Inspector:
         if flow.spoken[to_server] == FAILED:
             return
         head = flow.heads[to_server]
+        if flow.began is None:
+            flow.began = to_server
         head += data
         name = by_content(bytes(head[:512]), to_server) or catalog.by_port(bytes(head[:512]), to_server, flow.dports)
         if name is None and flow.session is not None and flow.session.midstream and not flow.heads[not to_server]:
@@ -335,6 +341,7 @@ class Inspector:
         if session is not None:
             session.client, session.server = session.server, session.client
         flow.sides = (flow.sides[1], flow.sides[0])
+        flow.began = None if flow.began is None else not flow.began
         flow.heads.reverse()
         flow.spoken.reverse()
         flow.packets.reverse()
@@ -351,8 +358,11 @@ class Inspector:
         if made is None:
             return
         flow.service = made
+        made.now_ns = flow.last.ts if flow.last is not None else 0
         flow.original_service = flow.original_service or name
-        for side in (True, False) if to_server else (False, True):
+        # app-layer.c: the side that spoke first is read first, though the protocol was recognised by the other.
+        first = flow.began if flow.began is not None else to_server
+        for side in (first, not first):
             if flow.heads[side]:
                 made.feed(side, bytes(flow.heads[side]))
                 flow.heads[side].clear()
@@ -372,7 +382,7 @@ class Inspector:
         if made is None:
             # What is spoken now must be recognised anew.
             flow.earlier = service
-            flow.service, flow.spoken = None, [None, None]
+            flow.service, flow.spoken, flow.began = None, [None, None], None
             for side, data in rest.items():
                 self._said(flow, side, data)
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from tracehound.rules.packet import ICMP, ICMPV6, TCP, Packet
@@ -437,6 +438,47 @@ def _ssl_state(test: WordTest) -> Late:
     return Late("ssl_state", None, check, ("tls",))
 
 
+def _date_ns(text: str) -> tuple[int, int]:
+    """First and last nanosecond of what a date such as 2015, 2015-05 or 2015-05-01T10:00:00 names (detect-tls-cert-validity.c)."""
+    parts = [int(n) for n in re.findall(r"\d+", text)]
+    year, month, day, hour, minute, second = (*parts, 1, 1, 0, 0, 0)[:6] if len(parts) == 1 else (*parts, *(1, 0, 0, 0)[len(parts) - 2 :])
+    low = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    after = {
+        1: datetime(year + 1, 1, 1, tzinfo=UTC), 2: datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC),
+        3: low + timedelta(days=1), 4: low + timedelta(hours=1), 5: low + timedelta(minutes=1), 6: low + timedelta(seconds=1),
+    }[len(parts)]  # fmt: skip
+    return int(low.timestamp()) * 1_000_000_000, int(after.timestamp()) * 1_000_000_000 - 1
+
+
+def _certificate_date(test: WordTest) -> Late:
+    which = 0 if test.keyword == "tls_cert_notbefore" else 1
+    spans = [_date_ns(text) for text in test.words[1:]]
+    compare: dict[str, Callable[[int], bool]] = {
+        "<": lambda t: t < spans[0][0], "<=": lambda t: t <= spans[0][1], ">": lambda t: t > spans[0][1], ">=": lambda t: t >= spans[0][0],
+        "=": lambda t: spans[0][0] <= t <= spans[0][1], "<>": lambda t: spans[0][0] <= t <= spans[-1][1],
+    }  # fmt: skip
+    holds = compare[test.words[0]]
+
+    def check(tx: Any, _side: bool) -> bool | None:
+        time = tx.times[which]
+        return None if time is None else holds(time)
+
+    return Late(test.keyword, None, check, ("tls",))
+
+
+def _certificate_now(test: WordTest) -> Late:
+    """Whether the certificate was in its time when it was shown."""
+    wants_valid = test.keyword == "tls_cert_valid"
+
+    def check(tx: Any, _side: bool) -> bool | None:
+        begin, end = tx.times
+        if begin is None or end is None:
+            return None
+        return bool(begin <= tx.seen_ns <= end if wants_valid else tx.seen_ns > end)
+
+    return Late(test.keyword, None, check, ("tls",))
+
+
 _TX_NUMBERS: Final[dict[str, Callable[[NumberTest], Late]]] = {
     "urilen": _urilen, "filesize": _filesize,
     "dns.opcode": _attribute("dns.opcode", "opcode", "dns"), "dns.rcode": _attribute("dns.rcode", "rcode", "dns"),
@@ -445,7 +487,8 @@ _TX_NUMBERS: Final[dict[str, Callable[[NumberTest], Late]]] = {
 }  # fmt: skip
 _TX_WORDS: Final[dict[str, Callable[[WordTest], Late]]] = {
     "filename": _filename, "fileext": _filename, "filemagic": _filemagic, "tls.version": _tls_version,
-    "ssl_version": _ssl_version, "ssl_state": _ssl_state,
+    "ssl_version": _ssl_version, "ssl_state": _ssl_state, "tls_cert_notbefore": _certificate_date, "tls_cert_notafter": _certificate_date,
+    "tls_cert_expired": _certificate_now, "tls_cert_valid": _certificate_now,
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tracehound.rules.services.dns import Dns
+from tracehound.rules.services.dns import Dns, Llmnr, Mdns
 from tracehound.rules.services.ftp import Ftp
 from tracehound.rules.services.http import Http
 from tracehound.rules.services.http_frames import Http2
@@ -20,7 +20,8 @@ from tracehound.rules.services.tls import Tls
 SERVICES: Final[dict[str, Callable[[], Service]]] = {
     "http": Http, "http2": Http2, "dns": lambda: Dns(datagrams=False), "tls": Tls, "ssh": Ssh, "smtp": Smtp, "ftp": Ftp,
 }  # fmt: skip
-DATAGRAMS: Final[dict[str, Callable[[], Service]]] = {"dns": Dns}
+DATAGRAMS: Final[dict[str, Callable[[], Service]]] = {"dns": Dns, "mdns": Mdns, "llmnr": Llmnr}
+_AT_PORT: Final = {53: "dns", 5353: "mdns", 5355: "llmnr"}
 
 
 def open_service(name: str) -> Service | None:
@@ -44,10 +45,9 @@ def by_port(head: bytes, to_server: bool, ports: tuple[int, int]) -> str | None:
 
 def by_datagram(data: bytes, to_server: bool, sport: int, dport: int) -> str | None:
     """What a datagram speaks."""
-    if (dport == 53 or sport == 53) and looks_like_dns(data):
-        return "dns"
-    return None
+    name = _AT_PORT.get(dport) or _AT_PORT.get(sport)
+    return name if name is not None and looks_like_dns(data) else None
 
 
-SERVICE_CLASSES: Final[tuple[type[Service], ...]] = (Http, Http2, Dns, Tls, Ssh, Smtp, Ftp)
+SERVICE_CLASSES: Final[tuple[type[Service], ...]] = (Http, Http2, Dns, Mdns, Llmnr, Tls, Ssh, Smtp, Ftp)
 """What the engine reads: their buffers and events are what rules may ask for."""
