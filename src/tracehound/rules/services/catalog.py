@@ -13,12 +13,13 @@ from tracehound.rules.services.http import Http
 from tracehound.rules.services.http_frames import Http2
 from tracehound.rules.services.identify import looks_like_dns
 from tracehound.rules.services.service import Service
+from tracehound.rules.services.smb import Smb
 from tracehound.rules.services.smtp import Smtp
 from tracehound.rules.services.ssh import Ssh
 from tracehound.rules.services.tls import Tls
 
 SERVICES: Final[dict[str, Callable[[], Service]]] = {
-    "http": Http, "http2": Http2, "dns": lambda: Dns(datagrams=False), "tls": Tls, "ssh": Ssh, "smtp": Smtp, "ftp": Ftp,
+    "http": Http, "http2": Http2, "dns": lambda: Dns(datagrams=False), "tls": Tls, "ssh": Ssh, "smtp": Smtp, "ftp": Ftp, "smb": Smb,
 }  # fmt: skip
 DATAGRAMS: Final[dict[str, Callable[[], Service]]] = {"dns": Dns, "mdns": Mdns, "llmnr": Llmnr}
 _AT_PORT: Final = {53: "dns", 5353: "mdns", 5355: "llmnr"}
@@ -49,5 +50,5 @@ def by_datagram(data: bytes, to_server: bool, sport: int, dport: int) -> str | N
     return name if name is not None and looks_like_dns(data) else None
 
 
-SERVICE_CLASSES: Final[tuple[type[Service], ...]] = (Http, Http2, Dns, Mdns, Llmnr, Tls, Ssh, Smtp, Ftp)
+SERVICE_CLASSES: Final[tuple[type[Service], ...]] = (Http, Http2, Dns, Mdns, Llmnr, Tls, Ssh, Smtp, Ftp, Smb)
 """What the engine reads: their buffers and events are what rules may ask for."""

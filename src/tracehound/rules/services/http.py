@@ -608,7 +608,7 @@ class Http(Service):
         if tx.boundary is not None:
             _form_files(tx)
         elif side.file is not None and tx.files:
-            _to_file(side.file, plain)
+            to_file(side.file, plain)
 
     def _request_fixed(self, side: _Side) -> None:
         taken = bytes(side.buffer[: side.left])
@@ -769,7 +769,7 @@ class Http(Service):
         if tx.response.body.broken:
             tx.event("gzip_decompression_failed", False)
         if side.file is not None:
-            _to_file(side.file, plain)
+            to_file(side.file, plain)
 
     def _response_fixed(self, side: _Side) -> None:
         taken = bytes(side.buffer[: side.left])
@@ -845,7 +845,7 @@ def _path(uri: bytes | None) -> str:
     return whole.split(b"?", 1)[0].split(b"#", 1)[0].decode("latin1")
 
 
-def _to_file(file: File, data: bytes) -> None:
+def to_file(file: File, data: bytes) -> None:
     import hashlib
 
     if not file.hashes:
@@ -871,5 +871,5 @@ def _form_files(tx: HttpTransaction) -> None:
             continue
         done = k < len(parts) - 1
         file = File((named.group(1) or named.group(2) or named.group(3) or b"").decode("latin1"), True, done=done)
-        _to_file(file, content.removesuffix(b"\r\n") if done else content)
+        to_file(file, content.removesuffix(b"\r\n") if done else content)
         tx.files.append(file)
