@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tracehound.capture.records import RawBatch
 from tracehound.flows import assemble as flows
 from tracehound.flows.state import FLOW_ID, NEXT_ID, FlowState
-from tracehound.limits import MAX_RULE_HISTORY_BYTES, MAX_RULE_STREAM_BYTES
+from tracehound.limits import MAX_RULE_COUNTERS, MAX_RULE_HISTORY_BYTES, MAX_RULE_STREAM_BYTES
 from tracehound.packets.batch import NOTE, PacketBatch
 from tracehound.packets.decode import DecodeState, decode
 from tracehound.rules.columns import Columns, Mask, may_match
@@ -101,6 +101,48 @@ class Lost:
     flows: int = 0
 
 
+class _Attempts:
+    """Flows that begin with one SYN after another, each with another sequence number. They are connections of their own in all
+    tables; to Suricata's stream engine they are one that is being attempted, and rules that ask for its events count them."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[int, ...], int] = {}
+        self._same: dict[int, int] = {}
+        self._latest: dict[int, int] = {}
+
+    def joined(self, p: PacketBatch, flow_id: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The flows of a batch with such ones counted as the first of them."""
+        out = flow_id.copy()
+        rows = np.flatnonzero((flow_id >= 0) & (p.proto == TCP))
+        columns = (p.src_hi, p.src_lo, p.sport, p.dst_hi, p.dst_lo, p.dport)
+        for row, number, flags in zip(rows.tolist(), flow_id[rows].tolist(), p.tcp_flags[rows].tolist(), strict=True):
+            root = self._same.get(number, number)
+            key = tuple(int(c[row]) for c in columns)
+            if flags & 0x17 == 2:
+                before = self._open.get(key)
+                if before is not None and before != root and root not in self._latest:
+                    root = self._same[number] = before
+                self._open[key] = root
+                self._latest[root] = number
+            else:
+                self._open.pop(key, None)
+                self._open.pop((*key[3:], *key[:3]), None)
+            out[row] = root
+        while len(self._open) > MAX_RULE_COUNTERS:
+            del self._open[next(iter(self._open))]
+        return out
+
+    def ended(self, ids: Iterable[int]) -> list[int]:
+        """Those of the flows that ended which are not to go on under another number."""
+        out = []
+        for number in ids:
+            root = self._same.pop(number, number)
+            if self._latest.get(root, number) == number:
+                self._latest.pop(root, None)
+                out.append(root)
+        return out
+
+
 class Engine:
     """The rules over one run. `add` takes batches in order, `finish` ends what is open."""
 
@@ -119,6 +161,7 @@ class Engine:
         self._decode = DecodeState(verify_checksums=options.verify_checksums)
         self._chains: dict[int, FlowState] = {}
         self._next_flow = 1
+        self._attempts = _Attempts()
         self._taken: dict[int, Flow] = {}
         self._known: dict[int, _Known] = {}
         self._held: OrderedDict[int, _Held] = OrderedDict()
@@ -156,13 +199,14 @@ class Engine:
         state.clock[NEXT_ID] = self._next_flow
         assignment, closed = flows.assemble(p, state)
         self._next_flow = int(state.clock[NEXT_ID])
-        flow_id = assignment.flow_id
+        flow_numbers = self._attempts.joined(p, assignment.flow_id) if self.inspector.watches else assignment.flow_id
+        flow_id = flow_numbers
         if self._mine is not None:
             # Every process assigns all flows, so that all of them number and end flows alike; then it keeps its own.
             rows = np.flatnonzero(self._mine(p))
             p = _rows(p, rows)
             rest: list[Any] = [column[rows] for column in seen[1:]]
-            seen, flow_id = Frames(p, *rest), flow_id[rows]
+            seen, flow_id = Frames(p, *rest), flow_numbers[rows]
             self._places = rows
         else:
             self._places = np.arange(flow_id.size)
@@ -191,7 +235,7 @@ class Engine:
 
     def _end_flows(self, ids: Iterable[int]) -> list[Match]:
         out: list[Match] = []
-        for flow_id in ids:
+        for flow_id in self._attempts.ended(ids) if self.inspector.watches else ids:
             flow = self._taken.pop(flow_id, None)
             if flow is not None:
                 out += self.inspector.end(flow)
