@@ -102,11 +102,11 @@ class Lost:
 
 
 class _Attempts:
-    """Flows that begin with one SYN after another, each with another sequence number. They are connections of their own in all
-    tables; to Suricata's stream engine they are one that is being attempted, and rules that ask for its events count them."""
+    """Flows that begin with a SYN while another one between the same ends is neither closed nor reset. They are connections of their
+    own in all tables; to Suricata's stream engine they are one session to which odd things happen, and rules ask for those."""
 
     def __init__(self) -> None:
-        self._open: dict[tuple[int, ...], int] = {}
+        self._open: dict[tuple[tuple[int, ...], ...], int] = {}
         self._same: dict[int, int] = {}
         self._latest: dict[int, int] = {}
 
@@ -114,19 +114,20 @@ class _Attempts:
         """The flows of a batch with such ones counted as the first of them."""
         out = flow_id.copy()
         rows = np.flatnonzero((flow_id >= 0) & (p.proto == TCP))
-        columns = (p.src_hi, p.src_lo, p.sport, p.dst_hi, p.dst_lo, p.dport)
-        for row, number, flags in zip(rows.tolist(), flow_id[rows].tolist(), p.tcp_flags[rows].tolist(), strict=True):
+        columns = [c[rows].tolist() for c in (p.src_hi, p.src_lo, p.sport, p.dst_hi, p.dst_lo, p.dport, flow_id, p.tcp_flags)]
+        for row, *ends, number, flags in zip(rows.tolist(), *columns, strict=True):
+            key = tuple(sorted((tuple(ends[:3]), tuple(ends[3:]))))
             root = self._same.get(number, number)
-            key = tuple(int(c[row]) for c in columns)
             if flags & 0x17 == 2:
                 before = self._open.get(key)
                 if before is not None and before != root and root not in self._latest:
                     root = self._same[number] = before
-                self._open[key] = root
-                self._latest[root] = number
-            else:
+            self._latest[root] = number
+            if flags & 5:
+                # FIN or RST: what begins now is another one.
                 self._open.pop(key, None)
-                self._open.pop((*key[3:], *key[:3]), None)
+            elif flags & 0x17 == 2:
+                self._open[key] = root
             out[row] = root
         while len(self._open) > MAX_RULE_COUNTERS:
             del self._open[next(iter(self._open))]
