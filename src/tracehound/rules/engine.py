@@ -567,7 +567,7 @@ class Engine:
             rows.tolist(), sides, zip(*columns, strict=True), zip(*wide, strict=True), zip(*places, strict=True), strict=True
         ):
             packet = _packet(values, side)
-            packet.row, packet.place = row, int(self._places[row])
+            packet.row, packet.place, packet.link_type = row, int(self._places[row]), link_type
             packet.src, packet.dst = more[0] << 64 | more[1], more[2] << 64 | more[3]
             if ip_at >= 0:
                 packet.ip = bytes(view[ip_at:ip_end])

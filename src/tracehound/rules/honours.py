@@ -9,7 +9,7 @@ from tracehound.rules.services.catalog import SERVICE_CLASSES
 
 _PROTOCOLS: Final = frozenset(
     f"protocol:{name}" for name in (
-        "ip", "pkthdr", "tcp", "tcp-pkt", "tcp-stream", "udp", "icmp", "icmpv4", "icmpv6", "sctp", "ipv4", "ipv6", "igmp",
+        "ip", "pkthdr", "ether", "arp", "tcp", "tcp-pkt", "tcp-stream", "udp", "icmp", "icmpv4", "icmpv6", "sctp", "ipv4", "ipv6", "igmp",
     )
 )  # fmt: skip
 
@@ -25,7 +25,7 @@ def _services() -> set[str]:
 
 HONOURS: Final[frozenset[str]] = (
     verify.HONOURS | transforms.HONOURS | predicates.HONOURS | state.HONOURS | _PROTOCOLS | _services()
-    | {f"buffer:{name}" for name in packet.BUFFERS} | {"buffer:payload", "protocol:http1", "direction:=>"}
+    | {f"buffer:{name}" for name in packet.BUFFERS} | {"buffer:payload", "protocol:http1", "direction:=>", "action:config"}
     | {f"event:decode:{name}" for name in events.PACKET | link_events.LINK}
     | {f"event:stream:{name}" for name in events.REASSEMBLY | tcp_events.STREAM}
 )  # fmt: skip

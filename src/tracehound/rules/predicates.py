@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from tracehound.rules.packet import ICMP, ICMPV6, TCP, Packet
+from tracehound.rules.packet import ICMP, ICMPV6, SCTP, TCP, Packet, sctp_chunks, sum_holds
 from tracehound.rules.rule import Event, FlagTest, Flow, HashList, NumberTest, Test, WordTest
 
 PacketCheck = Callable[[Packet], bool]
@@ -78,6 +78,8 @@ NUMBERS: Final[dict[str, Callable[[Packet], int | None]]] = {
     "icmpv6.mtu": _real(_mtu),
     "igmp.type": _real(lambda p: p.ip[p.l4] if p.proto == 2 and len(p.ip) > p.l4 else None),
     "ip_proto": lambda p: p.proto,
+    "sctp.vtag": _real(lambda p: int.from_bytes(p.ip[p.l4 + 4 : p.l4 + 8], "big") if len(p.ip) >= p.l4 + 8 else None, SCTP),
+    "sctp.chunk_cnt": _real(lambda p: len(sctp_chunks(p)), SCTP),
     "fragoffset": _real(lambda p: (p.fragment_field & 0x1FFF) if p.family == 4 else None),
     "flow.age": lambda p: (p.ts - p.flow.start) // 1_000_000_000 if p.flow is not None else None,
 }
@@ -151,6 +153,22 @@ def vlan_tags(p: Packet) -> list[int]:
 
 def _layers(test: NumberTest) -> PacketCheck:
     return lambda p: test.numbers.holds(len(vlan_tags(p)))
+
+
+def _sctp_chunk(test: NumberTest) -> PacketCheck:
+    return lambda p: not p.pseudo and any(test.numbers.holds(kind) for kind in sctp_chunks(p))
+
+
+def _sum(test: WordTest) -> PacketCheck:
+    """detect-csum.c: packets of another protocol, or without a checksum, are neither valid nor invalid."""
+    name = test.keyword.removesuffix("-csum")
+    layer, family = (name, 4) if name == "ipv4" else (name[:-2], int(name[-1]))
+    wanted = ("valid" in (w.lower() for w in test.words)) != test.negated
+
+    def check(p: Packet) -> bool:
+        return p.family == family and sum_holds(p, layer) is wanted
+
+    return check
 
 
 _BY_MODE: Final[dict[str, Callable[[int, int], bool]]] = {
@@ -263,11 +281,12 @@ def _app_layer_protocol(test: WordTest) -> PacketCheck:
 
 
 _PACKET_WORDS: Final[dict[str, Callable[[WordTest], PacketCheck]]] = {
+    **{f"{name}-csum": _sum for name in ("ipv4", "tcpv4", "tcpv6", "udpv4", "udpv6", "icmpv4", "icmpv6")},
     "ipopts": _ipopts, "sameip": _sameip, "ftpbounce": _ftpbounce, "app-layer-protocol": _app_layer_protocol,
 }  # fmt: skip
 _PACKET_NUMBERS: Final[dict[str, Callable[[NumberTest], PacketCheck]]] = {
     **dict.fromkeys(NUMBERS, _number), "stream_size": _stream_size, "flow.pkts": _flow_count, "flow.bytes": _flow_count,
-    "vlan.id": _vlan, "vlan.layers": _layers,
+    "vlan.id": _vlan, "vlan.layers": _layers, "sctp.chunk_type": _sctp_chunk,
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tracehound.limits import MAX_HTTP_HEADERS, MAX_HTTP_LINE_BYTES, MAX_RULE_BODY_BYTES, MAX_RULE_FILE_BYTES
+from tracehound.rules.magic import magic
 from tracehound.rules.services.service import COMPLETE, File, Service, Source, Transaction
 from tracehound.rules.services.uri import hostname, normalised
 
@@ -221,6 +222,11 @@ def _file_names(tx: HttpTransaction, to_server: bool) -> list[bytes] | None:
     return [f.name.encode("latin1", "replace") for f in tx.files if f.to_server == to_server and f.name] or None
 
 
+def magics(tx: Transaction, to_server: bool) -> list[bytes] | None:
+    """file.magic: what libmagic calls each file."""
+    return [magic(bytes(f.content)).encode() for f in tx.files if f.to_server == to_server and f.content] or None
+
+
 def _attribute(name: str) -> Any:
     return lambda tx, _to_server: getattr(tx, name)
 
@@ -257,6 +263,7 @@ SOURCES: Final[dict[str, Source]] = {
     "http.request_body": Source(True, BODY, _body, grows=True),
     "http.response_body": Source(False, BODY, _body, grows=True),
     "file.data": Source(None, BODY, _file_data, grows=True),
+    "file.magic": Source(None, BODY, magics, grows=True),
     "file.name": Source(None, HEADERS, _file_names, grows=True),
     "http.stat_code": Source(False, LINE, _attribute("status")),
     "http.stat_msg": Source(False, LINE, _attribute("reason")),

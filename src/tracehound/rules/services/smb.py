@@ -13,7 +13,7 @@ from tracehound.protocols.session import FlowEnds
 from tracehound.protocols.smb_actions import PIPE, Account, OpenFile, SmbActions, Tree, When
 from tracehound.protocols.smb_classic import SmbClassic
 from tracehound.protocols.smb_modern import SmbModern
-from tracehound.rules.services.http import to_file
+from tracehound.rules.services.http import magics, to_file
 from tracehound.rules.services.service import COMPLETE, File, Service, Source, Transaction
 
 _ENDS: Final = FlowEnds(0, "", 0, "", 0)
@@ -104,6 +104,7 @@ class Smb(Service):
         "smb.ntlmssp_domain": Source(True, 1, _account("domain")),
         "smb.ntlmssp_host": Source(True, 1, _account("host_name")),
         "file.data": Source(None, 1, _contents, grows=True),
+        "file.magic": Source(None, 1, magics, grows=True),
         "file.name": Source(None, 1, _names, grows=True),
     }
     events: ClassVar[tuple[str, ...]] = ()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tracehound.limits import MAX_RULE_FILE_BYTES
+from tracehound.rules.services.http import magics
 from tracehound.rules.services.service import COMPLETE, File, Service, Source, Transaction
 
 ENVELOPE: Final = 1
@@ -53,6 +54,7 @@ SOURCES: Final[dict[str, Source]] = {
     "email.received": Source(True, HEADERS, lambda tx, _s: [v for n, v in tx.headers if n.lower() == b"received"]),
     "email.url": Source(True, BODY, lambda tx, _s: list(tx.urls)),
     "file.data": Source(True, HEADERS, lambda tx, _s: [bytes(f.content) for f in tx.files if f.content] or None, grows=True),
+    "file.magic": Source(True, HEADERS, magics, grows=True),
     "file.name": Source(True, HEADERS, lambda tx, _s: [f.name.encode("latin1", "replace") for f in tx.files if f.name] or None, grows=True),
 }  # fmt: skip
 
