@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from tracehound.rules.packet import ICMP, ICMPV6, SCTP, TCP, Packet, sctp_chunks, sum_holds
 from tracehound.rules.rule import Event, FlagTest, Flow, HashList, NumberTest, Test, WordTest
+from tracehound.rules.services.messages import NUMBERS as FIELDS
 
 PacketCheck = Callable[[Packet], bool]
 
@@ -358,6 +359,36 @@ def _attribute(name: str, attribute: str, service: str) -> Callable[[NumberTest]
     return make
 
 
+def _field(keyword: str, service: str) -> Callable[[NumberTest], Late]:
+    """A field of one message (services/messages.py): what a message does not have never holds."""
+
+    def make(test: NumberTest) -> Late:
+        def check(tx: Any, _side: bool) -> bool | None:
+            value = tx.fields.get(keyword)
+            if value is None:
+                return None
+            return test.numbers.holds(value)
+
+        return Late(keyword, None, check, (service,))
+
+    return make
+
+
+def _weak(test: WordTest) -> Late:
+    """krb5.weak_encryption."""
+    return Late(test.keyword, None, lambda tx, _side: bool(tx.fields.get(test.keyword)), ("krb5",))
+
+
+def _session_present(test: WordTest) -> Late:
+    wanted = test.words[0].lower() in ("yes", "true")
+
+    def check(tx: Any, _side: bool) -> bool | None:
+        value = tx.fields.get(test.keyword)
+        return None if value is None else bool(value) is wanted
+
+    return Late(test.keyword, None, check, ("mqtt",))
+
+
 def _files(tx: Any, side: bool) -> list[Any]:
     return [f for f in tx.files if f.to_server == side]
 
@@ -499,12 +530,14 @@ def _certificate_now(test: WordTest) -> Late:
 
 
 _TX_NUMBERS: Final[dict[str, Callable[[NumberTest], Late]]] = {
+    **{name: _field(name, service) for name, service in FIELDS.items()},
     "urilen": _urilen, "filesize": _filesize,
     "dns.opcode": _attribute("dns.opcode", "opcode", "dns"), "dns.rcode": _attribute("dns.rcode", "rcode", "dns"),
     "dns.rrtype": _attribute("dns.rrtype", "rrtypes", "dns"),
     "tls.cert_chain_len": _attribute("tls.cert_chain_len", "chain_length", "tls"),
 }  # fmt: skip
 _TX_WORDS: Final[dict[str, Callable[[WordTest], Late]]] = {
+    "krb5.weak_encryption": _weak, "mqtt.connack.session_present": _session_present,
     "filename": _filename, "fileext": _filename, "filemagic": _filemagic, "tls.version": _tls_version,
     "ssl_version": _ssl_version, "ssl_state": _ssl_state, "tls_cert_notbefore": _certificate_date, "tls_cert_notafter": _certificate_date,
     "tls_cert_expired": _certificate_now, "tls_cert_valid": _certificate_now,
