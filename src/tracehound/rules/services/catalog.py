@@ -12,7 +12,7 @@ from tracehound.rules.services.ftp import Ftp
 from tracehound.rules.services.http import Http
 from tracehound.rules.services.http_frames import Http2
 from tracehound.rules.services.identify import SIP, looks_like_dns
-from tracehound.rules.services.krb5 import Krb5
+from tracehound.rules.services.kerberos import Krb5
 from tracehound.rules.services.mqtt import Mqtt
 from tracehound.rules.services.ntp import Ntp
 from tracehound.rules.services.quic import Quic
