@@ -5,6 +5,11 @@ from scapy.layers.dns import DNS, DNSQR, DNSRR
 
 from tests.rules.alerting import alerts
 from tests.wire import capture, exchange
+from tracehound.edges import alerting
+from tracehound.edges.evidence import list_evidence
+from tracehound.edges.rule_files import load_rules
+from tracehound.rules.engine import Options
+from tracehound.rules.settings import Settings
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -106,3 +111,34 @@ def test_neighbours_ask_without_a_server(tmp_path):
         'alert dns any any -> any any (dns.query; content:"printer"; sid:2;)\n'
     )
     assert [sid for sid, *_ in alerts(tmp_path, found, rules)] == [1]
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "keys"),
+    [
+        ("json", '{"list": {"of": [{"name": "asked.example", "why": "bad"}]}}', "value_key name,array_key list.of"),
+        ("json", '[{"name": "asked.example", "why": "bad"}]', "value_key name"),
+        ("ndjson", '{"at": {"name": "other"}}\n{"at": {"name": "asked.example"}, "why": "bad"}\n', "value_key at.name"),
+    ],
+)
+def test_sets_in_json_say_more_of_a_value(tmp_path, form, text, keys):
+    (tmp_path / "set").write_text(text)
+    (tmp_path / "a.rules").write_text(
+        f"alert dns any any -> any any (dns.query; dataset:isset,s,type string,load set,format {form},context_key ctx,{keys}; sid:1;)\n"
+    )
+    query = bytes(DNS(id=1, qd=DNSQR(qname="asked.example")))
+    (tmp_path / "a.pcap").write_bytes(capture(lambda wire, a, b: a.exchange(b, 53, query, None, at=1.0)))
+    made = alerting.make_ready(load_rules([str(tmp_path / "a.rules")], Settings()), Settings())
+    assert not made.refused
+    (found,) = alerting.alerts(list_evidence([str(tmp_path / "a.pcap")]), made, Options())
+    assert found.eve("")["alert"]["context"]["ctx"]["why"] == "bad"
+
+
+@pytest.mark.parametrize("text", ["{", '{"list": 3}', '[{"other": "x"}]', "[1]"])
+def test_a_set_that_cannot_be_read_refuses_its_rule(tmp_path, text):
+    (tmp_path / "set").write_text(text)
+    (tmp_path / "a.rules").write_text(
+        "alert dns any any -> any any (dns.query; dataset:isset,s,type string,load set,format json,value_key name; sid:1;)\n"
+    )
+    made = alerting.make_ready(load_rules([str(tmp_path / "a.rules")], Settings()), Settings())
+    assert len(made.refused) == 1 and "set: " in str(made.refused[0])

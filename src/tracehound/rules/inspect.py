@@ -38,13 +38,15 @@ Window = list[tuple[int, bytes]]
 
 @dataclass(slots=True)
 class Match:
-    """A rule that holds. tx: the transaction it holds in."""
+    """A rule that holds. tx: the transaction it holds in; context: what data sets say of what the rule found in them."""
 
     plan: Plan
     packet: Packet
     service: Service | None
     tx: Any
     service_name: str | None
+    context: dict[str, Any] | None = None
+
     @property
     def summary(self) -> dict[str, Any] | None:
         """What the application layer says, as far as it had come when the rule matched."""
@@ -532,7 +534,7 @@ class Inspector:
             name = flow.service_name if flow is not None else None
             # detect-parse.c: `<>` makes two rules, one for each direction.
             times = 2 if plan.both_ways and plan.holds_both_ways(p) else 1
-            found += [Match(plan, p, service, tx, name)] * times
+            found += [Match(plan, p, service, tx, name, _context(p, plan))] * times
 
     def _current(self, service: Service | None, p: Packet) -> Any:
         """The transaction that an alert on a packet or the stream is told with."""
@@ -663,6 +665,8 @@ class Inspector:
         trace = Trace() if self.notes is not None else None
         sight = Sight(data, start, names=p_names(p, plan), trace=trace)
         held = group.chain.holds(sight)
+        if held and sight.context:
+            p.matched[2].update(sight.context)
         if sight.exhausted:
             plan.counts.exhausted += 1
             self.exhausted.add(plan.rule.sid)
@@ -702,7 +706,7 @@ class Inspector:
                     plan.counts.passed += 1
                     self._note(plan, p, "matched", 99, f"matched in transaction {tx.number}")
                     self._effects(plan, p)
-                    found.append(Match(plan, p, service, tx, service.name))
+                    found.append(Match(plan, p, service, tx, service.name, _context(p, plan)))
             if tx.done(side):
                 tx.verdicts[-1 - side] = 1
 
@@ -812,8 +816,12 @@ def p_names(p: Packet, plan: Plan) -> dict[str, int]:
     if p.matched and p.matched[0] is plan:
         names: dict[str, int] = p.matched[1]
         return names
-    p.matched = [plan, {}]
+    p.matched = [plan, {}, {}]
     return p.matched[1]  # type: ignore[no-any-return]
+
+
+def _context(p: Packet, plan: Plan) -> dict[str, Any] | None:
+    return p.matched[2] or None if p.matched and p.matched[0] is plan else None
 
 
 def _negative_only(group: GroupPlan) -> bool:
