@@ -560,7 +560,7 @@ class Engine:
         columns = [getattr(p, name)[rows].tolist() for name in _COLUMNS]
         wide = [getattr(p, name)[rows].tolist() for name in ("src_hi", "src_lo", "dst_hi", "dst_lo", "payload_offset", "payload_caplen")]
         sides = to_server[rows].tolist()
-        deep = inside_ip(p.tunnel)
+        deep = inside_ip(p.tunnel) if p.tunnel.any() else np.zeros(p.ts.size, np.bool_)
         places = [a[rows].tolist() for a in (seen.ip_at, seen.ip_end, seen.link_at, seen.link_type, p.caplen, deep)]
         view = p.buffer.data
         for row, side, values, more, (ip_at, ip_end, link_at, link_type, caplen, tunnel) in zip(

@@ -10,11 +10,13 @@ from typing import Any, Final
 
 from tracehound.limits import MAX_CERTIFICATES, MAX_TLS_HANDSHAKE_BYTES
 from tracehound.protocols import certificate as certificates
-from tracehound.protocols.der import OBJECT_ID, Broken, element, elements, object_id
+from tracehound.protocols.der import OBJECT_ID, Broken, element, elements, object_id, time_ns
 from tracehound.protocols.der import text as der_text
 from tracehound.protocols.tls import ClientHello, is_grease
 from tracehound.rules.services.service import COMPLETE, Service, Source, Transaction
 
+_INTEGER: Final = 0x02
+_SEQUENCE: Final = 0x30
 HELLO: Final = 1
 CERTIFICATE: Final = 2
 _MAX_RECORD: Final = (1 << 14) + 2048
@@ -184,7 +186,8 @@ class Tls(Service):
         "invalid_record_version", "invalid_record_type", "invalid_record_length", "invalid_handshake_message", "invalid_certificate",
         "certificate_invalid_length", "certificate_invalid_der", "error_message_encountered", "invalid_ssl_record",
         "handshake_invalid_length", "multiple_sni_extensions", "invalid_sni_type", "invalid_sni_length", "invalid_heartbeat_message",
-        "overflow_heartbeat_message",
+        "overflow_heartbeat_message", "certificate_invalid_version", "certificate_invalid_serial", "certificate_invalid_x509name",
+        "certificate_invalid_algorithmidentifier", "certificate_invalid_date", "certificate_invalid_extensions",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -406,26 +409,54 @@ class Tls(Service):
         self.wants_raw.add(to_server)
 
     def _first_certificate(self, to_server: bool, data: bytes) -> None:
+        """Fields of RFC 5280 4.1: version [0], serial, algorithm, issuer, validity, subject, ..."""
         tx = self._tx
         try:
             whole = element(data, 0, len(data))
             fields = elements(data, elements(data, whole, 3)[0], 16)
             if fields and fields[0].tag == 0xA0:
+                version = element(data, fields[0].start, fields[0].stop)
+                if version.tag != _INTEGER or int.from_bytes(data[version.start : version.stop], "big") > 2:
+                    self._bad_certificate(to_server, "certificate_invalid_version")
                 fields = fields[1:]
-            serial = data[fields[0].start : fields[0].stop]
-            tx.serial[to_server] = ":".join(f"{b:02X}" for b in serial)
-            tx.issuer[to_server] = name_text(data, fields[2])
-            tx.subject[to_server] = name_text(data, fields[4])
-            parsed = certificates.parse_certificate(data)
-            if not to_server:
-                tx.names = parsed.names
-                tx.times = (parsed.not_before_ns, parsed.not_after_ns)
-                tx.seen_ns = self.now_ns
+            serial, algorithm, issuer, validity, subject = fields[:5]
+        except (Broken, ValueError, IndexError):
+            for name in ("invalid_certificate", "certificate_invalid_der", "certificate_invalid_length", "invalid_handshake_message"):
+                tx.event(name, to_server)
+            return
+        if serial.tag != _INTEGER:
+            self._bad_certificate(to_server, "certificate_invalid_serial")
+            return
+        tx.serial[to_server] = ":".join(f"{b:02X}" for b in data[serial.start : serial.stop])
+        if algorithm.tag != _SEQUENCE:
+            self._bad_certificate(to_server, "certificate_invalid_algorithmidentifier")
+            return
+        try:
+            tx.issuer[to_server] = name_text(data, issuer)
+            tx.subject[to_server] = name_text(data, subject)
         except (Broken, IndexError):
-            tx.event("invalid_certificate", to_server)
-            tx.event("certificate_invalid_der", to_server)
-            tx.event("certificate_invalid_length", to_server)
-            tx.event("invalid_handshake_message", to_server)
+            self._bad_certificate(to_server, "certificate_invalid_x509name")
+            return
+        try:
+            times = [time_ns(data, e) for e in elements(data, validity, 2)]
+        except (Broken, IndexError, ValueError):
+            times = []
+        if len(times) != 2:
+            self._bad_certificate(to_server, "certificate_invalid_date")
+            return
+        try:
+            parsed = certificates.parse_certificate(data)
+        except (Broken, IndexError):
+            self._bad_certificate(to_server, "certificate_invalid_extensions")
+            return
+        if not to_server:
+            tx.names = parsed.names
+            tx.times = (parsed.not_before_ns, parsed.not_after_ns)
+            tx.seen_ns = self.now_ns
+
+    def _bad_certificate(self, to_server: bool, why: str) -> None:
+        self._tx.event("invalid_certificate", to_server)
+        self._tx.event(why, to_server)
 
     def summary(self, tx: TlsTransaction) -> dict[str, Any] | None:
         """Suricata's `tls` object (output-json-tls.c)."""
