@@ -43,8 +43,12 @@ def main(argv: list[str]) -> int:
     _check_host(args.host)
     if args.assignments and not (args.rules or args.config):
         raise UsageError("--set: of which rules? (-S FILE, or -c with rule-files)")
-    if (args.rules or args.config) and options.evidence_and_filter(args)[1] is not None:
-        raise UsageError("-S: rules look at all packets; leave the capture filter away")
+    if args.rules or args.config:
+        evidence, expression = options.evidence_and_filter(args)
+        if expression is not None:
+            raise UsageError("-S: rules look at all packets; leave the capture filter away")
+        if "-" in evidence:
+            raise UsageError("-S: rules need the evidence a second time: give a file, not -")
     with options.reading_of(args, transactions=True, hashes=True) as reading:
         verdict = verdict_of(reading, Question(args.host, tuple(args.home)))
         if args.rules or args.config:
