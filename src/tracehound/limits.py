@@ -371,6 +371,8 @@ BODY_INSPECT_BYTES: Final = 32 * KIB
 """Bytes of an unfinished body before it is inspected (request-body-minimal-inspect-size, response-body-minimal-inspect-size)."""
 MAX_RULE_TRANSACTIONS: Final = 4_096
 """Transactions of one flow that are open at once; the oldest are let go first."""
+MAX_RULE_ALERTS_KEPT: Final = 10_000
+"""Alerts of one rule and host that are kept to be cited; all are counted."""
 MAX_RULE_COUNTERS: Final = 1_048_576
 """Counters of thresholds, and bits of hosts and pairs, kept at once; the oldest are forgotten first."""
 ALERT_JOBS_FROM_BYTES: Final = 16 * MIB

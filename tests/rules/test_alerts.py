@@ -4,7 +4,12 @@ import pytest
 
 from tests.rules.alerting import alerts, in_batches
 from tests.wire import Wire, capture, exchange
+from tracehound.edges import alerting
+from tracehound.edges.evidence import list_evidence
+from tracehound.rules.engine import Options
 from tracehound.rules.inspect import Note
+from tracehound.rules.ruleset import parse_rules
+from tracehound.rules.settings import Settings, read_thresholds
 
 GET = b"GET /a%2fb//c?x=1 HTTP/1.1\r\nHost: Example.org\r\nUser-Agent: probe\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nhello"
@@ -160,3 +165,26 @@ def test_notes_say_where_a_rule_stopped(tmp_path):
     furthest = max(notes, key=lambda n: n.depth)
     assert (furthest.buffer, furthest.step, furthest.offset) == ("http.uri", 1, 3)
     assert furthest.data == b"/a/b/c?x=1"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("rate_filter gen_id 1, sig_id 1, track by_src, count 2, seconds 60, new_action pass, timeout 5", [1, 2, 6, 7]),
+        ("rate_filter gen_id 1, sig_id 1, track by_rule, count 2, seconds 60, new_action pass, timeout 0", [1, 2]),
+        ("rate_filter gen_id 1, sig_id 1, track by_src, count 2, seconds 60, new_action drop, timeout 5", [1, 2, 3, 4, 5, 6, 7]),
+        ("rate_filter gen_id 1, sig_id 2, track by_src, count 2, seconds 60, new_action pass, timeout 5", [1, 2, 3, 4, 5, 6, 7]),
+        ("rate_filter gen_id 1, sig_id 1, track by_src, count 9, seconds 60, new_action pass, timeout 5", [1, 2, 3, 4, 5, 6, 7]),
+    ],
+)
+def test_above_a_rate_a_rule_has_another_action(tmp_path, line, told):
+    def write(wire, a, b):
+        for at in (1, 2, 3, 4, 5, 70, 75):
+            a.datagram(b, 999, b"knock", at=at, sport=4000)
+
+    settings = read_thresholds(line, "threshold.config", Settings())
+    made = alerting.make_ready(parse_rules([("t", 'alert udp any any -> any 999 (content:"knock"; sid:1;)')], settings.variables), settings)
+    path = tmp_path / "a.pcap"
+    path.write_bytes(capture(write))
+    found = alerting.alerts(list_evidence([str(path)]), made, Options())
+    assert [f.eve("")["pcap_cnt"] for f in found] == told

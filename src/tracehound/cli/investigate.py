@@ -37,12 +37,25 @@ def main(argv: list[str]) -> int:
     p.add_argument(
         "--home", metavar="NET", action="append", default=[], help="a home network (CIDR); may be repeated; inferred otherwise"
     )
+    p.add_argument("-S", "--rules", action="append", default=[], metavar="FILE", help="also match these rules; may be given again")
+    p.add_argument("-c", "--config", metavar="FILE", help="suricata.yaml or snort.conf with variables and rule files")
+    p.add_argument("--set", dest="assignments", action="append", default=[], metavar="NAME=VALUE", help="set a variable of the rules")
     add_answers(p)
     args = p.parse_intermixed_args(argv)
     _check_host(args.host)
+    if args.assignments and not (args.rules or args.config):
+        raise UsageError("--set: of which rules? (-S FILE, or -c with rule-files)")
+    if args.rules or args.config:
+        evidence, expression = options.evidence_and_filter(args)
+        if expression is not None:
+            raise UsageError("-S: rules look at all packets; leave the capture filter away")
+        if "-" in evidence:
+            raise UsageError("-S: rules need the evidence a second time: give a file, not -")
     with options.reading_of(args, transactions=True, hashes=True) as reading:
         verdict = verdict_of(reading, Question(args.host, tuple(args.home)))
         verdict = drafted(reading, verdict, args.home)
+        if args.rules or args.config:
+            verdict = _with_rules(args, verdict)
         answer(args, verdict)
         return options.warn_of_damage(reading, quiet=args.quiet)
 
@@ -54,6 +67,28 @@ def drafted(reading: Reading, verdict: Verdict, home: Sequence[str] = ()) -> Ver
     from tracehound.edges.rule_lab import with_rules
 
     return with_rules(reading, verdict, home)
+
+
+_NAMED: Final = 5
+
+
+def _with_rules(args: argparse.Namespace, verdict: Verdict) -> Verdict:
+    """The verdict with the alerts of the rules on the command line."""
+    from tracehound.edges.investigation import with_rules
+    from tracehound.edges.progress import progress_line
+    from tracehound.errors import RuleError
+
+    refused: list[RuleError] = []
+    with progress_line(quiet=args.quiet) as progress:
+        out = with_rules(
+            verdict, options.evidence_and_filter(args)[0], args.rules, config=args.config, assignments=args.assignments, home=args.home,
+            host=args.host, verify_checksums=args.checksums == "all", refused=refused.append, progress=progress,
+        )  # fmt: skip
+    for wrong in refused[:_NAMED] if not args.quiet else ():
+        print(f"tracehound: {wrong}", file=sys.stderr)
+    if len(refused) > _NAMED and not args.quiet:
+        print(f"tracehound: ... `tracehound rules check` names the other {len(refused) - _NAMED} refused rules", file=sys.stderr)
+    return out
 
 
 def _check_host(host: str | None) -> None:

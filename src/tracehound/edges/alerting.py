@@ -35,7 +35,7 @@ from tracehound.rules.rule import Bits, Datarep, Dataset, HashList, Rule
 from tracehound.rules.ruleset import RuleSet
 from tracehound.rules.sets import Load, SetError, Sets, digests_of
 from tracehound.rules.settings import Settings, Suppression
-from tracehound.rules.state import Memory, Told, becomes_alert
+from tracehound.rules.state import Memory, Told, above_rate, becomes_alert
 from tracehound.rules.support import missing, prefixes_of
 from tracehound.tables import EVIDENCE_SHIFT
 
@@ -161,6 +161,7 @@ class Filters:
     def __init__(self, settings: Settings) -> None:
         self._suppressions = settings.suppressions
         self._events = {(f.gid, f.sid): f.threshold for f in settings.event_filters}
+        self._rates = {(f.gid, f.sid): f for f in settings.rate_filters}
 
     def _suppressed(self, s: Suppression, rule: Rule, told: Told) -> bool:
         if (s.gid and s.gid != rule.gid) or (s.sid and s.sid != rule.sid):
@@ -175,6 +176,10 @@ class Filters:
     def passes(self, rule: Rule, told: Told, memory: Memory) -> bool:
         replaced = self._events.get((rule.gid, rule.sid)) or self._events.get((rule.gid, 0))
         if not becomes_alert(rule, told, memory, replaced):
+            return False
+        rate = self._rates.get((rule.gid, rule.sid)) or self._rates.get((rule.gid, 0))
+        if rate is not None and above_rate(rate.threshold, rate.timeout_s, rule, told, memory) and rate.new_action == "pass":
+            # A capture is only read: of the other actions (drop, reject) nothing is to be seen but the alert.
             return False
         return not any(self._suppressed(s, rule, told) for s in self._suppressions)
 

@@ -3,17 +3,25 @@ loads what the package knows, and hands the tables over."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from tracehound.edges.evidence import STDIN
 from tracehound.edges.packaged import address_table, detector_pages, hardware_table, profile_texts, provider_text
 from tracehound.edges.reading import Progress, Reading, read
 from tracehound.findings.model import EvidenceItem, QualityItem, Verdict
 from tracehound.pipeline import Knowledge, Question, Wanted
 from tracehound.pipeline import investigate as judge_tables
 from tracehound.version import __version__
+
+if TYPE_CHECKING:
+    from tracehound.edges.alerting import Found
+    from tracehound.edges.alerting import Progress as AlertProgress
+    from tracehound.errors import RuleError
+    from tracehound.findings.rule_alerts import Alert
 
 SYNTHETIC_MARK = "SYNTHETIC"
 """Evidence that this program writes says so in a comment of its capture file; the verdict repeats it."""
@@ -62,6 +70,53 @@ def verdict_of(reading: Reading, question: Question | None = None) -> Verdict:
         version=__version__,
         synthetic=_synthetic(reading),
     )
+
+
+def with_rules(
+    verdict: Verdict, evidence: Sequence[str], rules: Sequence[str], *, config: str | None = None, assignments: Sequence[str] = (),
+    home: Sequence[str] = (), host: str | None = None, midstream: bool = False, verify_checksums: bool = False,
+    refused: Callable[[RuleError], None] | None = None, progress: AlertProgress | None = None,
+) -> Verdict:  # fmt: skip
+    """The verdict with what rules say of the same evidence, which is read once more for them.
+
+    evidence     paths, as the verdict was made of; flow logs have nothing that rules could match
+    rules        rule files; config: suricata.yaml; assignments: NAME=VALUE of rule variables
+    home         HOME_NET of the rules; the home networks of the verdict where not given
+    refused      hears of rules that cannot be honoured
+    Raises UsageError where there is no rule, or the evidence is standard input."""
+    from tracehound.edges import alerting
+    from tracehound.edges.rule_files import configured_rule_files, load_rules, read_settings
+    from tracehound.errors import UsageError
+    from tracehound.findings.rule_alerts import with_alerts
+    from tracehound.rules.engine import Options
+
+    if STDIN in evidence:
+        raise UsageError("rules need the evidence a second time: give a file, not -")
+    settings, _ = read_settings(config, assignments=assignments, home=[*home] or [*verdict.home_networks])
+    paths = [*rules, *(configured_rule_files(config, settings) if config else [])]
+    ready = alerting.make_ready(load_rules(paths, settings), settings)
+    if refused is not None:
+        for wrong in ready.refused:
+            refused(wrong)
+    if not ready.plans and not ready.refused:
+        raise UsageError(f"no rules in {', '.join(paths)}")
+    files = [file for file in alerting.list_evidence(evidence) if not file.is_log]
+    path = {file.evidence_id: file.path for file in files}
+    options = Options(midstream=midstream or settings.midstream, verify_checksums=verify_checksums)
+    found = alerting.alerts(files, ready, options, jobs=alerting.processes(files, ready, None), progress=progress)
+    told = (_alert(one, path[one.evidence_id]) for one in found)
+    return with_alerts(verdict, told, loaded=len(ready.plans), refused=len(ready.refused), host=host)
+
+
+def _alert(found: Found, path: str) -> Alert:
+    from tracehound.findings.rule_alerts import Alert
+
+    eve = found.eve(path)
+    said = eve["alert"]
+    return Alert(
+        said["gid"], said["signature_id"], said["signature"], said["category"], said["severity"], found.told.ts, eve.get("src_ip", ""),
+        eve.get("dest_ip", ""), eve.get("dest_port"), eve.get("proto", ""), eve.get("app_proto"), path, eve["pcap_cnt"], eve.get("flow_id"),
+    )  # fmt: skip
 
 
 def host_tables_of(reading: Reading, home: Sequence[str] = ()) -> dict[str, pa.Table]:

@@ -30,7 +30,7 @@ _MOST_FRAMES: Final = 1_000
 _MOST_TAGS: Final = 64
 
 
-class _Stream:
+class CryptoStream:
     """CRYPTO frames of one side, put in order: they come out of order, and twice."""
 
     __slots__ = ("parts", "reach", "size")
@@ -58,7 +58,7 @@ class _Stream:
         return b"".join(out)
 
 
-def _frames(plain: bytes) -> tuple[list[tuple[int, bytes]], bool]:
+def crypto_frames(plain: bytes) -> tuple[list[tuple[int, bytes]], bool]:
     """(offset, data) of the CRYPTO frames of an Initial packet, and whether the connection is closed. RFC 9000 17.2.2 names the frames
     that may stand in one."""
     found: list[tuple[int, bytes]] = []
@@ -149,7 +149,7 @@ class _Connection(Reporter):
         self._first = first.packet_id, first.ts_ns
         self._keys: dict[bool, Keys] | None = None
         self._keyed_by = b""
-        self._streams = {True: _Stream(), False: _Stream()}
+        self._streams = {True: CryptoStream(), False: CryptoStream()}
         self._tls = TlsSession(ends, emit, originator_is_client=True, transport="q")
         self._history = ""
         self._dcid: bytes | None = None
@@ -224,7 +224,7 @@ class _Connection(Reporter):
         if plain is None:
             self.note("an Initial packet cannot be decrypted")
             return
-        crypto, closed = _frames(plain)
+        crypto, closed = crypto_frames(plain)
         for offset, data in crypto:
             whole = self._streams[client].add(offset, data)
             before = self._tls.hello is not None, self._tls.answered

@@ -48,7 +48,7 @@ _RETRY_RANDOM: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167a
 """RFC 8446 4.1.3: a ServerHello with this random value is a HelloRetryRequest."""
 
 
-class _Cut(Exception):
+class Cut(Exception):
     """A message ends before its fields do; becomes a note."""
 
 
@@ -61,7 +61,7 @@ class _Fields:
 
     def take(self, size: int) -> bytes:
         if self.at + size > len(self.data):
-            raise _Cut
+            raise Cut
         part = self.data[self.at : self.at + size]
         self.at += size
         return part
@@ -110,7 +110,7 @@ class ClientHello:
                 kind, name = names.number(1), names.vector(2)
                 if kind == 0:
                     return name.decode("latin-1")
-        except _Cut:
+        except Cut:
             return None
         return None
 
@@ -125,7 +125,7 @@ class ClientHello:
             return []
         try:
             return _numbers(_Fields(data).vector(length_bytes), size)
-        except _Cut:
+        except Cut:
             return []
 
     def ja3(self) -> str:
@@ -163,7 +163,7 @@ def _alpn(data: bytes | None) -> list[bytes]:
         fields = _Fields(_Fields(data or b"").vector(2))
         while fields.left():
             names.append(fields.vector(1))
-    except _Cut:
+    except Cut:
         pass
     return names
 
@@ -183,7 +183,7 @@ def _short_hash(text: str) -> str:
 
 
 def parse_client_hello(data: bytes) -> ClientHello:
-    """The body of a ClientHello (RFC 8446 4.1.2). Raises _Cut."""
+    """The body of a ClientHello (RFC 8446 4.1.2). Raises Cut."""
     f = _Fields(data)
     hello = ClientHello(f.number(2))
     f.take(32)
@@ -328,7 +328,7 @@ class TlsSession:
             hello.ciphers = [c for c in _numbers(f.take(cipher_bytes), 3) if c < 0x10000]
             hello.session_id = f.take(session_bytes)
             self._hello = hello
-        except _Cut:
+        except Cut:
             self._note("client hello malformed")
         return 2 + size
 
@@ -363,7 +363,7 @@ class TlsSession:
             if reader is not None:
                 try:
                     reader(self, client, body)
-                except _Cut:
+                except Cut:
                     self._note(f"handshake message {kind} malformed")
 
     def _nothing(self, _client: bool, _side: _Side, _data: bytes) -> None:
@@ -445,7 +445,7 @@ class TlsSession:
         established = first.spoke and self._alert is None if modern else first.changed and second.changed
         if hello is not None:
             self._named_by_zeros(hello.extension(_SESSION_TICKET) or b"")
-            with contextlib.suppress(_Cut):
+            with contextlib.suppress(Cut):
                 # RFC 8446 4.2.11: identities behind their length; each is a ticket behind its length, and its age in 4 bytes.
                 self._named_by_zeros(_Fields(_Fields(hello.extension(_PSK) or b"").vector(2)).vector(2))
         notes = [*self._notes, *(c.note for c in self._certificates if c.note)]

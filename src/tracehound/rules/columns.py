@@ -3,6 +3,7 @@ Never here: the exact answer (plan.py gives it for the few rows that are left)."
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -115,6 +116,27 @@ def _ends(plan: Plan, columns: Columns, *, swapped: bool) -> Mask | None:
     return _and(out, _and(columns.address(header.src, src), columns.address(header.dst, dst)))
 
 
+_ODD: Final[dict[str, Callable[[PacketBatch], Mask]]] = {
+    "ipv6": lambda p: p.ip_version == 6, "icmpv4": lambda p: p.proto == 1, "icmpv6": lambda p: p.proto == 58,
+    "tcp": lambda p: p.proto == 6, "udp": lambda p: p.proto == 17,
+}  # fmt: skip
+
+
+def _may_be_odd(name: str, columns: Columns) -> Mask:
+    """Rows that may have an event of the decoder: those with a note or an unusual protocol or carrier, and all of the layer that the
+    event belongs to."""
+    p = columns.p
+    out: Mask = (p.note != 0) | ~np.isin(p.proto, (1, 6, 17, 58)) | (p.tunnel != 0) | (p.vlan != 0)
+    layer = name.partition(".")[0]
+    if layer in _ODD:
+        out |= _ODD[layer](p)
+    elif layer == "ipv4" and columns.header_len is not None and columns.fragment is not None:
+        out |= (columns.header_len > 20) | ((columns.fragment & 0x3FFF) != 0)
+    elif layer in ("ltnull", "ipraw", "sll", "sll2"):
+        out |= p.ip_version == 0
+    return out
+
+
 def may_match(plan: Plan, columns: Columns) -> Mask:
     """Rows that protocol, addresses, ports and the simple header tests do not exclude."""
     p = columns.p
@@ -161,5 +183,5 @@ def may_match(plan: Plan, columns: Columns) -> Mask:
         elif isinstance(test, WordTest) and test.keyword == "sameip":
             out = _and(out, (p.src_hi == p.dst_hi) & (p.src_lo == p.dst_lo))
         elif isinstance(test, Event) and test.kind == "decode":
-            out = _and(out, (p.note != 0) | ~np.isin(p.proto, (1, 6, 17, 58)))
+            out = _and(out, _may_be_odd(test.name, columns))
     return out if out is not None else np.ones(p.ts.size, np.bool_)

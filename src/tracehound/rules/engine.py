@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 from tracehound.capture.records import RawBatch
 from tracehound.flows import assemble as flows
 from tracehound.flows.state import FLOW_ID, NEXT_ID, FlowState
-from tracehound.limits import MAX_RULE_HISTORY_BYTES, MAX_RULE_STREAM_BYTES
+from tracehound.limits import MAX_RULE_COUNTERS, MAX_RULE_HISTORY_BYTES, MAX_RULE_STREAM_BYTES
 from tracehound.packets.batch import NOTE, PacketBatch
 from tracehound.packets.decode import DecodeState, decode
 from tracehound.rules.columns import Columns, Mask, may_match
 from tracehound.rules.events import decode_events
-from tracehound.rules.frames import Frames, frames
+from tracehound.rules.frames import Frames, frames, inside_ip
 from tracehound.rules.inspect import Clock, Flow, Inspector, Match, Note
+from tracehound.rules.link_events import link_events
 from tracehound.rules.packet import TCP, UDP, WITH_PORTS, Packet
 from tracehound.rules.plan import Plan
 from tracehound.rules.predicates import covers
@@ -100,6 +101,49 @@ class Lost:
     flows: int = 0
 
 
+class _Attempts:
+    """Flows that begin with a SYN while another one between the same ends is neither closed nor reset. They are connections of their
+    own in all tables; to Suricata's stream engine they are one session to which odd things happen, and rules ask for those."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[tuple[int, ...], ...], int] = {}
+        self._same: dict[int, int] = {}
+        self._latest: dict[int, int] = {}
+
+    def joined(self, p: PacketBatch, flow_id: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The flows of a batch with such ones counted as the first of them."""
+        out = flow_id.copy()
+        rows = np.flatnonzero((flow_id >= 0) & (p.proto == TCP))
+        columns = [c[rows].tolist() for c in (p.src_hi, p.src_lo, p.sport, p.dst_hi, p.dst_lo, p.dport, flow_id, p.tcp_flags)]
+        for row, *ends, number, flags in zip(rows.tolist(), *columns, strict=True):
+            key = tuple(sorted((tuple(ends[:3]), tuple(ends[3:]))))
+            root = self._same.get(number, number)
+            if flags & 0x17 == 2:
+                before = self._open.get(key)
+                if before is not None and before != root and root not in self._latest:
+                    root = self._same[number] = before
+            self._latest[root] = number
+            if flags & 5:
+                # FIN or RST: what begins now is another one.
+                self._open.pop(key, None)
+            elif flags & 0x17 == 2:
+                self._open[key] = root
+            out[row] = root
+        while len(self._open) > MAX_RULE_COUNTERS:
+            del self._open[next(iter(self._open))]
+        return out
+
+    def ended(self, ids: Iterable[int]) -> list[int]:
+        """Those of the flows that ended which are not to go on under another number."""
+        out = []
+        for number in ids:
+            root = self._same.pop(number, number)
+            if self._latest.get(root, number) == number:
+                self._latest.pop(root, None)
+                out.append(root)
+        return out
+
+
 class Engine:
     """The rules over one run. `add` takes batches in order, `finish` ends what is open."""
 
@@ -109,7 +153,8 @@ class Engine:
         self.prefilter = prefilter
         self.options = options
         self._memories: dict[int, Memory] = {}
-        self.inspector = Inspector(Memory(), midstream=options.midstream, notes=notes, clock=options.clock)
+        watches = any(isinstance(t, Event) and t.kind == "stream" for plan in plans for t in plan.rule.tests)
+        self.inspector = Inspector(Memory(), midstream=options.midstream, notes=notes, clock=options.clock, watches=watches)
         self.lost = Lost()
         self._places: NDArray[np.int64] = np.empty(0, np.int64)
         self._ends: dict[int, tuple[Packet | None, Packet | None]] = {}
@@ -117,6 +162,7 @@ class Engine:
         self._decode = DecodeState(verify_checksums=options.verify_checksums)
         self._chains: dict[int, FlowState] = {}
         self._next_flow = 1
+        self._attempts = _Attempts()
         self._taken: dict[int, Flow] = {}
         self._known: dict[int, _Known] = {}
         self._held: OrderedDict[int, _Held] = OrderedDict()
@@ -154,13 +200,14 @@ class Engine:
         state.clock[NEXT_ID] = self._next_flow
         assignment, closed = flows.assemble(p, state)
         self._next_flow = int(state.clock[NEXT_ID])
-        flow_id = assignment.flow_id
+        flow_numbers = self._attempts.joined(p, assignment.flow_id) if self.inspector.watches else assignment.flow_id
+        flow_id = flow_numbers
         if self._mine is not None:
             # Every process assigns all flows, so that all of them number and end flows alike; then it keeps its own.
             rows = np.flatnonzero(self._mine(p))
             p = _rows(p, rows)
             rest: list[Any] = [column[rows] for column in seen[1:]]
-            seen, flow_id = Frames(p, *rest), flow_id[rows]
+            seen, flow_id = Frames(p, *rest), flow_numbers[rows]
             self._places = rows
         else:
             self._places = np.arange(flow_id.size)
@@ -189,7 +236,7 @@ class Engine:
 
     def _end_flows(self, ids: Iterable[int]) -> list[Match]:
         out: list[Match] = []
-        for flow_id in ids:
+        for flow_id in self._attempts.ended(ids) if self.inspector.watches else ids:
             flow = self._taken.pop(flow_id, None)
             if flow is not None:
                 out += self.inspector.end(flow)
@@ -513,13 +560,14 @@ class Engine:
         columns = [getattr(p, name)[rows].tolist() for name in _COLUMNS]
         wide = [getattr(p, name)[rows].tolist() for name in ("src_hi", "src_lo", "dst_hi", "dst_lo", "payload_offset", "payload_caplen")]
         sides = to_server[rows].tolist()
-        places = [a[rows].tolist() for a in (seen.ip_at, seen.ip_end, seen.link_at)]
+        deep = inside_ip(p.tunnel) if p.tunnel.any() else np.zeros(p.ts.size, np.bool_)
+        places = [a[rows].tolist() for a in (seen.ip_at, seen.ip_end, seen.link_at, seen.link_type, p.caplen, deep)]
         view = p.buffer.data
-        for row, side, values, more, (ip_at, ip_end, link_at) in zip(
+        for row, side, values, more, (ip_at, ip_end, link_at, link_type, caplen, tunnel) in zip(
             rows.tolist(), sides, zip(*columns, strict=True), zip(*wide, strict=True), zip(*places, strict=True), strict=True
         ):
             packet = _packet(values, side)
-            packet.row, packet.place = row, int(self._places[row])
+            packet.row, packet.place, packet.link_type = row, int(self._places[row]), link_type
             packet.src, packet.dst = more[0] << 64 | more[1], more[2] << 64 | more[3]
             if ip_at >= 0:
                 packet.ip = bytes(view[ip_at:ip_end])
@@ -527,7 +575,9 @@ class Engine:
             else:
                 packet.link = bytes(view[link_at:ip_end])
             if self._asks_events:
-                packet.events = decode_events(packet, packet.ip or bytes(view[link_at + 14 : ip_end]))
+                packet.events = decode_events(packet, packet.ip or (b"" if tunnel else _behind_ethernet(packet.link, link_type)))
+                if not tunnel:
+                    packet.events = (*packet.events, *link_events(bytes(view[link_at : link_at + caplen]), link_type))
             if more[4] >= 0:
                 packet.payload = bytes(view[more[4] : more[4] + more[5]])
                 if not ip_at <= more[4] < ip_end:
@@ -721,6 +771,16 @@ def _rebuilt(p: Packet, view: memoryview, at: int, size: int) -> bytes:
             header[6] = p.proto
         before = 8 if p.proto != TCP else 20
     return bytes(header) + bytes(view[max(0, at - before) : at + size])
+
+
+_ETHERNET: Final = 1
+
+
+def _behind_ethernet(frame: bytes, link_type: int) -> bytes:
+    """What an Ethernet header says is IP, where it could not be taken for that."""
+    if link_type == _ETHERNET and frame[12:14] in (b"\x08\x00", b"\x86\xdd"):
+        return frame[14:]
+    return b""
 
 
 def _packet(values: tuple[Any, ...], to_server: bool) -> Packet:

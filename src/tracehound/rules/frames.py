@@ -6,18 +6,21 @@ may ask about either (GRE, fragment bits), so those rows are added here."""
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracehound.capture.records import RawBatch
 from tracehound.kernels import kernel
+from tracehound.limits import MAX_TUNNEL_DEPTH
 from tracehound.packets import columns
 from tracehound.packets.batch import NOTE, TUNNEL, TUNNEL_BITS, PacketBatch
 from tracehound.packets.link import network_layer
+from tracehound.packets.tunnels import ip_tunnel
 
 _WAITING: Final = NOTE["fragment, waiting for the rest"]
+_WHOLE: Final = (0, NOTE["bad checksum"], NOTE["transport not decoded"], NOTE["encrypted (ESP)"])
 _FRAGMENT_HEADER: Final = 44
 _OTHER: Final = NOTE["transport not decoded"]
 _IN_FRAME: Final = frozenset(TUNNEL[name] for name in ("", "mpls", "pppoe", "nsh", "vntag", "pbb", "macsec") if name in TUNNEL)
@@ -25,10 +28,14 @@ _IN_FRAME: Final = frozenset(TUNNEL[name] for name in ("", "mpls", "pppoe", "nsh
 _LEVELS: Final = 31 // TUNNEL_BITS
 
 
+Part = tuple[PacketBatch, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+"""A batch, then of each row: where its IP header begins and ends, where its frame begins, its record."""
+
+
 class Frames(NamedTuple):
     """packets: rows in order, those inside a tunnel before their carrier. ip_at: where the IP header begins in the buffer (-1:
     not known); ip_end: end of what was captured of it; link_at: where the frame begins. fragment: IPv4 flags and fragment offset
-    as they stand in the header; header_len: bytes of the IPv4 header."""
+    as they stand in the header; header_len: bytes of the IPv4 header; link_type: of the frame (LINKTYPE_)."""
 
     packets: PacketBatch
     ip_at: NDArray[np.int64]
@@ -36,6 +43,7 @@ class Frames(NamedTuple):
     link_at: NDArray[np.int64]
     fragment: NDArray[np.uint16]
     header_len: NDArray[np.uint8]
+    link_type: NDArray[np.int32]
 
 
 @kernel
@@ -68,7 +76,7 @@ def header_fields(
             fragment[i] = np.int64(buffer[at + 6]) << 8 | np.int64(buffer[at + 7])
 
 
-def _inside_ip(tunnel: NDArray[np.int32]) -> NDArray[np.bool_]:
+def inside_ip(tunnel: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Rows that were carried by another IP packet."""
     out = np.zeros(tunnel.size, np.bool_)
     below = np.zeros(1 << TUNNEL_BITS, np.bool_)
@@ -78,21 +86,52 @@ def _inside_ip(tunnel: NDArray[np.int32]) -> NDArray[np.bool_]:
     return out
 
 
-def _carriers(raw: RawBatch, p: PacketBatch, record: NDArray[np.int64], rows: NDArray[np.int64]) -> PacketBatch | None:
-    """The IP packets that carried the given rows without ports of their own (GRE, IP in IP), as rows."""
-    numbers, first = np.unique(record[rows], return_index=True)
-    r = raw.records
-    blocks, _ = columns.decode_frames(
-        p.buffer, columns.Frames(r.offset[numbers], r.caplen[numbers], r.wirelen[numbers], r.link_type[numbers]), False
-    )
-    made = blocks.columns()
-    wanted = np.flatnonzero(made["note"] == columns.CARRIER)
-    if not wanted.size:
-        return None
-    made["note"] = np.where(made["note"] == columns.CARRIER, _OTHER, made["note"]).astype(np.uint8)
+@kernel
+def find_carried(
+    buffer: NDArray[np.uint8], payload_offset: NDArray[np.int64], payload_caplen: NDArray[np.int32], version: NDArray[np.uint8],
+    proto: NDArray[np.uint8], inner_at: NDArray[np.int64], link_type: NDArray[np.int32],
+) -> None:
+    """What each carrier carries: where it begins (-1: nothing that is known) and its link type."""
+    for i in range(payload_offset.size):
+        at = payload_offset[i]
+        _code, inner, link = ip_tunnel(buffer, at, at + np.int64(payload_caplen[i]), np.int64(version[i]), np.int64(proto[i]))
+        inner_at[i] = inner if link >= 0 else -1
+        link_type[i] = link
+
+
+def _carriers(raw: RawBatch, p: PacketBatch, record: NDArray[np.int64], at_record: NDArray[np.int64],
+              rows: NDArray[np.int64]) -> list[Part]:
+    """The IP packets that carried the given rows without ports of their own (GRE, IP in IP), as rows, level by level."""
+    out: list[Part] = []
+    number, first = np.unique(record[rows], return_index=True)
     source = rows[first]
-    own = {name: getattr(p, name)[source] for name in ("packet_id", "ts", "caplen", "wirelen", "file_offset")}
-    return PacketBatch(p.buffer, **{name: (own | made)[name][wanted] for name in PacketBatch._fields[1:]})
+    r = raw.records
+    begin = r.offset[number].astype(np.int64)
+    end, wire_end = begin + r.caplen[number], begin + r.wirelen[number]
+    at, ip_at = begin, at_record[number]
+    link_type = r.link_type[number]
+    for _ in range(MAX_TUNNEL_DEPTH):
+        seen = columns.Frames(at, (end - at).astype(np.int32), (wire_end - at).astype(np.int32), link_type)
+        blocks, _ = columns.decode_frames(p.buffer, seen, False)
+        made = blocks.columns()
+        wanted = np.flatnonzero(made["note"] == columns.CARRIER)
+        if not wanted.size:
+            break
+        own = {name: getattr(p, name)[source] for name in ("packet_id", "ts", "caplen", "wirelen", "file_offset")}
+        kept: dict[str, NDArray[Any]] = {name: column[wanted] for name, column in (own | made).items()}
+        kept["note"] = np.full(wanted.size, _OTHER, np.uint8)
+        number, source, end, wire_end, begin = (a[wanted] for a in (number, source, end, wire_end, begin))
+        out.append((PacketBatch(p.buffer, **{n: kept[n] for n in PacketBatch._fields[1:]}), ip_at[wanted], end, begin, number))
+        at, link_type = np.empty(wanted.size, np.int64), np.empty(wanted.size, np.int32)
+        find_carried(p.buffer, kept["payload_offset"], kept["payload_caplen"], kept["ip_version"], kept["proto"], at, link_type)
+        deeper = np.flatnonzero(at >= 0)
+        if not deeper.size:
+            break
+        number, source, end, wire_end, begin, at = (a[deeper] for a in (number, source, end, wire_end, begin, at))
+        link_type = link_type[deeper]
+        ip_at = np.full(deeper.size, -1, np.int64)
+        find_ip(p.buffer, at, (end - at).astype(np.int32), link_type, ip_at)
+    return out
 
 
 def frames(raw: RawBatch, packets: PacketBatch) -> Frames:
@@ -108,10 +147,15 @@ def frames(raw: RawBatch, packets: PacketBatch) -> Frames:
     link_at = r.offset[record].astype(np.int64)
     ip_at, ip_end = at_record[record], link_at + r.caplen[record]
     rebuilt = p.payload_offset >= raw.length
+    own = np.zeros(p.ts.size, np.uint16)
+    header_fields(p.buffer, ip_at, ip_end, own, np.zeros(p.ts.size, np.uint8))
+    # RFC 791: more fragments, or an offset: what stands in a fragment's place without being one is the whole datagram, even where
+    # it has no payload.
+    rebuilt |= ((own & 0x3FFF) != 0) & (p.tunnel == 0) & np.isin(p.note, _WHOLE)
     moved = rebuilt.copy()
     deep = np.zeros(p.ts.size, np.bool_)
     if p.tunnel.any():
-        deep = _inside_ip(p.tunnel)
+        deep = inside_ip(p.tunnel)
         moved |= deep
     longer = (ip_at >= 0) & ~moved & (p.ip_bytes > p.wirelen - (ip_at - link_at))
     if longer.any():
@@ -124,12 +168,7 @@ def frames(raw: RawBatch, packets: PacketBatch) -> Frames:
         ip_end = np.where(known, p.payload_offset + p.payload_caplen, ip_end)
     parts = [(p, ip_at, ip_end, link_at, record)]
     if deep.any():
-        made = _carriers(raw, p, record, np.flatnonzero(deep))
-        if made is not None:
-            where = np.searchsorted(p.packet_id, made.packet_id)
-            number = record[where]
-            begin = r.offset[number].astype(np.int64)
-            parts.append((made, at_record[number], begin + r.caplen[number], begin, number))
+        parts += _carriers(raw, p, record, at_record, np.flatnonzero(deep))
     again = np.flatnonzero(rebuilt & ~deep)
     if again.size:
         parts.append(_fragments(p, again, record, at_record, raw))
@@ -137,17 +176,14 @@ def frames(raw: RawBatch, packets: PacketBatch) -> Frames:
         whole = {name: np.concatenate([getattr(part[0], name) for part in parts]) for name in PacketBatch._fields[1:]}
         order = np.argsort(np.concatenate([part[4] for part in parts]), kind="stable")
         p = PacketBatch(p.buffer, **{name: column[order] for name, column in whole.items()})
-        ip_at, ip_end, link_at = (np.concatenate([part[k] for part in parts])[order] for k in (1, 2, 3))
+        ip_at, ip_end, link_at, record = (np.concatenate([part[k] for part in parts])[order] for k in (1, 2, 3, 4))
     parted = (p.note == _WAITING) & (p.ip_version == 6)
     if parted.any():
         # RFC 8200 4.5: what a fragment carries is known when it is put together; by itself it is protocol 44.
         p = p._replace(proto=np.where(parted, _FRAGMENT_HEADER, p.proto).astype(np.uint8))
     fragment, header_len = np.zeros(p.ts.size, np.uint16), np.zeros(p.ts.size, np.uint8)
     header_fields(p.buffer, ip_at, ip_end, fragment, header_len)
-    return Frames(p, ip_at, ip_end, link_at, fragment, header_len)
-
-
-Part = tuple[PacketBatch, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+    return Frames(p, ip_at, ip_end, link_at, fragment, header_len, r.link_type[record])
 
 
 def _fragments(

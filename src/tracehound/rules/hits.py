@@ -114,7 +114,7 @@ class Descriptions:
             out["community_id"] = flow_number(p)
         if m.tx is not None:
             out["tx_id"] = m.tx.number
-        out["alert"] = self.alert(rule)
+        out["alert"] = self.alert(rule) if m.context is None else self.alert(rule) | {"context": m.context}
         if m.summary:
             out |= m.summary
         if m.service_name is not None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from tracehound.rules import events, packet, predicates, state, transforms, verify
+from tracehound.rules import events, link_events, packet, predicates, state, tcp_events, transforms, verify
 from tracehound.rules.services.catalog import SERVICE_CLASSES
 
 _PROTOCOLS: Final = frozenset(
     f"protocol:{name}" for name in (
-        "ip", "pkthdr", "tcp", "tcp-pkt", "tcp-stream", "udp", "icmp", "icmpv4", "icmpv6", "sctp", "ipv4", "ipv6", "igmp",
+        "ip", "pkthdr", "ether", "arp", "tcp", "tcp-pkt", "tcp-stream", "udp", "icmp", "icmpv4", "icmpv6", "sctp", "ipv4", "ipv6", "igmp",
     )
 )  # fmt: skip
 
@@ -25,7 +25,8 @@ def _services() -> set[str]:
 
 HONOURS: Final[frozenset[str]] = (
     verify.HONOURS | transforms.HONOURS | predicates.HONOURS | state.HONOURS | _PROTOCOLS | _services()
-    | {f"buffer:{name}" for name in packet.BUFFERS} | {"buffer:payload", "protocol:http1", "direction:=>"}
-    | {f"event:decode:{name}" for name in events.DECODE} | {f"event:stream:{name}" for name in events.STREAM}
+    | {f"buffer:{name}" for name in packet.BUFFERS} | {"buffer:payload", "protocol:http1", "direction:=>", "action:config"}
+    | {f"event:decode:{name}" for name in events.PACKET | link_events.LINK}
+    | {f"event:stream:{name}" for name in events.REASSEMBLY | tcp_events.STREAM}
 )  # fmt: skip
 """What the engine verifies exactly."""

@@ -22,6 +22,7 @@ from tracehound.rules.services.identify import FAILED, by_content, hopeless
 from tracehound.rules.services.service import Service
 from tracehound.rules.state import Memory
 from tracehound.rules.tcp import Segment, Session
+from tracehound.rules.tcp_events import Watch
 from tracehound.rules.transforms import apply
 from tracehound.rules.verify import Sight, Trace
 
@@ -37,13 +38,15 @@ Window = list[tuple[int, bytes]]
 
 @dataclass(slots=True)
 class Match:
-    """A rule that holds. tx: the transaction it holds in."""
+    """A rule that holds. tx: the transaction it holds in; context: what data sets say of what the rule found in them."""
 
     plan: Plan
     packet: Packet
     service: Service | None
     tx: Any
     service_name: str | None
+    context: dict[str, Any] | None = None
+
     @property
     def summary(self) -> dict[str, Any] | None:
         """What the application layer says, as far as it had come when the rule matched."""
@@ -69,6 +72,7 @@ class Flow:
     """What is known of one flow. spoken: (to_client, to_server) recognised protocols."""
 
     __slots__ = (
+        "began",
         "bits",
         "chosen",
         "dead",
@@ -93,6 +97,7 @@ class Flow:
         "start",
         "told",
         "turned",
+        "watch",
     )  # fmt: skip
 
     def __init__(self, flow_id: int, start: int) -> None:
@@ -120,6 +125,8 @@ class Flow:
         self.told: set[int] = set()
         self.turned = False
         self.earlier: Service | None = None
+        self.watch: Watch | None = None
+        self.began: bool | None = None
 
     @property
     def service_name(self) -> str | None:
@@ -159,10 +166,13 @@ class Rules:
 
 
 class Inspector:
-    """Carries rules out on flows. midstream: sessions without handshake are followed. notes: filled for `explain`."""
+    """Carries rules out on flows. midstream: sessions without handshake are followed. notes: filled for `explain`. watches: rules
+    ask for events of the stream."""
 
-    def __init__(self, memory: Memory, *, midstream: bool = False, notes: list[Note] | None = None, clock: Clock | None = None) -> None:
+    def __init__(self, memory: Memory, *, midstream: bool = False, notes: list[Note] | None = None, clock: Clock | None = None,
+                 watches: bool = False) -> None:
         self.memory = memory
+        self.watches = watches
         self.midstream = midstream
         self.notes = notes
         self.clock = clock
@@ -202,10 +212,18 @@ class Inspector:
         fast_open = bool(p.flags & 2) and bool(p.payload) and p.fast_open
         if session.state == 1 and p.payload and session.client.blocks:
             fast_open = True
+        if self.watches:
+            if flow.watch is None:
+                flow.watch = Watch()
+            odd = flow.watch.packet(p, session)
+            p.events = (*p.events, *odd) if odd else p.events
+        deep = session.client.depth_reached or session.server.depth_reached
         outcome = session.packet(Segment(p.to_server, p.flags, p.seq, p.ack, p.window, p.payload, fast_open), self.midstream)
         p.added = outcome.added
         if outcome.event:
             p.events = (*p.events, outcome.event)
+        if not deep and (session.client.depth_reached or session.server.depth_reached):
+            p.events = (*p.events, "reassembly_depth_reached")
         # flow.c: whether the packet belongs to an established flow is decided before the session takes it.
         p.established = before
         ended = outcome.ended and not flow.ended
@@ -267,6 +285,9 @@ class Inspector:
         for at, data in d.chunks(d.read, limit):
             if at > d.read:
                 self._missing(flow, to_server, at - d.read)
+                # What the other side has not acknowledged was not lost by the capture.
+                if flow.last is not None and at <= d.acked:
+                    flow.last.events = (*flow.last.events, "reassembly_seq_gap")
             d.read = at + len(data)
             self._said(flow, to_server, data)
         if flow.service is not None:
@@ -283,6 +304,8 @@ class Inspector:
     def _said(self, flow: Flow, to_server: bool, data: bytes) -> None:
         service = flow.service
         if service is not None:
+            if flow.last is not None:
+                service.now_ns = flow.last.ts
             if not service.stopped:
                 if flow.spoken[to_server] is None:
                     self._recognise_other(flow, to_server, data)
@@ -292,6 +315,8 @@ class Inspector:
         if flow.spoken[to_server] == FAILED:
             return
         head = flow.heads[to_server]
+        if flow.began is None:
+            flow.began = to_server
         head += data
         name = by_content(bytes(head[:512]), to_server) or catalog.by_port(bytes(head[:512]), to_server, flow.dports)
         if name is None and flow.session is not None and flow.session.midstream and not flow.heads[not to_server]:
@@ -318,6 +343,7 @@ class Inspector:
         if session is not None:
             session.client, session.server = session.server, session.client
         flow.sides = (flow.sides[1], flow.sides[0])
+        flow.began = None if flow.began is None else not flow.began
         flow.heads.reverse()
         flow.spoken.reverse()
         flow.packets.reverse()
@@ -334,8 +360,11 @@ class Inspector:
         if made is None:
             return
         flow.service = made
+        made.now_ns = flow.last.ts if flow.last is not None else 0
         flow.original_service = flow.original_service or name
-        for side in (True, False) if to_server else (False, True):
+        # app-layer.c: the side that spoke first is read first, though the protocol was recognised by the other.
+        first = flow.began if flow.began is not None else to_server
+        for side in (first, not first):
             if flow.heads[side]:
                 made.feed(side, bytes(flow.heads[side]))
                 flow.heads[side].clear()
@@ -355,7 +384,7 @@ class Inspector:
         if made is None:
             # What is spoken now must be recognised anew.
             flow.earlier = service
-            flow.service, flow.spoken = None, [None, None]
+            flow.service, flow.spoken, flow.began = None, [None, None], None
             for side, data in rest.items():
                 self._said(flow, side, data)
             return
@@ -505,7 +534,7 @@ class Inspector:
             name = flow.service_name if flow is not None else None
             # detect-parse.c: `<>` makes two rules, one for each direction.
             times = 2 if plan.both_ways and plan.holds_both_ways(p) else 1
-            found += [Match(plan, p, service, tx, name)] * times
+            found += [Match(plan, p, service, tx, name, _context(p, plan))] * times
 
     def _current(self, service: Service | None, p: Packet) -> Any:
         """The transaction that an alert on a packet or the stream is told with."""
@@ -636,6 +665,8 @@ class Inspector:
         trace = Trace() if self.notes is not None else None
         sight = Sight(data, start, names=p_names(p, plan), trace=trace)
         held = group.chain.holds(sight)
+        if held and sight.context:
+            p.matched[2].update(sight.context)
         if sight.exhausted:
             plan.counts.exhausted += 1
             self.exhausted.add(plan.rule.sid)
@@ -675,7 +706,7 @@ class Inspector:
                     plan.counts.passed += 1
                     self._note(plan, p, "matched", 99, f"matched in transaction {tx.number}")
                     self._effects(plan, p)
-                    found.append(Match(plan, p, service, tx, service.name))
+                    found.append(Match(plan, p, service, tx, service.name, _context(p, plan)))
             if tx.done(side):
                 tx.verdicts[-1 - side] = 1
 
@@ -785,8 +816,12 @@ def p_names(p: Packet, plan: Plan) -> dict[str, int]:
     if p.matched and p.matched[0] is plan:
         names: dict[str, int] = p.matched[1]
         return names
-    p.matched = [plan, {}]
+    p.matched = [plan, {}, {}]
     return p.matched[1]  # type: ignore[no-any-return]
+
+
+def _context(p: Packet, plan: Plan) -> dict[str, Any] | None:
+    return p.matched[2] or None if p.matched and p.matched[0] is plan else None
 
 
 def _negative_only(group: GroupPlan) -> bool:

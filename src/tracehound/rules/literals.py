@@ -189,7 +189,11 @@ LEAST_BITS: Final = 4.0
 
 def literals_of(rule: Rule) -> list[Literal]:
     """All literals of a rule that must stand in the payload, the rarest first."""
-    found = {c for group in rule.groups for c in _candidates(group) if weight(c.data)}
+    # SMB writes names in UTF-16: no rule that may speak of it is looked for by the name of a file.
+    wide = (not rule.header.protocol.service and not rule.services) or "smb" in (rule.header.protocol.service, *rule.services)
+    found = {
+        c for group in rule.groups if not (wide and group.buffer.name == "file.name") for c in _candidates(group) if weight(c.data)
+    }  # fmt: skip
     return sorted((best_window(c) for c in found), key=lambda c: (-weight(c.data), c.data))
 
 

@@ -13,6 +13,9 @@ UDP: Final = 17
 ICMP: Final = 1
 ICMPV6: Final = 58
 SCTP: Final = 132
+IGMP: Final = 2
+ETHERNET: Final = 1
+"""LINKTYPE_ETHERNET."""
 WITH_PORTS: Final = frozenset((TCP, UDP, SCTP))
 
 
@@ -38,6 +41,7 @@ class Packet:
         "headed",
         "ip",
         "link",
+        "link_type",
         "matched",
         "number",
         "payload",
@@ -83,6 +87,7 @@ class Packet:
         self.events: tuple[str, ...] = ()
         self.matched: list[Any] = []
         self.link = b""
+        self.link_type = -1
         self._l4 = -1
 
     def swapped(self, to_server: bool) -> Packet:
@@ -228,6 +233,62 @@ def _of(proto: int | tuple[int, ...]) -> Callable[[Packet], bytes | None]:
     return lambda p: p.transport_header if p.proto in wanted and not p.pseudo else None
 
 
+def _address(address: int, family: int) -> bytes | None:
+    """Network order: 4 bytes of IPv4, 16 of IPv6."""
+    return address.to_bytes(16, "big")[12 if family == 4 else 0 :] if family else None
+
+
+def arp_message(p: Packet) -> bytes | None:
+    """RFC 826, behind Ethernet and VLAN tags."""
+    if p.family or p.link_type != ETHERNET:
+        return None
+    at = 12
+    while p.link[at : at + 2] in (b"\x81\x00", b"\x88\xa8"):
+        at += 4
+    return p.link[at + 2 :] or None if p.link[at : at + 2] == b"\x08\x06" else None
+
+
+def sum_holds(p: Packet, layer: str) -> bool | None:
+    """Whether the checksum of `ipv4`, or of the transport above IP, is right (RFC 1071); None where there is none to verify: of
+    another protocol, a fragment, a packet that was cut, a UDP datagram without one."""
+    if p.pseudo or p.fragment or p.rebuilt or not p.ip:
+        return None
+    ip = p.ip
+    if layer == "ipv4":
+        return _folded(ip[: (ip[0] & 15) * 4]) == 0xFFFF if p.family == 4 and len(ip) >= (ip[0] & 15) * 4 else None
+    proto = {"tcp": TCP, "udp": UDP, "icmp": ICMP if p.family == 4 else ICMPV6}[layer]
+    end = int.from_bytes(ip[2:4], "big") if p.family == 4 else 40 + int.from_bytes(ip[4:6], "big")
+    if p.proto != proto or end > len(ip) or end <= p.l4:
+        return None
+    body = ip[p.l4 : end]
+    if proto == UDP and body[6:8] == b"\0\0":
+        return None
+    if proto == ICMP:
+        return _folded(body) == 0xFFFF
+    ends = ip[12:20] if p.family == 4 else ip[8:40]
+    return _folded(ends + len(body).to_bytes(4, "big") + proto.to_bytes(4, "big") + body) == 0xFFFF
+
+
+def _folded(data: bytes) -> int:
+    """The ones' complement sum of 16-bit words."""
+    total = sum(int.from_bytes(data[k : k + 2].ljust(2, b"\0"), "big") for k in range(0, len(data), 2))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+def sctp_chunks(p: Packet) -> list[int]:
+    """Types of the chunks of an SCTP packet (RFC 9260 3.2)."""
+    data, out, at = p.ip[p.l4 :] if p.proto == SCTP else b"", [], 12
+    while at + 4 <= len(data):
+        size = int.from_bytes(data[at + 2 : at + 4], "big")
+        if size < 4:
+            break
+        out.append(data[at])
+        at += (size + 3) & ~3
+    return out
+
+
 BUFFERS: Final[dict[str, Callable[[Packet], bytes | None]]] = {
     "ipv4.hdr": lambda p: p.ip_header if p.family == 4 and not p.pseudo else None,
     "ipv6.hdr": lambda p: p.ip_header if p.family == 6 and not p.pseudo else None,
@@ -235,6 +296,12 @@ BUFFERS: Final[dict[str, Callable[[Packet], bytes | None]]] = {
     "udp.hdr": _of(UDP),
     "icmpv4.hdr": _of(ICMP),
     "icmpv6.hdr": _of(ICMPV6),
+    "igmp.hdr": lambda p: p.ip[p.l4 :] or None if p.proto == IGMP and not p.pseudo else None,
+    "sctp.hdr": lambda p: p.ip[p.l4 :] or None if p.proto == SCTP and not p.pseudo else None,
+    "ip.src": lambda p: _address(p.src, p.family),
+    "ip.dst": lambda p: _address(p.dst, p.family),
+    "ether.hdr": lambda p: p.link[:14] if p.link_type == ETHERNET and len(p.link) >= 14 else None,
+    "arp.hdr": arp_message,
     "raw_data": lambda p: p.payload or None,
 }
 """Buffers that a packet has by itself."""

@@ -36,8 +36,11 @@ from tracehound.rules.verify import Chain, chain_of
 Unit = Literal["ip_only", "packet", "transaction"]
 PACKET_KEYWORDS: Final = frozenset((
     "dsize", "ttl", "id", "tos", "seq", "ack", "window", "tcp.mss", "tcp.wscale", "itype", "icode", "icmp_id", "icmp_seq", "icmpv6.mtu",
-    "ip_proto", "fragoffset", "ipopts", "sameip", "ipv4.len",
+    "ip_proto", "fragoffset", "ipopts", "sameip", "ipv4.len", "ipv4-csum", "tcpv4-csum", "tcpv6-csum", "udpv4-csum", "udpv6-csum",
+    "icmpv4-csum", "icmpv6-csum", "sctp.vtag", "sctp.chunk_cnt", "sctp.chunk_type", "igmp.type",
 ))  # fmt: skip
+LINK_PROTOCOLS: Final = frozenset(("pkthdr", "ether", "arp"))
+"""What a rule's header may say that holds of frames without IP too."""
 _ACTIONS: Final = {"pass": 0, "drop": 1, "reject": 2, "rejectsrc": 2, "rejectdst": 2, "rejectboth": 2, "alert": 3, "log": 3, "config": 4}
 
 
@@ -195,7 +198,7 @@ _IP_ONLY_TESTS: Final = frozenset(("geoip", "iprep"))
 def _is_ip_only(rule: Rule, plan: Plan) -> bool:
     """detect-engine-build.c: SignatureIsIPOnly."""
     header = rule.header
-    if plan.service or rule.groups or rule.flow is not None or header.protocol.only:
+    if plan.service or rule.groups or rule.flow is not None or header.protocol.only or plan.link_only:
         return False
     with_ports = plan.protos is None or bool(plan.protos & {6, 17})
     if plan.protos is not None and with_ports and not (header.src_ports.is_any and header.dst_ports.is_any):
@@ -234,7 +237,9 @@ def plan_of(rule: Rule, *, lists: Any = None, sets: Any = None) -> Plan:
     # detect-parse.c: a `<>` whose sides are the same is no more than `->`.
     plan.both_ways = header.direction == "<>" and (header.src, header.src_ports) != (header.dst, header.dst_ports)
     plan.transactional = header.direction == "=>"
-    plan.link_only = proto.name == "pkthdr"
+    plan.link_only = proto.name in LINK_PROTOCOLS
+    if proto.name == "arp":
+        plan.early.append(("arp", lambda p: packets.arp_message(p) is not None))
     if rule.flow is not None:
         plan.flow = flow_check(rule.flow)
         plan.side = None if rule.flow.side is None else rule.flow.side == "to_server"

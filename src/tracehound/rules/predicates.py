@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from tracehound.rules.packet import ICMP, ICMPV6, TCP, Packet
+from tracehound.rules.packet import ICMP, ICMPV6, SCTP, TCP, Packet, sctp_chunks, sum_holds
 from tracehound.rules.rule import Event, FlagTest, Flow, HashList, NumberTest, Test, WordTest
+from tracehound.rules.services.messages import NUMBERS as FIELDS
 
 PacketCheck = Callable[[Packet], bool]
 
@@ -77,6 +79,8 @@ NUMBERS: Final[dict[str, Callable[[Packet], int | None]]] = {
     "icmpv6.mtu": _real(_mtu),
     "igmp.type": _real(lambda p: p.ip[p.l4] if p.proto == 2 and len(p.ip) > p.l4 else None),
     "ip_proto": lambda p: p.proto,
+    "sctp.vtag": _real(lambda p: int.from_bytes(p.ip[p.l4 + 4 : p.l4 + 8], "big") if len(p.ip) >= p.l4 + 8 else None, SCTP),
+    "sctp.chunk_cnt": _real(lambda p: len(sctp_chunks(p)), SCTP),
     "fragoffset": _real(lambda p: (p.fragment_field & 0x1FFF) if p.family == 4 else None),
     "flow.age": lambda p: (p.ts - p.flow.start) // 1_000_000_000 if p.flow is not None else None,
 }
@@ -150,6 +154,22 @@ def vlan_tags(p: Packet) -> list[int]:
 
 def _layers(test: NumberTest) -> PacketCheck:
     return lambda p: test.numbers.holds(len(vlan_tags(p)))
+
+
+def _sctp_chunk(test: NumberTest) -> PacketCheck:
+    return lambda p: not p.pseudo and any(test.numbers.holds(kind) for kind in sctp_chunks(p))
+
+
+def _sum(test: WordTest) -> PacketCheck:
+    """detect-csum.c: packets of another protocol, or without a checksum, are neither valid nor invalid."""
+    name = test.keyword.removesuffix("-csum")
+    layer, family = (name, 4) if name == "ipv4" else (name[:-2], int(name[-1]))
+    wanted = ("valid" in (w.lower() for w in test.words)) != test.negated
+
+    def check(p: Packet) -> bool:
+        return p.family == family and sum_holds(p, layer) is wanted
+
+    return check
 
 
 _BY_MODE: Final[dict[str, Callable[[int, int], bool]]] = {
@@ -262,11 +282,12 @@ def _app_layer_protocol(test: WordTest) -> PacketCheck:
 
 
 _PACKET_WORDS: Final[dict[str, Callable[[WordTest], PacketCheck]]] = {
+    **{f"{name}-csum": _sum for name in ("ipv4", "tcpv4", "tcpv6", "udpv4", "udpv6", "icmpv4", "icmpv6")},
     "ipopts": _ipopts, "sameip": _sameip, "ftpbounce": _ftpbounce, "app-layer-protocol": _app_layer_protocol,
 }  # fmt: skip
 _PACKET_NUMBERS: Final[dict[str, Callable[[NumberTest], PacketCheck]]] = {
     **dict.fromkeys(NUMBERS, _number), "stream_size": _stream_size, "flow.pkts": _flow_count, "flow.bytes": _flow_count,
-    "vlan.id": _vlan, "vlan.layers": _layers,
+    "vlan.id": _vlan, "vlan.layers": _layers, "sctp.chunk_type": _sctp_chunk,
 }  # fmt: skip
 
 
@@ -336,6 +357,36 @@ def _attribute(name: str, attribute: str, service: str) -> Callable[[NumberTest]
         return Late(name, None, check, (service,))
 
     return make
+
+
+def _field(keyword: str, service: str) -> Callable[[NumberTest], Late]:
+    """A field of one message (services/messages.py): what a message does not have never holds."""
+
+    def make(test: NumberTest) -> Late:
+        def check(tx: Any, _side: bool) -> bool | None:
+            value = tx.fields.get(keyword)
+            if value is None:
+                return None
+            return test.numbers.holds(value)
+
+        return Late(keyword, None, check, (service,))
+
+    return make
+
+
+def _weak(test: WordTest) -> Late:
+    """krb5.weak_encryption."""
+    return Late(test.keyword, None, lambda tx, _side: bool(tx.fields.get(test.keyword)), ("krb5",))
+
+
+def _session_present(test: WordTest) -> Late:
+    wanted = test.words[0].lower() in ("yes", "true")
+
+    def check(tx: Any, _side: bool) -> bool | None:
+        value = tx.fields.get(test.keyword)
+        return None if value is None else bool(value) is wanted
+
+    return Late(test.keyword, None, check, ("mqtt",))
 
 
 def _files(tx: Any, side: bool) -> list[Any]:
@@ -437,15 +488,59 @@ def _ssl_state(test: WordTest) -> Late:
     return Late("ssl_state", None, check, ("tls",))
 
 
+def _date_ns(text: str) -> tuple[int, int]:
+    """First and last nanosecond of what a date such as 2015, 2015-05 or 2015-05-01T10:00:00 names (detect-tls-cert-validity.c)."""
+    parts = [int(n) for n in re.findall(r"\d+", text)]
+    year, month, day, hour, minute, second = (*parts, 1, 1, 0, 0, 0)[:6] if len(parts) == 1 else (*parts, *(1, 0, 0, 0)[len(parts) - 2 :])
+    low = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    after = {
+        1: datetime(year + 1, 1, 1, tzinfo=UTC), 2: datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC),
+        3: low + timedelta(days=1), 4: low + timedelta(hours=1), 5: low + timedelta(minutes=1), 6: low + timedelta(seconds=1),
+    }[len(parts)]  # fmt: skip
+    return int(low.timestamp()) * 1_000_000_000, int(after.timestamp()) * 1_000_000_000 - 1
+
+
+def _certificate_date(test: WordTest) -> Late:
+    which = 0 if test.keyword == "tls_cert_notbefore" else 1
+    spans = [_date_ns(text) for text in test.words[1:]]
+    compare: dict[str, Callable[[int], bool]] = {
+        "<": lambda t: t < spans[0][0], "<=": lambda t: t <= spans[0][1], ">": lambda t: t > spans[0][1], ">=": lambda t: t >= spans[0][0],
+        "=": lambda t: spans[0][0] <= t <= spans[0][1], "<>": lambda t: spans[0][0] <= t <= spans[-1][1],
+    }  # fmt: skip
+    holds = compare[test.words[0]]
+
+    def check(tx: Any, _side: bool) -> bool | None:
+        time = tx.times[which]
+        return None if time is None else holds(time)
+
+    return Late(test.keyword, None, check, ("tls",))
+
+
+def _certificate_now(test: WordTest) -> Late:
+    """Whether the certificate was in its time when it was shown."""
+    wants_valid = test.keyword == "tls_cert_valid"
+
+    def check(tx: Any, _side: bool) -> bool | None:
+        begin, end = tx.times
+        if begin is None or end is None:
+            return None
+        return bool(begin <= tx.seen_ns <= end if wants_valid else tx.seen_ns > end)
+
+    return Late(test.keyword, None, check, ("tls",))
+
+
 _TX_NUMBERS: Final[dict[str, Callable[[NumberTest], Late]]] = {
+    **{name: _field(name, service) for name, service in FIELDS.items()},
     "urilen": _urilen, "filesize": _filesize,
     "dns.opcode": _attribute("dns.opcode", "opcode", "dns"), "dns.rcode": _attribute("dns.rcode", "rcode", "dns"),
     "dns.rrtype": _attribute("dns.rrtype", "rrtypes", "dns"),
     "tls.cert_chain_len": _attribute("tls.cert_chain_len", "chain_length", "tls"),
 }  # fmt: skip
 _TX_WORDS: Final[dict[str, Callable[[WordTest], Late]]] = {
+    "krb5.weak_encryption": _weak, "mqtt.connack.session_present": _session_present,
     "filename": _filename, "fileext": _filename, "filemagic": _filemagic, "tls.version": _tls_version,
-    "ssl_version": _ssl_version, "ssl_state": _ssl_state,
+    "ssl_version": _ssl_version, "ssl_state": _ssl_state, "tls_cert_notbefore": _certificate_date, "tls_cert_notafter": _certificate_date,
+    "tls_cert_expired": _certificate_now, "tls_cert_valid": _certificate_now,
 }  # fmt: skip
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from tracehound.limits import MAX_RULE_COUNTERS
 from tracehound.rules.rule import Datarep, Dataset, HashList
@@ -43,12 +44,41 @@ def _value(kind: str, text: bytes) -> bytes:
         raise SetError(f"{text[:40]!r} is no address") from None
 
 
+def _at(entry: Any, path: str) -> Any:
+    """What stands at a path of keys, `a.b.c`; None where it leads nowhere."""
+    for key in path.split(".") if path else ():
+        entry = entry.get(key) if isinstance(entry, dict) else None
+    return entry
+
+
+def _entries(step: Dataset, text: bytes, path: str) -> Iterator[tuple[bytes, Any]]:
+    """(value, entry) of a set in JSON: `json` is one document with an array (at array_key), `ndjson` an entry a line; the value
+    stands at value_key. Strings stand as they are there. Raises SetError."""
+    try:
+        if step.form == "json":
+            listed = _at(json.loads(text), step.array_key)
+        else:
+            listed = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except (ValueError, RecursionError) as problem:
+        raise SetError(f"{path}: {problem}") from None
+    if not isinstance(listed, list):
+        raise SetError(f"{path}: no array" + (f" at {step.array_key}" if step.array_key else ""))
+    for entry in listed:
+        found = _at(entry, step.value_key)
+        if not isinstance(found, str):
+            raise SetError(f"{path}: {str(entry)[:60]} has no text at {step.value_key or 'its place'}")
+        value = found.encode() if step.kind == "string" else _value(step.kind, found.encode())
+        shorter = step.remove_key and isinstance(entry, dict)
+        yield value, {k: v for k, v in entry.items() if k != step.value_key} if shorter else entry
+
+
 @dataclass(slots=True)
 class Sets:
     """All sets of a run by name; they last as long as the run."""
 
     values: dict[str, set[bytes]] = field(default_factory=dict)
     reputations: dict[str, dict[bytes, int]] = field(default_factory=dict)
+    entries: dict[tuple[str, bytes], Any] = field(default_factory=dict)
 
     def open_set(self, step: Dataset, load: Load) -> None:
         """Make a set known, with what its file holds. Raises SetError."""
@@ -62,9 +92,19 @@ class Sets:
             if step.load is None:
                 return
             raise SetError(f"{path}: {problem.strerror}") from None
+        if step.form != "csv":
+            for value, entry in _entries(step, text, path):
+                known.add(value)
+                if step.enrichment_key:
+                    self.entries[step.name, value] = entry
+            return
         for line in text.splitlines():
             if line.strip():
                 known.add(_value(step.kind, line.split(b",")[0].strip()))
+
+    def about(self, step: Dataset, data: bytes) -> Any:
+        """What the set's file says of a value beside it."""
+        return self.entries.get((step.name, data))
 
     def open_reputations(self, step: Datarep, load: Load) -> None:
         """Make a reputation list known. Raises SetError."""

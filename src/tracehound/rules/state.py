@@ -171,6 +171,29 @@ def becomes_alert(rule: Rule, told: Told, memory: Memory, replaced: Threshold | 
     return True
 
 
+def above_rate(t: Threshold, timeout_s: int, rule: Rule, told: Told, memory: Memory) -> bool:
+    """Whether a match falls where a rate_filter gives its rule another action: it comes more often than `count` in `seconds`, or
+    did so less than `timeout_s` ago (0: for ever)."""
+    key = ("rate", *counter_key(t, rule.gid, rule.sid, told.src, told.dst, told.flow_id))
+    counter = memory.counters.get(key)
+    if counter is None:
+        memory.counters[key] = Counter(told.ts, 1)
+        _bound(memory.counters)
+        return False
+    if counter.following:
+        if not timeout_s or told.ts - counter.following <= timeout_s * 1_000_000_000:
+            return True
+        counter.following = 0
+    if told.ts - counter.since >= t.seconds * 1_000_000_000:
+        counter.since, counter.count = told.ts, 1
+        return False
+    counter.count += 1
+    if counter.count > t.count:
+        counter.following = told.ts
+        return True
+    return False
+
+
 # -- thresholds -------------------------------------------------------------------------------------------------------
 
 

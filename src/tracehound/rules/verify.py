@@ -46,7 +46,7 @@ from tracehound.rules.rule import (
 
 HONOURS: Final = frozenset({
     "content", "pcre", "byte_test", "byte_jump", "byte_extract", "byte_math", "isdataat", "bsize", "base64_decode",
-    "dataset", "datarep", "entropy", "asn1", "hash", "absent", "buffer:base64_data",
+    "dataset", "dataset:json", "datarep", "entropy", "asn1", "hash", "absent", "buffer:base64_data",
 })  # fmt: skip
 
 
@@ -72,6 +72,7 @@ class Sight:
     offset      end of the last match: what relative steps count from
     names       variables of the rule, as byte_extract and byte_math set them
     captures    groups of regular expressions that the rule keeps
+    context     what data sets say of the values found in them, by the name that the rule gives it
     budget      steps left before the search is given up (Suricata's inspection-recursion-limit)
     """
 
@@ -80,6 +81,7 @@ class Sight:
     offset: int = 0
     names: dict[str, int] = field(default_factory=dict)
     captures: list[tuple[str, bytes]] = field(default_factory=list)
+    context: dict[str, Any] = field(default_factory=dict)
     budget: int = MAX_RULE_STEPS
     stop: bool = False
     trace: Trace | None = None
@@ -573,6 +575,8 @@ def _dataset(step: Dataset, _retry: bool) -> Callable[[Chain, Sight, int], bool]
             if s.trace is not None:
                 s.trace.fail(k, 0, f"data set {step.name} says no")
             return False
+        if step.enrichment_key and step.command == "isset":
+            s.context[step.enrichment_key] = chain.sets.about(step, s.data)
         return chain.rest(s, k)
 
     return check

@@ -4,18 +4,24 @@ Never here: rules. Messages are read by protocols/dns_message.py."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
+from tracehound.limits import MAX_DNS_RECORDS
 from tracehound.protocols.dns_message import Message, parse_message
 from tracehound.protocols.dns_registry import rcode_name, type_name
 from tracehound.rules.services.service import COMPLETE, Service, Source, Transaction
 
 MESSAGE: Final = 1
+_MAX_LABELS: Final = 256
+_OPT: Final = 41
+_SOA: Final = 6
 
 
 @dataclass(slots=True)
 class DnsTransaction(Transaction):
     message: Message | None = None
+    data: bytes = b""
+    parts: list[list[bytes]] | None = None
     opcode: int | None = None
     rcode: int | None = None
     rrtypes: list[int] = field(default_factory=list)
@@ -37,8 +43,74 @@ def _plain(name: str) -> bytes:
     return b"" if name == "." else name.encode("utf-8", "surrogateescape")
 
 
+def _name(data: bytes, at: int) -> tuple[bytes, int]:
+    """The name at an offset, its labels joined by dots, and the offset behind it (RFC 1035 4.1.4)."""
+    labels: list[bytes] = []
+    after = -1
+    for _ in range(_MAX_LABELS):
+        if at >= len(data):
+            raise IndexError
+        size = data[at]
+        if size == 0:
+            return b".".join(labels), after if after >= 0 else at + 1
+        if size >= 0xC0:
+            if after < 0:
+                after = at + 2
+            at = (size & 0x3F) << 8 | data[at + 1]
+        else:
+            labels.append(data[at + 1 : at + 1 + size])
+            at += 1 + size
+    raise IndexError
+
+
+_NAMED: Final = {2: (0,), 5: (0,), 12: (0,), 15: (2,), 33: (6,), 39: (0,)}
+"""Types whose data has a name, and where: NS, CNAME, PTR, MX, SRV, DNAME."""
+
+
+def _sections(tx: DnsTransaction) -> list[list[bytes]]:
+    """Names of the four sections, then those that stand in the data of answers; as far as the message can be read."""
+    if tx.parts is not None:
+        return tx.parts
+    data = tx.data
+    out: list[list[bytes]] = [[], [], [], [], []]
+    tx.parts = out
+    if len(data) < 12:
+        return out
+    at = 12
+    try:
+        for section in range(4):
+            for _ in range(min(int.from_bytes(data[4 + 2 * section : 6 + 2 * section], "big"), MAX_DNS_RECORDS)):
+                name, at = _name(data, at)
+                kind = int.from_bytes(data[at : at + 2], "big")
+                if section == 0:
+                    out[0].append(name)
+                    at += 4
+                    continue
+                size = int.from_bytes(data[at + 8 : at + 10], "big")
+                at += 10
+                if at + size > len(data):
+                    return out
+                if kind != _OPT:
+                    out[section].append(name)
+                    out[4] += [_name(data, at + place)[0] for place in _NAMED.get(kind, ())]
+                    if kind == _SOA:
+                        first, behind = _name(data, at)
+                        out[4] += [first, _name(data, behind)[0]]
+                at += size
+    except IndexError:
+        pass
+    return out
+
+
+def _section(*numbers: int) -> Any:
+    return lambda tx, _to_server: [name for n in numbers for name in _sections(tx)[n]]
+
+
 SOURCES: Final[dict[str, Source]] = {
     "dns.query": Source(True, MESSAGE, _names),
+    "dns.authorities.rrname": Source(None, MESSAGE, _section(2)),
+    "dns.additionals.rrname": Source(None, MESSAGE, _section(3)),
+    "dns.response.rrname": Source(False, MESSAGE, _section(0, 1, 2, 3, 4)),
     "dns.query.name": Source(None, MESSAGE, _names),
     "dns.queries.rrname": Source(None, MESSAGE, _names),
     "dns.answer.name": Source(None, MESSAGE, _answers),
@@ -49,7 +121,9 @@ SOURCES: Final[dict[str, Source]] = {
 class Dns(Service):
     name = "dns"
     sources = SOURCES
-    events = ("malformed_data", "z_flag_set", "invalid_opcode", "not_a_request", "not_a_response", "not_request", "not_response")
+    events: ClassVar[tuple[str, ...]] = (
+        "malformed_data", "z_flag_set", "invalid_opcode", "not_request", "not_response", "name_too_long", "infinite_loop",
+    )  # fmt: skip
 
     def __init__(self, *, datagrams: bool = True) -> None:
         super().__init__()
@@ -79,7 +153,7 @@ class Dns(Service):
         message = parse_message(data)
         tx = DnsTransaction(self.count)
         self.count += 1
-        tx.message = message
+        tx.message, tx.data = message, data
         flags = int.from_bytes(data[2:4], "big") if len(data) >= 4 else 0
         # RFC 1035 4.1.1: QR 1, Opcode 4, AA, TC, RD, RA 1 each, Z 3, RCODE 4; RFC 4035 took two of Z.
         tx.opcode = flags >> 11 & 15
@@ -87,6 +161,10 @@ class Dns(Service):
         tx.rrtypes = [kind for _, kind, _ in message.questions]
         if not message.readable or (message.note or "").startswith(("question", "answer", "authority")):
             tx.event("malformed_data", to_server)
+        if "255 bytes" in (message.note or ""):
+            tx.event("name_too_long", to_server)
+        if "loop" in (message.note or ""):
+            tx.event("infinite_loop", to_server)
         if flags & 0x0040 and message.readable:
             tx.event("z_flag_set", to_server)
         if tx.opcode >= 7:
@@ -119,3 +197,25 @@ class Dns(Service):
             for n, t, data, ttl in zip(message.answer_names, message.answer_types, message.answers, message.answer_ttls_s, strict=True)
         ]
         return {"dns": {"answer": answer}}
+
+
+class _Local(Dns):
+    """DNS among neighbours: the same messages, without a server (RFC 6762, RFC 4795)."""
+
+    events: ClassVar[tuple[str, ...]] = ()
+
+
+class Mdns(_Local):
+    name = "mdns"
+    sources: ClassVar[dict[str, Source]] = {
+        "mdns.queries.rrname": Source(None, MESSAGE, _section(0)), "mdns.answers.rrname": Source(None, MESSAGE, _section(1)),
+        "mdns.authorities.rrname": Source(None, MESSAGE, _section(2)), "mdns.additionals.rrname": Source(None, MESSAGE, _section(3)),
+        "mdns.response.rrname": Source(None, MESSAGE, _section(0, 1, 2, 3, 4)),
+    }  # fmt: skip
+
+
+class Llmnr(_Local):
+    name = "llmnr"
+    sources: ClassVar[dict[str, Source]] = {
+        "llmnr.queries.rrname": Source(None, MESSAGE, _section(0)), "llmnr.answers.rrname": Source(None, MESSAGE, _section(1)),
+    }  # fmt: skip

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tracehound.limits import MAX_HTTP_HEADERS, MAX_HTTP_LINE_BYTES, MAX_RULE_BODY_BYTES, MAX_RULE_FILE_BYTES
+from tracehound.rules.magic import magic
 from tracehound.rules.services.service import COMPLETE, File, Service, Source, Transaction
 from tracehound.rules.services.uri import hostname, normalised
 
@@ -144,6 +145,7 @@ class HttpTransaction(Transaction):
     unseen_request: bool = False
     host: bytes | None = None
     boundary: bytes | None = None
+    continued: bool = False
 
     def message(self, to_server: bool) -> Message:
         return self.request if to_server else self.response
@@ -220,6 +222,11 @@ def _file_names(tx: HttpTransaction, to_server: bool) -> list[bytes] | None:
     return [f.name.encode("latin1", "replace") for f in tx.files if f.to_server == to_server and f.name] or None
 
 
+def magics(tx: Transaction, to_server: bool) -> list[bytes] | None:
+    """file.magic: what libmagic calls each file."""
+    return [magic(bytes(f.content)).encode() for f in tx.files if f.to_server == to_server and f.content] or None
+
+
 def _attribute(name: str) -> Any:
     return lambda tx, _to_server: getattr(tx, name)
 
@@ -256,11 +263,32 @@ SOURCES: Final[dict[str, Source]] = {
     "http.request_body": Source(True, BODY, _body, grows=True),
     "http.response_body": Source(False, BODY, _body, grows=True),
     "file.data": Source(None, BODY, _file_data, grows=True),
+    "file.magic": Source(None, BODY, magics, grows=True),
     "file.name": Source(None, HEADERS, _file_names, grows=True),
     "http.stat_code": Source(False, LINE, _attribute("status")),
     "http.stat_msg": Source(False, LINE, _attribute("reason")),
     "http.response_line": Source(False, LINE, _stat_line),
 }
+
+EVENTS: Final = (
+    "request_chunk_extension", "request_line_missing_protocol", "request_line_incomplete", "request_body_unexpected",
+    "too_many_encoding_layers", "gzip_decompression_failed", "request_field_missing_colon", "response_field_missing_colon",
+    "request_header_invalid", "response_header_invalid", "request_header_repetition", "response_header_repetition",
+    "invalid_request_field_folding", "invalid_response_field_folding", "request_field_too_long", "response_field_too_long",
+    "invalid_request_chunk_len", "invalid_response_chunk_len", "invalid_transfer_encoding_value_in_request",
+    "invalid_transfer_encoding_value_in_response", "invalid_content_length_field_in_request",
+    "invalid_content_length_field_in_response", "duplicate_content_length_field_in_request",
+    "duplicate_content_length_field_in_response", "status_100_continue_already_seen", "100_continue_already_seen",
+    "unable_to_match_response_to_request", "missing_host_header", "host_header_ambiguous", "request_header_host_invalid",
+    "request_uri_host_invalid", "uri_host_invalid", "invalid_server_port_in_request", "invalid_authority_port", "abnormal_ce_header",
+    "request_line_leading_whitespace", "request_auth_unrecognized", "response_multipart_byteranges",
+    "response_abnormal_transfer_encoding", "response_chunked_old_proto", "response_invalid_status", "response_invalid_protocol",
+    "double_encoded_uri", "method_delim_non_compliant", "uri_delim_non_compliant",
+)  # fmt: skip
+"""What libhtp notes of messages that are not as they should be, by Suricata's names (app-layer-htp.c: htp_errors, htp_warnings).
+double_encoded_uri comes of decoding twice, which Suricata does only where its configuration asks for it: by default, never."""
+_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_LABEL: Final = re.compile(rb"[^.]{1,63}")
 
 _SPACE: Final = b" \t\r\n\x0b\x0c"
 _FILENAME: Final = re.compile(rb"""filename\s*=\s*(?:"([^"]*)"|'([^']*)'|([^;\s]+))""", re.I)
@@ -281,18 +309,49 @@ class _Side:
         self.file: File | None = None
 
 
+def _host_events(tx: HttpTransaction, absolute: bytes | None, host: bytes | None) -> None:
+    """htp_transaction.c: the host of the URI and that of the header, and their ports."""
+    if tx.method == b"CONNECT":
+        _, colon, port = (tx.uri or b"").rpartition(b":")
+        if not colon or not _is_port(port):
+            tx.event("invalid_authority_port", True)
+    elif absolute is not None:
+        authority = re.match(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)", tx.uri or b"")
+        place = authority.group(1).rpartition(b"@")[2] if authority else b""
+        after = re.search(rb":([^\]]*)$", place)
+        if after and not _is_port(after.group(1)):
+            tx.event("invalid_server_port_in_request", True)
+        if not _is_host(absolute):
+            tx.event("request_uri_host_invalid", True)
+            tx.event("uri_host_invalid", True)
+        if host is not None and _without_port(host).lower() != _without_port(absolute).lower():
+            tx.event("host_header_ambiguous", True)
+    if host is not None and not _is_host(_without_port(host)):
+        tx.event("request_header_host_invalid", True)
+
+
+def _is_port(text: bytes) -> bool:
+    return text.isdigit() and 0 < int(text[:9]) < 65536
+
+
+def _without_port(host: bytes) -> bytes:
+    return re.sub(rb":\d*$", b"", host.strip(_SPACE)) if not host.startswith(b"[") else host.partition(b"]")[0] + b"]"
+
+
+def _is_host(name: bytes) -> bool:
+    """htp_validate_hostname: 1 to 255 bytes, labels of 1 to 63; an IPv6 address in brackets."""
+    if name.startswith(b"["):
+        return name.endswith(b"]") and len(name) > 2
+    name = name.rstrip(b".")
+    if not 0 < len(name) <= 255:
+        return False
+    return all(_LABEL.fullmatch(label) for label in name.split(b".")) and not re.search(rb"[\s/?#@]", name)
+
+
 class Http(Service):
     name = "http"
     sources = SOURCES
-    events = (
-        "request_chunk_extension", "request_line_missing_protocol", "request_body_unexpected", "too_many_encoding_layers",
-        "unknown_error", "gzip_decompression_failed", "request_field_missing_colon", "response_field_missing_colon",
-        "invalid_request_chunk_len", "invalid_response_chunk_len", "status_100_continue_already_seen",
-        "unable_to_match_response_to_request", "missing_host_header", "host_header_ambiguous", "abnormal_ce_header",
-        "request_header_host_invalid", "invalid_host_port", "request_line_leading_whitespace", "response_multipart_byteranges",
-        "response_abnormal_transfer_encoding", "response_invalid_status", "response_invalid_protocol", "invalid_protocol_field_in_request",
-        "double_encoded_uri", "method_delim_non_compliant", "uri_delim_non_compliant",
-    )  # fmt: skip
+    events = EVENTS
 
     def __init__(self) -> None:
         super().__init__()
@@ -339,8 +398,11 @@ class Http(Service):
         if side.ended:
             return
         if side.buffer and side.step in ("_request_line", "_status_line", "_request_headers", "_response_headers"):
+            cut = side.step == "_request_line"
             side.buffer += b"\n"
             getattr(self, side.step)(side)
+            if cut and self.transactions:
+                self.transactions[-1].event("request_line_incomplete", True)
             if side.step in ("_request_headers", "_response_headers"):
                 side.buffer += b"\n"
                 getattr(self, side.step)(side)
@@ -380,6 +442,8 @@ class Http(Service):
         end = side.buffer.find(b"\n")
         if end < 0:
             if len(side.buffer) > MAX_HTTP_LINE_BYTES:
+                if side.tx is not None:
+                    side.tx.event(("request" if side is self._in else "response") + "_field_too_long", side is self._in)
                 side.ended = True
                 side.buffer.clear()
             return None
@@ -394,6 +458,8 @@ class Http(Service):
             text = line.rstrip(b"\r\n")
             if not text.strip(b" \t"):
                 return True
+            if text[:1] in (b" ", b"\t") and not message.headers:
+                self._odd(side, "invalid_{}_field_folding", to_server)
             if text[:1] in (b" ", b"\t") and message.headers:
                 name, value = message.headers[-1]
                 message.headers[-1] = (name, value + b" " + text.strip(_SPACE) if value else text.strip(_SPACE))
@@ -402,12 +468,35 @@ class Http(Service):
                 continue
             name, colon, value = text.partition(b":")
             if not colon:
-                if side.tx is not None:
-                    side.tx.event(("request" if to_server else "response") + "_field_missing_colon", to_server)
+                self._odd(side, "{}_field_missing_colon", to_server)
                 message.headers.append((b"", text.strip(_SPACE)))
                 continue
-            message.headers.append((name.strip(_SPACE), value.strip(_SPACE)))
+            if not _TOKEN.fullmatch(name):
+                # RFC 9112 5.1: no space between the name and the colon, and the name is a token.
+                self._odd(side, "{}_header_invalid", to_server)
+            name = name.strip(_SPACE)
+            if any(n.lower() == name.lower() for n, _ in message.headers):
+                self._odd(side, "{}_header_repetition", to_server)
+            message.headers.append((name, value.strip(_SPACE)))
         return False
+
+    @staticmethod
+    def _odd(side: _Side, name: str, to_server: bool) -> None:
+        if side.tx is not None:
+            side.tx.event(name.format("request" if to_server else "response"), to_server)
+
+    def _body_headers(self, side: _Side, message: Message, to_server: bool) -> None:
+        """What the headers say of the body, where it cannot be so (RFC 9112 6.3)."""
+        lengths = {v.strip(_SPACE) for n, v in message.headers if n.lower() == b"content-length"}
+        if len(lengths) > 1:
+            self._odd(side, "duplicate_content_length_field_in_{}", to_server)
+        if any(not re.match(rb"\d+", v) for v in lengths):
+            self._odd(side, "invalid_content_length_field_in_{}", to_server)
+        coding = message.value(b"transfer-encoding")
+        if coding is not None and b"chunked" not in coding.lower():
+            self._odd(side, "invalid_transfer_encoding_value_in_{}", to_server)
+        elif coding is not None and not to_server and coding.strip(_SPACE).lower() != b"chunked":
+            self._odd(side, "response_abnormal_transfer_encoding", False)
 
     # -- requests ---------------------------------------------------------------------------------------------------------
 
@@ -444,6 +533,10 @@ class Http(Service):
         parts = stripped.split(None, 1)
         tx.method = parts[0] if parts else b""
         rest = parts[1] if len(parts) > 1 else b""
+        if rest and stripped[len(tx.method) : len(stripped) - len(rest)].strip(b" "):
+            tx.event("method_delim_non_compliant", True)
+        if re.search(rb"[\t\x0b\x0c\r]", rest.partition(b" ")[0].rstrip(b"\r")):
+            tx.event("uri_delim_non_compliant", True)
         if rest:
             # htp_request_generic.c: the URI ends at the first space; what follows is the protocol. Where that is none, spaces
             # belong to the URI.
@@ -481,6 +574,11 @@ class Http(Service):
         absolute = hostname(tx.uri or b"") if tx.method != b"CONNECT" else None
         if host is None and tx.protocol == b"HTTP/1.1":
             tx.event("missing_host_header", True)
+        self._body_headers(side, message, True)
+        _host_events(tx, absolute, host)
+        given = message.value(b"authorization")
+        if given is not None and not given.lower().startswith((b"basic", b"digest", b"bearer")):
+            tx.event("request_auth_unrecognized", True)
         named = absolute if absolute is not None else host
         if named is not None:
             named = re.sub(rb":\d*$", b"", named.strip(_SPACE)).rstrip(b".") if not named.startswith(b"[") else named
@@ -517,7 +615,7 @@ class Http(Service):
         if tx.boundary is not None:
             _form_files(tx)
         elif side.file is not None and tx.files:
-            _to_file(side.file, plain)
+            to_file(side.file, plain)
 
     def _request_fixed(self, side: _Side) -> None:
         taken = bytes(side.buffer[: side.left])
@@ -602,6 +700,8 @@ class Http(Service):
         tx.reason = parts[2] if len(parts) > 2 else b""
         if not (tx.status.isdigit() and 100 <= int(tx.status[:9]) <= 999):
             tx.event("response_invalid_status", False)
+        if not re.fullmatch(rb"HTTP/\s*(?:0\.9|1\.[01])", tx.status_protocol):
+            tx.event("response_invalid_protocol", False)
         tx.progress[0] = LINE
         tx.response.headers.clear()
         tx.response.raw_headers.clear()
@@ -614,6 +714,10 @@ class Http(Service):
         message = tx.response
         if tx.status == b"100" and message.value(b"content-length") is None:
             # htp_response.c: the real response is still to come.
+            if tx.continued:
+                tx.event("status_100_continue_already_seen", False)
+                tx.event("100_continue_already_seen", False)
+            tx.continued = True
             message.headers.clear()
             message.raw_headers.clear()
             tx.progress[0] = 0
@@ -640,6 +744,11 @@ class Http(Service):
         if tx.method == b"HEAD" or tx.status in (b"204", b"304") or (tx.status or b"")[:1] == b"1":
             self._finish(side, False)
             return
+        self._body_headers(side, message, False)
+        if b"multipart/byteranges" in (message.value(b"content-type") or b"").lower():
+            tx.event("response_multipart_byteranges", False)
+        if b"chunked" in (message.value(b"transfer-encoding") or b"").lower() and tx.status_protocol in (b"HTTP/1.0", b"HTTP/0.9"):
+            tx.event("response_chunked_old_proto", False)
         message.body = Body(list(reversed([c for c in codings if _decodes(c)][:2])))
         tx.progress[0] = BODY
         disposition = message.value(b"content-disposition") or b""
@@ -664,8 +773,10 @@ class Http(Service):
         if tx is None or tx.response.body is None:
             return
         plain = tx.response.body.add(data)
+        if tx.response.body.broken:
+            tx.event("gzip_decompression_failed", False)
         if side.file is not None:
-            _to_file(side.file, plain)
+            to_file(side.file, plain)
 
     def _response_fixed(self, side: _Side) -> None:
         taken = bytes(side.buffer[: side.left])
@@ -741,7 +852,7 @@ def _path(uri: bytes | None) -> str:
     return whole.split(b"?", 1)[0].split(b"#", 1)[0].decode("latin1")
 
 
-def _to_file(file: File, data: bytes) -> None:
+def to_file(file: File, data: bytes) -> None:
     import hashlib
 
     if not file.hashes:
@@ -767,5 +878,5 @@ def _form_files(tx: HttpTransaction) -> None:
             continue
         done = k < len(parts) - 1
         file = File((named.group(1) or named.group(2) or named.group(3) or b"").decode("latin1"), True, done=done)
-        _to_file(file, content.removesuffix(b"\r\n") if done else content)
+        to_file(file, content.removesuffix(b"\r\n") if done else content)
         tx.files.append(file)

@@ -16,6 +16,10 @@ _METHODS: Final = (
     b"GET|PUT|POST|HEAD|TRACE|OPTIONS|CONNECT|DELETE|PATCH|PROPFIND|PROPPATCH|MKCOL|COPY|MOVE|LOCK|UNLOCK|CHECKOUT|UNCHECKOUT|CHECKIN|"
     b"UPDATE|LABEL|REPORT|MKWORKSPACE|MKACTIVITY|MERGE|INVALID|VERSION-CONTROL|BASELINE-CONTROL"
 )
+SIP: Final = re.compile(
+    rb"(?:(?:INVITE|ACK|BYE|CANCEL|REGISTER|OPTIONS|MESSAGE|SUBSCRIBE|NOTIFY|INFO|PRACK|UPDATE|REFER|PUBLISH) (?:sips?|tel):|SIP/2\.0 \d)"
+)
+"""RFC 3261 7: a request or a status line."""
 _TLS: Final = rb"\x16\x03[\x00-\x04].."
 TO_SERVER: Final[tuple[tuple[str, re.Pattern[bytes]], ...]] = (
     ("http", re.compile(rb"(?:" + _METHODS + rb")[ \t]")),
@@ -30,7 +34,7 @@ TO_SERVER: Final[tuple[tuple[str, re.Pattern[bytes]], ...]] = (
     ("dcerpc", re.compile(rb"\x05\x00[\x00-\x13]", re.S)),
     ("imap", re.compile(rb"[A-Za-z0-9]+ (?:CAPABILITY|LOGIN|STARTTLS|AUTHENTICATE|ID)\b", re.I)),
     ("pop3", re.compile(rb"(?:CAPA|AUTH|APOP|STLS)(?: [^\r\n]*)?\r\n", re.I)),
-    ("sip", re.compile(rb"(?:INVITE|ACK|BYE|CANCEL|REGISTER|OPTIONS|MESSAGE|SUBSCRIBE|NOTIFY) sips?:")),
+    ("sip", SIP),
     ("rdp", re.compile(rb"\x03\x00..[\x00-\xff]\xe0", re.S)),
     ("rfb", re.compile(rb"RFB \d{3}\.\d{3}\n")),
     ("irc", re.compile(rb"(?:NICK|USER|CAP) [^\r\n]+\r?\n(?:USER|NICK) ")),
@@ -38,6 +42,7 @@ TO_SERVER: Final[tuple[tuple[str, re.Pattern[bytes]], ...]] = (
     ("telnet", re.compile(rb"\xff[\xfb-\xfe].\xff", re.S)),
 )  # fmt: skip
 TO_CLIENT: Final[tuple[tuple[str, re.Pattern[bytes]], ...]] = (
+    ("sip", SIP),
     ("http", re.compile(rb"HTTP/(?:0\.9|1\.[01])")),
     ("tls", re.compile(_TLS + rb"\x02|\x15\x03[\x00-\x04]\x00\x02", re.S)),
     ("ssh", re.compile(rb"SSH-")),

@@ -71,6 +71,7 @@ class Service:
     wants_raw     sides whose bytes as such shall be inspected now
     encrypted     payload says nothing any more
     stopped       nothing more is read
+    now_ns        time of the packet that brought the bytes; kept by the engine
     """
 
     name: ClassVar[str] = ""
@@ -84,6 +85,7 @@ class Service:
         self.encrypted = False
         self.stopped = False
         self.upgrade: str | None = None
+        self.now_ns = 0
 
     def feed(self, to_server: bool, data: bytes) -> None:
         """The next bytes of one side."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tracehound.limits import MAX_RULE_FILE_BYTES
+from tracehound.rules.services.http import magics
 from tracehound.rules.services.service import COMPLETE, File, Service, Source, Transaction
 
 ENVELOPE: Final = 1
@@ -53,8 +54,15 @@ SOURCES: Final[dict[str, Source]] = {
     "email.received": Source(True, HEADERS, lambda tx, _s: [v for n, v in tx.headers if n.lower() == b"received"]),
     "email.url": Source(True, BODY, lambda tx, _s: list(tx.urls)),
     "file.data": Source(True, HEADERS, lambda tx, _s: [bytes(f.content) for f in tx.files if f.content] or None, grows=True),
+    "file.magic": Source(True, HEADERS, magics, grows=True),
     "file.name": Source(True, HEADERS, lambda tx, _s: [f.name.encode("latin1", "replace") for f in tx.files if f.name] or None, grows=True),
 }  # fmt: skip
+
+
+_MIME_LINE: Final = 998
+_MIME_NAME: Final = 75
+_MIME_VALUE: Final = 2000
+"""RFC 5322 2.1.1, and what Suricata takes for long (smtp-mime: header-value-depth)."""
 
 
 class _Part:
@@ -78,7 +86,8 @@ class Smtp(Service):
     events = (
         "invalid_reply", "unable_to_match_reply_with_request", "max_command_line_len_exceeded", "max_reply_line_len_exceeded",
         "tls_rejected", "data_command_rejected", "mime_long_boundary", "duplicate_fields",
-        "no_server_welcome_message", "unparsable_content", "invalid_pipelined_sequence", "bdat_chunk_len_exceeded",
+        "no_server_welcome_message", "invalid_pipelined_sequence", "mime_invalid_base64", "mime_long_line", "mime_long_header_name",
+        "mime_long_header_value",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -88,7 +97,7 @@ class Smtp(Service):
         self._helo: bytes | None = None
         self._in_data = False
         self._commands: list[bytes] = []
-        self._welcomed = False
+        self._welcomed = self._pipelining = False
         self._parts: list[_Part] = []
         self._left = 0
 
@@ -150,6 +159,12 @@ class Smtp(Service):
         if len(text) > _COMMAND_LINE:
             tx.event("max_command_line_len_exceeded", True)
         word = text[:4].upper()
+        if not self._welcomed and word in (b"EHLO", b"HELO"):
+            tx.event("no_server_welcome_message", True)
+            self._welcomed = True
+        if self._commands and not self._pipelining and self._commands[-1][:4] in (b"EHLO", b"HELO"):
+            # RFC 2920 3.1: these must be the last command of a group.
+            tx.event("invalid_pipelined_sequence", True)
         tx.command = text
         self._commands.append(text[:8].upper())
         if word in (b"EHLO", b"HELO"):
@@ -191,6 +206,8 @@ class Smtp(Service):
                 tx = self._current()
             tx.event("invalid_reply", False)
             return
+        if text[4:].upper().startswith(b"PIPELINING"):
+            self._pipelining = True
         if text[3:4] == b"-":
             return
         if not self._welcomed:
@@ -199,6 +216,9 @@ class Smtp(Service):
                 return
         command = self._commands.pop(0) if self._commands else None
         if command is None:
+            if code != b"421":
+                # RFC 5321 4.2.1: 421 may come unasked.
+                self._current().event("unable_to_match_reply_with_request", False)
             return
         if command.startswith(b"STARTTLS"):
             if code == b"220":
@@ -238,6 +258,8 @@ class Smtp(Service):
 
     def _data_line(self, line: bytes) -> None:
         tx = self._current()
+        if len(line.rstrip(b"\r\n")) > _MIME_LINE:
+            tx.event("mime_long_line", True)
         tx.progress[1] = max(tx.progress[1], ENVELOPE)
         if line.startswith(b"--"):
             for depth in range(len(self._parts) - 1, -1, -1):
@@ -266,6 +288,10 @@ class Smtp(Service):
         fields = []
         for line in part.head or []:
             name, colon, value = line.partition(b":")
+            if len(name) > _MIME_NAME:
+                tx.event("mime_long_header_name", True)
+            if len(value) > _MIME_VALUE:
+                tx.event("mime_long_header_value", True)
             if colon:
                 fields.append((name.strip(), re.sub(rb"\r?\n[ \t]+", b" ", value.strip(b" \t\r\n")).strip()))
         part.head = None
@@ -304,6 +330,8 @@ class Smtp(Service):
         data = part.rest + line
         part.rest = b""
         if part.encoding == b"base64":
+            if re.search(rb"[^A-Za-z0-9+/=\s]", data) and self._tx is not None:
+                self._tx.event("mime_invalid_base64", True)
             letters = re.sub(rb"[^A-Za-z0-9+/]", b"", data)
             keep = 0 if last else len(letters) % 4
             part.rest = letters[len(letters) - keep :] if keep else b""

@@ -13,6 +13,9 @@ from tracehound.rules.services.service import COMPLETE, Service, Source, Transac
 BANNER: Final = 1
 OFFER: Final = 2
 _MAX_BANNER: Final = 8192
+_LONG_BANNER: Final = 256
+"""RFC 4253 4.2 allows 255 with the line break."""
+_MAX_RECORD: Final = 40_000
 _KEXINIT, _NEWKEYS = 20, 21
 
 
@@ -72,6 +75,10 @@ class Ssh(Service):
                 return
             line = bytes(part[:end]).rstrip(b"\r")
             del part[: end + 1]
+            if len(line) > _LONG_BANNER:
+                tx.event("long_banner", to_server)
+            if line.startswith(b"SSH-") and line.count(b"-") < 2:
+                tx.event("invalid_banner", to_server)
             if line.startswith(b"SSH-"):
                 self._banner[to_server] = True
                 # RFC 4253 4.2: SSH-protoversion-softwareversion SP comments
@@ -82,7 +89,12 @@ class Ssh(Service):
         while len(part) >= 6 and not tx.done(to_server):
             # RFC 4253 6: packet length 4, padding length 1, payload.
             size = int.from_bytes(part[:4], "big")
-            if size > 40_000 or size < 2:
+            if size < 2 or part[4] >= size:
+                tx.event("invalid_record", to_server)
+                tx.progress[to_server] = COMPLETE
+                return
+            if size > _MAX_RECORD:
+                tx.event("long_kex_record" if part[5] == _KEXINIT else "invalid_record", to_server)
                 tx.progress[to_server] = COMPLETE
                 return
             if len(part) < 4 + size:

@@ -10,13 +10,17 @@ from typing import Any, Final
 
 from tracehound.limits import MAX_CERTIFICATES, MAX_TLS_HANDSHAKE_BYTES
 from tracehound.protocols import certificate as certificates
-from tracehound.protocols.der import OBJECT_ID, Broken, element, elements, object_id
+from tracehound.protocols.der import OBJECT_ID, Broken, element, elements, object_id, time_ns
 from tracehound.protocols.der import text as der_text
 from tracehound.protocols.tls import ClientHello, is_grease
 from tracehound.rules.services.service import COMPLETE, Service, Source, Transaction
 
+_INTEGER: Final = 0x02
+_SEQUENCE: Final = 0x30
 HELLO: Final = 1
 CERTIFICATE: Final = 2
+_MAX_RECORD: Final = (1 << 14) + 2048
+"""RFC 5246 6.2.3: what a record may have, encrypted and compressed."""
 _HANDSHAKE, _CHANGE, _ALERT, _DATA, _HEARTBEAT = 22, 20, 21, 23, 24
 
 
@@ -38,6 +42,7 @@ class TlsTransaction(Transaction):
     names: tuple[str, ...] = ()
     server_alpn: bytes | None = None
     times: tuple[int | None, int | None] = (None, None)
+    seen_ns: int = 0
     record_version: list[int] = field(default_factory=lambda: [0, 0])
     states: set[str] = field(default_factory=set)
 
@@ -178,14 +183,11 @@ class Tls(Service):
     name = "tls"
     sources = SOURCES
     events = (
-        "invalid_sslv2_header", "invalid_tls_header", "invalid_record_version", "invalid_record_type", "invalid_record_length",
-        "invalid_handshake_message", "invalid_certificate", "certificate_invalid_length", "error_message_encountered", "invalid_ssl_record",
-        "handshake_invalid_length", "too_many_records_in_packet", "certificate_missing_element", "certificate_unknown_element",
-        "certificate_invalid_string", "multiple_sni_extensions", "invalid_sni_type", "invalid_sni_length", "invalid_heartbeat_message",
-        "overflow_heartbeat_message", "dataleak_heartbeat_mismatch", "certificate_invalid_version", "certificate_invalid_serial",
-        "certificate_invalid_algorithmidentifier", "certificate_invalid_x509name", "certificate_invalid_date",
-        "certificate_invalid_extensions", "certificate_invalid_der", "certificate_invalid_subject", "certificate_invalid_issuer",
-        "certificate_invalid_validity", "certificate_invalid_signature", "handshake_message_too_long",
+        "invalid_record_version", "invalid_record_type", "invalid_record_length", "invalid_handshake_message", "invalid_certificate",
+        "certificate_invalid_length", "certificate_invalid_der", "error_message_encountered", "invalid_ssl_record",
+        "handshake_invalid_length", "multiple_sni_extensions", "invalid_sni_type", "invalid_sni_length", "invalid_heartbeat_message",
+        "overflow_heartbeat_message", "certificate_invalid_version", "certificate_invalid_serial", "certificate_invalid_x509name",
+        "certificate_invalid_algorithmidentifier", "certificate_invalid_date", "certificate_invalid_extensions",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -196,6 +198,7 @@ class Tls(Service):
         self.count = 1
         self.transactions.append(self._tx)
         self._halves = (_Half(), _Half())
+        self._beating: bool | None = None
 
     def feed(self, to_server: bool, data: bytes) -> None:
         half = self._halves[to_server]
@@ -216,6 +219,11 @@ class Tls(Service):
                 return
             if version >> 8 != 3 or version & 0xFF > 4:
                 self._tx.event("invalid_record_version", to_server)
+                self._tx.event("invalid_ssl_record", to_server)
+                self.stopped = True
+                return
+            if size > _MAX_RECORD:
+                self._tx.event("invalid_record_length", to_server)
                 self._tx.event("invalid_ssl_record", to_server)
                 self.stopped = True
                 return
@@ -272,9 +280,22 @@ class Tls(Service):
             if self._halves[0].changed and self._halves[1].changed:
                 self._finished()
         elif kind == _HEARTBEAT and not half.changed and len(body) >= 3:
-            told = body[1] << 8 | body[2]
-            if told > len(body) - 3:
-                self._tx.event("overflow_heartbeat_message", to_server)
+            self._heartbeat(to_server, body)
+
+    def _heartbeat(self, to_server: bool, body: bytes) -> None:
+        """RFC 6520 4: type 1, length 2, payload, 16 bytes of padding at least. What is longer than its record asks for memory."""
+        told = body[1] << 8 | body[2]
+        if body[0] not in (1, 2) or self._beating == to_server:
+            self._tx.event("invalid_heartbeat_message", to_server)
+            return
+        if self._beating is not None:
+            self._beating = None
+            return
+        self._beating = to_server
+        if told > len(body) - 3:
+            self._tx.event("overflow_heartbeat_message", to_server)
+        elif len(body) - 3 - told < 16:
+            self._tx.event("invalid_heartbeat_message", to_server)
 
     def _finished(self) -> None:
         self.encrypted = True
@@ -315,6 +336,7 @@ class Tls(Service):
         f.vector(1)
         hello.extensions = _extensions(f)
         tx.hello = hello
+        self._server_names([value for kind, value in hello.extensions if kind == 0])
         name = hello.server_name()
         tx.sni = name.encode("latin1") if name is not None else None
         parts = (
@@ -326,6 +348,19 @@ class Tls(Service):
         self.states.add("client_hello")
         tx.progress[1] = max(tx.progress[1], HELLO)
         self.wants_raw.add(True)
+
+    def _server_names(self, values: list[bytes]) -> None:
+        """RFC 6066 3: length of the list 2, then type 1 (0: host name), length 2, name."""
+        if len(values) > 1:
+            self._tx.event("multiple_sni_extensions", True)
+        for value in values[:1]:
+            if not value:
+                continue
+            size = int.from_bytes(value[3:5], "big")
+            if len(value) < 5 or size + 5 != len(value):
+                self._tx.event("invalid_sni_length", True)
+            elif value[2] != 0:
+                self._tx.event("invalid_sni_type", True)
 
     def _server_hello(self, body: bytes) -> None:
         tx, f = self._tx, _Fields(body)
@@ -374,25 +409,54 @@ class Tls(Service):
         self.wants_raw.add(to_server)
 
     def _first_certificate(self, to_server: bool, data: bytes) -> None:
+        """Fields of RFC 5280 4.1: version [0], serial, algorithm, issuer, validity, subject, ..."""
         tx = self._tx
         try:
             whole = element(data, 0, len(data))
             fields = elements(data, elements(data, whole, 3)[0], 16)
             if fields and fields[0].tag == 0xA0:
+                version = element(data, fields[0].start, fields[0].stop)
+                if version.tag != _INTEGER or int.from_bytes(data[version.start : version.stop], "big") > 2:
+                    self._bad_certificate(to_server, "certificate_invalid_version")
                 fields = fields[1:]
-            serial = data[fields[0].start : fields[0].stop]
-            tx.serial[to_server] = ":".join(f"{b:02X}" for b in serial)
-            tx.issuer[to_server] = name_text(data, fields[2])
-            tx.subject[to_server] = name_text(data, fields[4])
-            parsed = certificates.parse_certificate(data)
-            if not to_server:
-                tx.names = parsed.names
-                tx.times = (parsed.not_before_ns, parsed.not_after_ns)
+            serial, algorithm, issuer, validity, subject = fields[:5]
+        except (Broken, ValueError, IndexError):
+            for name in ("invalid_certificate", "certificate_invalid_der", "certificate_invalid_length", "invalid_handshake_message"):
+                tx.event(name, to_server)
+            return
+        if serial.tag != _INTEGER:
+            self._bad_certificate(to_server, "certificate_invalid_serial")
+            return
+        tx.serial[to_server] = ":".join(f"{b:02X}" for b in data[serial.start : serial.stop])
+        if algorithm.tag != _SEQUENCE:
+            self._bad_certificate(to_server, "certificate_invalid_algorithmidentifier")
+            return
+        try:
+            tx.issuer[to_server] = name_text(data, issuer)
+            tx.subject[to_server] = name_text(data, subject)
         except (Broken, IndexError):
-            tx.event("invalid_certificate", to_server)
-            tx.event("certificate_invalid_der", to_server)
-            tx.event("certificate_invalid_length", to_server)
-            tx.event("invalid_handshake_message", to_server)
+            self._bad_certificate(to_server, "certificate_invalid_x509name")
+            return
+        try:
+            times = [time_ns(data, e) for e in elements(data, validity, 2)]
+        except (Broken, IndexError, ValueError):
+            times = []
+        if len(times) != 2:
+            self._bad_certificate(to_server, "certificate_invalid_date")
+            return
+        try:
+            parsed = certificates.parse_certificate(data)
+        except (Broken, IndexError):
+            self._bad_certificate(to_server, "certificate_invalid_extensions")
+            return
+        if not to_server:
+            tx.names = parsed.names
+            tx.times = (parsed.not_before_ns, parsed.not_after_ns)
+            tx.seen_ns = self.now_ns
+
+    def _bad_certificate(self, to_server: bool, why: str) -> None:
+        self._tx.event("invalid_certificate", to_server)
+        self._tx.event(why, to_server)
 
     def summary(self, tx: TlsTransaction) -> dict[str, Any] | None:
         """Suricata's `tls` object (output-json-tls.c)."""
