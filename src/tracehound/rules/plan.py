@@ -134,8 +134,6 @@ class Plan:
     flow_wide: bool = False
     """Its action (pass, drop) is applied to the whole flow."""
     counts: Counts = field(default_factory=Counts)
-    head: tuple[object, ...] = ()
-    """Equal for plans whose headers hold of the same packets; the sets of addresses and ports stand in it by identity."""
 
     @property
     def action(self) -> str:

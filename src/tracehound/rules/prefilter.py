@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any, Final
 
 import hyperscan
@@ -133,7 +134,7 @@ def read_back(data: bytes, outline: Outline) -> Prefilter:
     return Prefilter(database, outline)
 
 
-MAKER: Final = f"hyperscan {hyperscan.__version__}"
+MAKER: Final = f"hyperscan {metadata.version('hyperscan')}"
 """What compiled patterns depend on beside the patterns."""
 
 
