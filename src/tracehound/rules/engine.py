@@ -390,6 +390,7 @@ class Engine:
         taken = self._taken.get(flow_id)
         have = taken.chosen if taken is not None else ()
         mine = fresh.get(flow_id)
+        heads: dict[tuple[object, ...], bool] = {}
         for number in set(found):
             for order in self.prefilter.outline.by_pattern[number]:
                 if order in have or (mine is not None and order in mine):
@@ -398,7 +399,11 @@ class Engine:
                 if not plan.transactional:
                     if plan.side is not None and plan.side != to_server and not self.options.midstream:
                         continue
-                    if not plan.header_holds(ends):
+                    # Thousands of rules share a few headers.
+                    held = heads.get(plan.head)
+                    if held is None:
+                        held = heads[plan.head] = plan.header_holds(ends)
+                    if not held:
                         continue
                 others = self.prefilter.outline.others.get(order)
                 if others and known.whole and not plan.transactional and not has_all(others, texts, folded):
