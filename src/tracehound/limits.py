@@ -349,6 +349,10 @@ MAX_RULE_BYTES: Final = 256 * KIB
 """One rule with its continued lines; the longest known have some thousand bytes."""
 MAX_RULE_SOURCE_BYTES: Final = 512 * MIB
 """One file of rules or settings; all rules of a large provider have some 40 MiB."""
+RULE_CACHE_FROM_RULES: Final = 500
+"""Rule sets of fewer rules are read anew each time: it takes no longer than to find what was kept."""
+MAX_RULE_CACHE_BYTES: Final = 256 * MIB
+"""Compiled rule sets that are kept in the user's cache folder; the ones that were not used for longest go first."""
 MAX_RULE_PATTERN_BYTES: Final = 16 * KIB
 """One regular expression of a rule; the longest known has some thousand bytes."""
 MAX_RULE_INCLUDES: Final = 64

@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--midstream", action="store_true", help="follow sessions whose handshake is not in the evidence")
     p.add_argument("--strict", action="store_true", help="end with status 3 if any rule is refused")
     p.add_argument("--jobs", type=int, metavar="N", help="processes that share the work by flow (default: all processors)")
+    p.add_argument("--no-cache", action="store_true", help="compile the rules anew; take nothing from the cache folder and keep nothing")
     p.add_argument("--profile", action="store_true", help="print to standard error what each rule cost")
     p.add_argument(
         "--format", choices=("eve", "fast", "table", "csv", "parquet"),
@@ -67,7 +68,9 @@ def _name_refused(ready: Ready, *, quiet: bool) -> None:
 
 def _profile(ready: Ready) -> None:
     """What rules cost, the dearest first."""
-    rows = sorted((p for p in ready.plans if p.counts.checked or p.counts.candidates), key=lambda p: -p.counts.time_ns)
+    from tracehound.rules.outline import looked_at
+
+    rows = sorted((p for p in looked_at(ready.plans) if p.counts.checked or p.counts.candidates), key=lambda p: -p.counts.time_ns)
     print(f"{'sid':>10} {'candidates':>10} {'checked':>9} {'passed':>8} {'ms':>9}  rule", file=sys.stderr)
     for p in rows[:_PROFILED]:
         c = p.counts
@@ -127,7 +130,8 @@ def main(argv: list[str]) -> int:
     """`tracehound alerts`."""
     args = _parser().parse_intermixed_args(argv)
     from tracehound.edges import alerting
-    from tracehound.edges.rule_files import configured_rule_files, load_rules, read_settings
+    from tracehound.edges.rule_cache import ready_rules
+    from tracehound.edges.rule_files import configured_rule_files, read_settings
     from tracehound.errors import UsageError
     from tracehound.rules.engine import Options
 
@@ -140,7 +144,7 @@ def main(argv: list[str]) -> int:
         raise UsageError("alerts: which rules? (-S FILE, or -c with rule-files)")
     # Thousands of rules are a million objects that stay: to look through them again and again for garbage takes as long as the work.
     gc.disable()
-    ready = alerting.make_ready(load_rules(paths, settings), settings)
+    ready = ready_rules(paths, settings, keep=not args.no_cache)
     gc.freeze()
     gc.enable()
     for note in notes if not args.quiet else ():

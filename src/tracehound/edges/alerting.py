@@ -30,8 +30,9 @@ from tracehound.rules.engine import Engine, Options
 from tracehound.rules.hits import Descriptions
 from tracehound.rules.honours import HONOURS
 from tracehound.rules.inspect import Match, Note
+from tracehound.rules.outline import looked_at
 from tracehound.rules.plan import Plan
-from tracehound.rules.rule import Bits, Datarep, Dataset, HashList, Rule
+from tracehound.rules.rule import Datarep, Dataset, HashList, Rule
 from tracehound.rules.ruleset import RuleSet
 from tracehound.rules.sets import Load, SetError, Sets, digests_of
 from tracehound.rules.settings import Settings, Suppression
@@ -47,7 +48,7 @@ _END: Final = "end"
 class Ready:
     """Rules ready to be carried out, and those that cannot be."""
 
-    plans: list[Plan]
+    plans: Sequence[Plan]
     filter: prefilter.Prefilter
     refused: list[RuleError]
     descriptions: Descriptions
@@ -123,12 +124,7 @@ def make_ready(rules: RuleSet, settings: Settings) -> Ready:
 
 def shared_state(ready: Ready) -> bool:
     """Whether rules remember something over flows while they match, so that one process must see all flows."""
-    for plan in ready.plans:
-        if any(isinstance(s, Bits) and s.kind != "flowbits" and s.track != "tx" for s in plan.rule.states):
-            return True
-        if any(isinstance(s, Dataset) and s.command in ("set", "unset") for g in plan.rule.groups for s in g.steps):
-            return True
-    return False
+    return ready.filter.outline.shared
 
 
 # -- matches and alerts -----------------------------------------------------------------------------------------------
@@ -215,7 +211,7 @@ def _work(files: Sequence[EvidenceFile], ready: Ready, options: Options, number:
         out.flush()
     tell(engine.finish())
     counts = {p.order: [p.counts.candidates, p.counts.checked, p.counts.passed, p.counts.time_ns, p.counts.exhausted]
-              for p in ready.plans if p.counts.checked or p.counts.candidates}  # fmt: skip
+              for p in looked_at(ready.plans) if p.counts.checked or p.counts.candidates}  # fmt: skip
     out.write(json.dumps({"lost": engine.lost.flows, "exhausted": sorted(engine.inspector.exhausted), "counts": counts}) + "\n")
     out.flush()
 

@@ -85,7 +85,8 @@ def with_rules(
     refused      hears of rules that cannot be honoured
     Raises UsageError where there is no rule, or the evidence is standard input."""
     from tracehound.edges import alerting
-    from tracehound.edges.rule_files import configured_rule_files, load_rules, read_settings
+    from tracehound.edges.rule_cache import ready_rules
+    from tracehound.edges.rule_files import configured_rule_files, read_settings
     from tracehound.errors import UsageError
     from tracehound.findings.rule_alerts import with_alerts
     from tracehound.rules.engine import Options
@@ -94,7 +95,7 @@ def with_rules(
         raise UsageError("rules need the evidence a second time: give a file, not -")
     settings, _ = read_settings(config, assignments=assignments, home=[*home] or [*verdict.home_networks])
     paths = [*rules, *(configured_rule_files(config, settings) if config else [])]
-    ready = alerting.make_ready(load_rules(paths, settings), settings)
+    ready = ready_rules(paths, settings)
     if refused is not None:
         for wrong in ready.refused:
             refused(wrong)

@@ -129,20 +129,34 @@ def configured_rule_files(config: str, settings: Settings) -> list[str]:
     return find_rule_files([_beside(config, str(Path(folder) / f) if folder else f) for f in settings.rule_files])
 
 
+Texts = list[tuple[str, bytes]]
+"""Rule files: path and text."""
+
+
+def rule_texts(paths: Sequence[str]) -> Texts:
+    """The files that PATHS name, read."""
+    return [(path, _text(path, "-S")) for path in find_rule_files(paths)]
+
+
 def load_rules(paths: Sequence[str], settings: Settings) -> RuleSet:
     """All rules of some files, folders or patterns, with the files that they include."""
+    return parsed(rule_texts(paths), settings)
+
+
+def parsed(texts: Texts, settings: Settings) -> RuleSet:
+    """The rules of files that were read, with the files that they include."""
     collecting = gc.isenabled()
     # Hundreds of thousands of small values that all stay: looking for garbage among them takes as long as reading them.
     gc.disable()
     try:
-        return _load(find_rule_files(paths), settings)
+        return _parsed(texts, settings)
     finally:
         if collecting:
             gc.enable()
 
 
-def _load(paths: Sequence[str], settings: Settings) -> RuleSet:
-    files = [(path, _text(path, "-S")) for path in paths]
+def _parsed(texts: Texts, settings: Settings) -> RuleSet:
+    files = list(texts)
     read = {_same(path) for path, _ in files}
     at = 0
     while True:
@@ -152,7 +166,7 @@ def _load(paths: Sequence[str], settings: Settings) -> RuleSet:
         if not more:
             return result
         if at > MAX_RULE_INCLUDES:
-            raise UsageError(f"-S {paths[0]}: files include each other more than {MAX_RULE_INCLUDES} deep")
+            raise UsageError(f"-S {texts[0][0]}: files include each other more than {MAX_RULE_INCLUDES} deep")
         for path in dict.fromkeys(more):
             if _same(path) not in read:
                 files.append((path, _text(path, "include")))

@@ -318,7 +318,7 @@ Ends = tuple[str, int, frozenset[tuple[str, int]]]
 class Ran:
     """What rules did on some evidence: alerts by sid as flows, and as EVE events."""
 
-    plans: list[Plan]
+    plans: Sequence[Plan]
     refused: list[RuleError]
     hits: dict[int, set[Ends]] = field(default_factory=dict)
     files: dict[int, set[str]] = field(default_factory=dict)

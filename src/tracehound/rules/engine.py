@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -31,11 +31,12 @@ from tracehound.rules.events import decode_events
 from tracehound.rules.frames import Frames, frames, inside_ip
 from tracehound.rules.inspect import Clock, Flow, Inspector, Match, Note
 from tracehound.rules.link_events import link_events
+from tracehound.rules.outline import Outline
 from tracehound.rules.packet import TCP, UDP, WITH_PORTS, Packet
 from tracehound.rules.plan import Plan
 from tracehound.rules.predicates import covers
 from tracehound.rules.prefilter import CODED, MAILED, Prefilter, has_all
-from tracehound.rules.rule import Bits, Event
+from tracehound.rules.rule import Event
 from tracehound.rules.services import catalog
 from tracehound.rules.services.http import Http
 from tracehound.rules.services.identify import by_content
@@ -147,13 +148,14 @@ class _Attempts:
 class Engine:
     """The rules over one run. `add` takes batches in order, `finish` ends what is open."""
 
-    def __init__(self, plans: list[Plan], prefilter: Prefilter, options: Options, notes: list[Note] | None = None,
+    def __init__(self, plans: Sequence[Plan], prefilter: Prefilter, options: Options, notes: list[Note] | None = None,
                  mine: Callable[[PacketBatch], Mask] | None = None) -> None:
         self.plans = plans
         self.prefilter = prefilter
         self.options = options
         self._memories: dict[int, Memory] = {}
-        watches = any(isinstance(t, Event) and t.kind == "stream" for plan in plans for t in plan.rule.tests)
+        outline = prefilter.outline
+        watches = outline.stream_events
         self.inspector = Inspector(Memory(), midstream=options.midstream, notes=notes, clock=options.clock, watches=watches)
         self.lost = Lost()
         self._places: NDArray[np.int64] = np.empty(0, np.int64)
@@ -167,12 +169,12 @@ class Engine:
         self._known: dict[int, _Known] = {}
         self._held: OrderedDict[int, _Held] = OrderedDict()
         self._held_bytes = 0
-        self._ip_only = [p for p in plans if p.unit == "ip_only"]
-        self._asks_events = any(isinstance(t, Event) and t.kind == "decode" for plan in plans for t in plan.rule.tests)
+        self._ip_only = [plans[order] for order in outline.ip_only]
+        self._asks_events = outline.decode_events
         self._by_header: list[Plan] = []
         self._by_service: list[Plan] = []
         self._by_flow: list[Plan] = []
-        for plan in plans if options.everything else prefilter.without:
+        for plan in plans if options.everything else [plans[order] for order in outline.without]:
             if plan.unit == "ip_only":
                 continue
             if options.everything:
@@ -183,8 +185,8 @@ class Engine:
                 self._by_flow.append(plan)
             else:
                 self._by_header.append(plan)
-        self._setters = _setters(plans, frozenset(p.order for p in (*self._ip_only, *self._by_header)))
-        self._silent, self._readers = _silent(plans)
+        self._setters = _setters(outline, frozenset(p.order for p in (*self._ip_only, *self._by_header)))
+        self._silent, self._readers = _silent(outline)
 
     # -- batches ----------------------------------------------------------------------------------------------------------
 
@@ -388,15 +390,22 @@ class Engine:
         taken = self._taken.get(flow_id)
         have = taken.chosen if taken is not None else ()
         mine = fresh.get(flow_id)
+        heads: dict[tuple[object, ...], bool] = {}
         for number in set(found):
-            for plan in self.prefilter.by_pattern[number]:
-                if plan.order in have or (mine is not None and plan.order in mine):
+            for order in self.prefilter.outline.by_pattern[number]:
+                if order in have or (mine is not None and order in mine):
                     continue
-                if not plan.transactional and not plan.header_holds(ends):
-                    continue
-                if plan.side is not None and plan.side != to_server and not plan.transactional and not self.options.midstream:
-                    continue
-                others = self.prefilter.others.get(plan.order)
+                plan = self.plans[order]
+                if not plan.transactional:
+                    if plan.side is not None and plan.side != to_server and not self.options.midstream:
+                        continue
+                    # Thousands of rules share a few headers.
+                    held = heads.get(plan.head)
+                    if held is None:
+                        held = heads[plan.head] = plan.header_holds(ends)
+                    if not held:
+                        continue
+                others = self.prefilter.outline.others.get(order)
                 if others and known.whole and not plan.transactional and not has_all(others, texts, folded):
                     continue
                 plan.counts.candidates += 1
@@ -669,43 +678,27 @@ def _rows(p: PacketBatch, rows: NDArray[np.int64]) -> PacketBatch:
     return PacketBatch(p.buffer, *columns)
 
 
-def _setters(plans: list[Plan], loose: frozenset[int]) -> dict[int, tuple[frozenset[int], ...]]:
+def _setters(outline: Outline, loose: frozenset[int]) -> dict[int, tuple[frozenset[int], ...]]:
     """For rules that ask for flow bits: by condition, the rules that set one of them. loose: rules that are not chosen by flow;
     a bit that one of them sets may be set anywhere."""
-    by_name: dict[str, set[int]] = {}
-    for plan in plans:
-        for effect in plan.effects:
-            if isinstance(effect, Bits) and effect.kind == "flowbits" and effect.command in ("set", "toggle"):
-                for name in effect.names:
-                    by_name.setdefault(name, set()).add(plan.order)
     out: dict[int, tuple[frozenset[int], ...]] = {}
-    for plan in plans:
-        asked = [
-            frozenset().union(*(by_name.get(name, ()) for name in c.names))
-            for c in plan.conditions if isinstance(c, Bits) and c.kind == "flowbits" and c.command == "isset"
-        ]  # fmt: skip
+    for order, conditions in outline.asked.items():
+        asked = [frozenset(o for name in names for o in outline.bit_setters.get(name, ())) for names in conditions]
         asked = [orders for orders in asked if not orders & loose]
         if asked:
-            out[plan.order] = tuple(asked)
+            out[order] = tuple(asked)
     return out
 
 
 _NOBODY: Final[frozenset[int]] = frozenset()
 
 
-def _silent(plans: list[Plan]) -> tuple[frozenset[int], dict[int, frozenset[int]]]:
+def _silent(outline: Outline) -> tuple[frozenset[int], dict[int, frozenset[int]]]:
     """Rules that do nothing but set flow bits, and for each the rules that ask for one of them."""
-    readers: dict[str, set[int]] = {}
-    for plan in plans:
-        for c in plan.conditions:
-            if isinstance(c, Bits) and c.kind == "flowbits":
-                for name in c.names:
-                    readers.setdefault(name, set()).add(plan.order)
-    out: dict[int, frozenset[int]] = {}
-    for plan in plans:
-        bits = [e for e in plan.effects if isinstance(e, Bits) and e.kind == "flowbits" and e.command == "set"]
-        if plan.quiet and plan.action == "alert" and len(bits) == len(plan.effects) and bits:
-            out[plan.order] = frozenset().union(*(readers.get(n, ()) for b in bits for n in b.names))
+    out = {
+        order: frozenset(reader for name in names for reader in outline.bit_readers.get(name, ()))
+        for order, names in outline.silent.items()
+    }
     return frozenset(out), out
 
 

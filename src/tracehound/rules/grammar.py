@@ -88,8 +88,20 @@ def encoded(text: str) -> bytes:
 
 def items(text: bytes | str, source: str) -> Iterator[Item]:
     """Everything that stands in a rule file, in order; what is no rule comes as a RuleError and the rest follows."""
-    lines = decoded(text).removeprefix("\ufeff").splitlines() if isinstance(text, str) else _lines(text)
-    at = 0
+    yield from _items(lines_of(text), 0, source)
+
+
+def lines_of(text: bytes | str) -> list[str]:
+    """The lines of a rule file."""
+    return decoded(text).removeprefix("\ufeff").splitlines() if isinstance(text, str) else _lines(text)
+
+
+def item_at(lines: list[str], line: int, source: str) -> Item | None:
+    """What begins on a line (the first is 1) or is the first thing after it."""
+    return next(_items(lines, line - 1, source), None)
+
+
+def _items(lines: list[str], at: int, source: str) -> Iterator[Item]:
     while at < len(lines):
         first = at
         line = lines[at]

@@ -134,6 +134,8 @@ class Plan:
     flow_wide: bool = False
     """Its action (pass, drop) is applied to the whole flow."""
     counts: Counts = field(default_factory=Counts)
+    head: tuple[object, ...] = ()
+    """Equal for plans whose headers hold of the same packets; the sets of addresses and ports stand in it by identity."""
 
     @property
     def action(self) -> str:
@@ -240,6 +242,7 @@ def plan_of(rule: Rule, *, lists: Any = None, sets: Any = None) -> Plan:
     plan.link_only = proto.name in LINK_PROTOCOLS
     if proto.name == "arp":
         plan.early.append(("arp", lambda p: packets.arp_message(p) is not None))
+    plan.head = (proto.name, id(header.src), id(header.dst), id(header.src_ports), id(header.dst_ports), header.direction)
     if rule.flow is not None:
         plan.flow = flow_check(rule.flow)
         plan.side = None if rule.flow.side is None else rule.flow.side == "to_server"

@@ -8,13 +8,15 @@ one, which throws out most of what is left."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
 from typing import Any, Final
 
 import hyperscan
 
 from tracehound.rules.literals import Literal, chosen, expression
+from tracehound.rules.outline import Outline
 from tracehound.rules.plan import Plan
 from tracehound.rules.rule import Pcre
 
@@ -31,14 +33,10 @@ _FLAGS: Final = {"i": hyperscan.HS_FLAG_CASELESS, "s": hyperscan.HS_FLAG_DOTALL,
 
 @dataclass(slots=True)
 class Prefilter:
-    """database: compiled patterns; by_pattern: plans by pattern number; others: further literals of a plan by its order;
-    without: plans that no pattern stands for."""
+    """database: compiled patterns; outline: which rules they stand for."""
 
     database: Any
-    by_pattern: list[list[Plan]]
-    others: dict[int, list[Literal]]
-    without: list[Plan]
-    expressions: list[tuple[bytes, int]] = field(default_factory=list)
+    outline: Outline
 
     def found(self, data: bytes) -> list[int]:
         """Numbers of the patterns that are in `data`."""
@@ -77,15 +75,14 @@ def _compiles(pattern: bytes, flags: int) -> bool:
     return True
 
 
-def patterns_of(plans: list[Plan]) -> tuple[list[tuple[bytes, int]], list[list[Plan]], dict[int, list[Literal]], list[Plan]]:
-    """(expressions with flags, plans by expression, further literals, plans without)."""
+def outline_of(plans: Sequence[Plan]) -> Outline:
+    """Patterns of all rules, and what else is to be known of them beforehand."""
     numbers: dict[tuple[bytes, int], int] = {}
-    expressions: list[tuple[bytes, int]] = [
+    out = Outline()
+    out.expressions += [
         (b"(?:" + b"|".join(_CODED) + b")", hyperscan.HS_FLAG_SINGLEMATCH), (_MAILED, hyperscan.HS_FLAG_SINGLEMATCH),
     ]  # fmt: skip
-    by_pattern: list[list[Plan]] = [[], []]
-    others: dict[int, list[Literal]] = {}
-    without: list[Plan] = []
+    out.by_pattern += [[], []]
     for plan in plans:
         literal, rest = chosen(plan.rule) if plan.unit != "ip_only" else (None, [])
         pattern: tuple[bytes, int] | None = None
@@ -93,34 +90,52 @@ def patterns_of(plans: list[Plan]) -> tuple[list[tuple[bytes, int]], list[list[P
             flags = hyperscan.HS_FLAG_SINGLEMATCH | (hyperscan.HS_FLAG_CASELESS if literal.nocase else 0)
             pattern = expression(literal), flags
             if rest:
-                others[plan.order] = rest
+                out.others[plan.order] = rest
         elif plan.unit == "packet" and (made := _expression_of_pcre(plan)) is not None and _compiles(*made):
             pattern = made
         if pattern is None:
-            without.append(plan)
+            out.without.append(plan.order)
             continue
         number = numbers.get(pattern)
         if number is None:
-            number = numbers[pattern] = len(expressions)
-            expressions.append(pattern)
-            by_pattern.append([])
-        by_pattern[number].append(plan)
-    return expressions, by_pattern, others, without
+            number = numbers[pattern] = len(out.expressions)
+            out.expressions.append(pattern)
+            out.by_pattern.append([])
+        out.by_pattern[number].append(plan.order)
+    out.add_states(plans)
+    return out
 
 
-def build(plans: list[Plan], stored: Callable[[], bytes | None] | None = None) -> Prefilter:
-    """The prefilter of all plans. stored: gives the compiled database where an earlier run kept it."""
-    expressions, by_pattern, others, without = patterns_of(plans)
-    data = stored() if stored is not None else None
-    if data is not None:
+def build(plans: Sequence[Plan]) -> Prefilter:
+    """The prefilter of all plans."""
+    outline = outline_of(plans)
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    database.compile(
+        expressions=[e for e, _ in outline.expressions], ids=list(range(len(outline.expressions))),
+        flags=[f for _, f in outline.expressions],
+    )  # fmt: skip
+    return Prefilter(database, outline)
+
+
+def written(prefilter: Prefilter) -> bytes:
+    """The compiled patterns, to be kept."""
+    data: bytes = hyperscan.dumpb(prefilter.database)
+    return data
+
+
+def read_back(data: bytes, outline: Outline) -> Prefilter:
+    """A prefilter whose patterns were compiled by an earlier run; raises ValueError where this Hyperscan or this processor does not
+    take them."""
+    try:
         database = hyperscan.loadb(data, hyperscan.HS_MODE_BLOCK)
         database.scratch = hyperscan.Scratch(database)
-    else:
-        database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-        database.compile(
-            expressions=[e for e, _ in expressions], ids=list(range(len(expressions))), flags=[f for _, f in expressions],
-        )
-    return Prefilter(database, by_pattern, others, without, expressions)
+    except hyperscan.HyperscanError as problem:
+        raise ValueError(str(problem)) from None
+    return Prefilter(database, outline)
+
+
+MAKER: Final = f"hyperscan {metadata.version('hyperscan')}"
+"""What compiled patterns depend on beside the patterns."""
 
 
 def has_all(literals: list[Literal], data: bytes, lower: Callable[[], bytes]) -> bool:
