@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tracehound import limits
 from tracehound.capture.records import Records, Walk
 from tracehound.kernels import kernel
+from tracehound.loads import big32, little32
 
 FILE_HEADER_BYTES: Final = 24
 _MODIFIED: Final = 0xA1B2CD34
@@ -105,11 +106,10 @@ def _walk_records(
     offset: NDArray[np.int64],
 ) -> tuple[int, int, int]:
     """Fill the columns; return (records, position of the first record not taken, why it was not taken)."""
-    # Shifts that put byte i of a 32-bit number in its place, in either order.
-    s0 = 24 if big_endian else 0
-    s1 = 16 if big_endian else 8
-    s2 = 8 if big_endian else 16
-    s3 = 0 if big_endian else 24
+    # The one check for all loads below: they lie within `record_header` bytes of `at`, which only grows, and are made only where
+    # so many are left before `length`.
+    if start < 0 or record_header < 16 or length > buffer.size:
+        raise IndexError("records beyond the buffer")
     n = 0
     at = start
     why = 0
@@ -119,11 +119,12 @@ def _walk_records(
             break
         # Timestamp (Seconds) (32), Timestamp (Microseconds or nanoseconds) (32), Captured Packet Length (32),
         # Original Packet Length (32); the modified header goes on with interface, protocol, packet type and padding.
-        h = buffer[at : at + 16]
-        seconds = (np.int64(h[0]) << s0) | (np.int64(h[1]) << s1) | (np.int64(h[2]) << s2) | (np.int64(h[3]) << s3)
-        ticks = (np.int64(h[4]) << s0) | (np.int64(h[5]) << s1) | (np.int64(h[6]) << s2) | (np.int64(h[7]) << s3)
-        cap = (np.int64(h[8]) << s0) | (np.int64(h[9]) << s1) | (np.int64(h[10]) << s2) | (np.int64(h[11]) << s3)
-        wire = (np.int64(h[12]) << s0) | (np.int64(h[13]) << s1) | (np.int64(h[14]) << s2) | (np.int64(h[15]) << s3)
+        if big_endian:
+            seconds, ticks = np.int64(big32(buffer, at)), np.int64(big32(buffer, at + 4))
+            cap, wire = np.int64(big32(buffer, at + 8)), np.int64(big32(buffer, at + 12))
+        else:
+            seconds, ticks = np.int64(little32(buffer, at)), np.int64(little32(buffer, at + 4))
+            cap, wire = np.int64(little32(buffer, at + 8)), np.int64(little32(buffer, at + 12))
         if lengths == 1 or (lengths == 2 and cap > wire):
             cap, wire = wire, cap
         if cap > max_caplen:
