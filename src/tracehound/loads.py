@@ -1,4 +1,5 @@
-"""In: a buffer and a place in it. Out: one load of a whole number, or the wish for a cache line, as what kernels are given inline.
+"""In: a buffer and a place in it. Out: one load of a whole number, a copy of many bytes, or the wish for a cache line, as what
+kernels are given inline.
 Never here: a check. Whoever uses one has compared the place with the buffer's size first: packets/octets.py does so for every
 number, capture/pcap.py once for all numbers of a record header.
 
@@ -66,6 +67,33 @@ def _prefetch() -> Any:
     return prefetch
 
 
+def _memcpy() -> Any:
+    """An intrinsic (target, place, source, place, bytes): copy bytes between arrays that do not overlap. It checks nothing."""
+    from numba.core import cgutils, types
+    from numba.extending import intrinsic
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def copy(_context: Any, target: Any, _at: Any, source: Any, _from: Any, _count: Any) -> Any:
+        for array in (target, source):
+            if not (isinstance(array, types.Array) and array.dtype == types.uint8 and array.ndim == 1 and array.layout == "C"):
+                return None
+
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            out = context.make_array(signature.args[0])(context, builder, arguments[0])
+            into = context.make_array(signature.args[2])(context, builder, arguments[2])
+            there, here = builder.gep(out.data, [arguments[1]]), builder.gep(into.data, [arguments[3]])
+            cgutils.raw_memcpy(builder, there, here, arguments[4], 1)
+            return context.get_dummy_value()
+
+        return types.void(target, types.int64, source, types.int64, types.int64), code
+
+    return copy
+
+
+def _plain_copy(target: NDArray[np.uint8], at: Int, source: NDArray[np.uint8], begin: Int, count: Int) -> None:
+    target[int(at) : int(at) + int(count)] = source[int(begin) : int(begin) + int(count)]
+
+
 def _plain(bits: int, big_endian: int) -> Any:
     def read(buffer: NDArray[np.uint8], at: Int) -> int:
         return int.from_bytes(buffer[int(at) : int(at) + bits // 8].tobytes(), "big" if big_endian else "little")
@@ -88,3 +116,5 @@ little32: Final = _load(32, 0)
 """A number from a place that the caller has checked."""
 ask: Final = Inline(_plain_ask, _prefetch)
 """Begin to fetch the cache line at a place."""
+copy_bytes: Final = Inline(_plain_copy, _memcpy)
+"""Copy bytes: (target, place in it, source, place in it, how many); both places and the number checked by the caller."""
