@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tracehound import limits
 from tracehound.capture.records import Records, Walk
 from tracehound.kernels import kernel
-from tracehound.loads import big32, little32
+from tracehound.loads import ask, big32, little32
 
 FILE_HEADER_BYTES: Final = 24
 _MODIFIED: Final = 0xA1B2CD34
@@ -26,6 +26,8 @@ _LENGTHS_IN_ORDER: Final = 0
 _LENGTHS_SWAPPED: Final = 1
 _LENGTHS_UNSURE: Final = 2
 
+_AHEAD_BYTES: Final = 4096
+_LINES_ASKED: Final = 4
 _AT_END: Final = 0
 _HEADER_CUT: Final = 1
 _PACKET_CUT: Final = 2
@@ -117,6 +119,9 @@ def _walk_records(
         if at + record_header > length:
             why = 1
             break
+        # Where the next record begins is known only now, so that memory would be waited for each time: lines far ahead are asked for.
+        for line in range(_LINES_ASKED):
+            ask(buffer, at + _AHEAD_BYTES + line * 64)
         # Timestamp (Seconds) (32), Timestamp (Microseconds or nanoseconds) (32), Captured Packet Length (32),
         # Original Packet Length (32); the modified header goes on with interface, protocol, packet type and padding.
         if big_endian:

@@ -178,7 +178,7 @@ def _open(work: Nesting, first: int) -> None:
 
 def _fragments(buffer: NDArray[np.uint8], b: Blocks, rows: NDArray[np.int64], ts_ns: NDArray[np.int64]) -> list[Fragment]:
     """Rows as fragments; their columns are left as those of packets that only wait."""
-    view = memoryview(buffer)
+    view = buffer.data
     columns = zip(
         ts_ns.tolist(), b.payload_offset[rows].tolist(), b.ports[2, rows].tolist(), b.numbers[2, rows].tolist(),
         b.small[4, rows].tolist(), b.small[5, rows].tolist(), b.addresses[:, rows].T.tolist(), b.payload[:, rows].T.tolist(),
@@ -312,17 +312,16 @@ def lay_out(
     here    the place of each further row
     record  the record of each row in its new place"""
     count = np.int64(0)
-    begin = np.int64(0)
+    begin: Int = np.int64(0)
     k = np.int64(0)
     e = np.int64(0)
     for i in range(keep.size + 1):
         more = i < keep.size and e < extra.size and extra[e] == i
+        after = np.int64(i)
         if i < keep.size and keep[i]:
             record[k] = i
             k += 1
-            after = i + 1
-        else:
-            after = i
+            after += 1
         if more or after == i:
             # The run ends with this row, or before it.
             if after > begin:
