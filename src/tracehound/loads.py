@@ -1,4 +1,4 @@
-"""In: a buffer and a place in it. Out: one load of a whole number, a copy of many bytes, or the wish for a cache line, as what
+"""In: a buffer and a place in it. Out: one load of a whole number, a copy of many elements, or the wish for a cache line, as what
 kernels are given inline.
 Never here: a check. Whoever uses one has compared the place with the buffer's size first: packets/octets.py does so for every
 number, capture/pcap.py once for all numbers of a record header.
@@ -68,21 +68,24 @@ def _prefetch() -> Any:
 
 
 def _memcpy() -> Any:
-    """An intrinsic (target, place, source, place, bytes): copy bytes between arrays that do not overlap. It checks nothing."""
+    """An intrinsic (target, place, source, place, count): copy so many elements between arrays that do not overlap. It checks
+    nothing."""
     from numba.core import cgutils, types
     from numba.extending import intrinsic
 
     @intrinsic  # type: ignore[untyped-decorator]
     def copy(_context: Any, target: Any, _at: Any, source: Any, _from: Any, _count: Any) -> Any:
         for array in (target, source):
-            if not (isinstance(array, types.Array) and array.dtype == types.uint8 and array.ndim == 1 and array.layout == "C"):
+            if not (isinstance(array, types.Array) and array.ndim == 1 and array.layout == "C"):
                 return None
+        if target.dtype != source.dtype:
+            return None
 
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             out = context.make_array(signature.args[0])(context, builder, arguments[0])
             into = context.make_array(signature.args[2])(context, builder, arguments[2])
             there, here = builder.gep(out.data, [arguments[1]]), builder.gep(into.data, [arguments[3]])
-            cgutils.raw_memcpy(builder, there, here, arguments[4], 1)
+            cgutils.raw_memcpy(builder, there, here, arguments[4], context.get_abi_sizeof(there.type.pointee))
             return context.get_dummy_value()
 
         return types.void(target, types.int64, source, types.int64, types.int64), code
@@ -90,7 +93,7 @@ def _memcpy() -> Any:
     return copy
 
 
-def _plain_copy(target: NDArray[np.uint8], at: Int, source: NDArray[np.uint8], begin: Int, count: Int) -> None:
+def _plain_copy(target: NDArray[Any], at: Int, source: NDArray[Any], begin: Int, count: Int) -> None:
     target[int(at) : int(at) + int(count)] = source[int(begin) : int(begin) + int(count)]
 
 
@@ -116,5 +119,5 @@ little32: Final = _load(32, 0)
 """A number from a place that the caller has checked."""
 ask: Final = Inline(_plain_ask, _prefetch)
 """Begin to fetch the cache line at a place."""
-copy_bytes: Final = Inline(_plain_copy, _memcpy)
-"""Copy bytes: (target, place in it, source, place in it, how many); both places and the number checked by the caller."""
+copy_elements: Final = Inline(_plain_copy, _memcpy)
+"""Copy: (target, place in it, source, place in it, how many elements); both places and the number checked by the caller."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tracehound.kernels import Int, kernel
 from tracehound.limits import MAX_BUNDLED_FRAMES, MAX_IPV6_EXTENSIONS, MAX_TUNNEL_DEPTH
-from tracehound.loads import copy_bytes
+from tracehound.loads import copy_elements
 from tracehound.packets.batch import ENCRYPTED, NOTE, TUNNEL_BITS
 from tracehound.packets.columns import CARRIER, WAITING, Blocks, Frames, decode_frames
 from tracehound.packets.defrag import Datagram, DefragState, Fragment, add_fragment
@@ -351,7 +351,7 @@ def copy_runs(
         if first < 0 or place < 0 or size < 0 or first + size > source_bytes or place + size > target_bytes:
             raise IndexError("rows beyond their column")
         for column in range(columns):
-            copy_bytes(target, column * target_bytes + place, source, column * source_bytes + first, size)
+            copy_elements(target, column * target_bytes + place, source, column * source_bytes + first, size)
 
 
 class Layout:
