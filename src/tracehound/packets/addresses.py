@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tracehound.packets.batch import TUNNEL_BITS, TUNNELS
@@ -56,14 +55,17 @@ def address_column(
     hi: NDArray[np.uint64], lo: NDArray[np.uint64], version: NDArray[Any], missing: NDArray[np.bool_] | None = None
 ) -> pa.Array:
     """Addresses as dictionary-encoded canonical text."""
-    # Arrow numbers distinct values by hashing, which is many times faster than numpy's sorting. Version is part of the key:
-    # an IPv6 packet may carry ::ffff:a.b.c.d, and that is another address than a.b.c.d.
-    keys = np.stack([hi, lo, version.astype(np.uint64)], axis=1)
-    column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(24), hi.size, [None, pa.py_buffer(keys)])
-    if missing is not None:
-        column = pc.if_else(pa.array(~missing), column, pa.scalar(None, column.type))
+    # Version is part of the key: an IPv6 packet may carry ::ffff:a.b.c.d, and that is another address than a.b.c.d.
+    return key_column(np.stack([hi, lo, version.astype(np.uint64)], axis=1), missing)
+
+
+def key_column(keys: NDArray[np.uint64], missing: NDArray[np.bool_] | None = None) -> pa.Array:
+    """Addresses, one a row (upper half, lower half, version), as dictionary-encoded canonical text."""
+    there = None if missing is None else pa.py_buffer(np.packbits(~missing, bitorder="little"))
+    column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(24), keys.shape[0], [there, pa.py_buffer(keys)])
+    # Arrow numbers distinct values by hashing, which is many times faster than numpy's sorting.
     encoded = column.dictionary_encode()
-    distinct = np.frombuffer(b"".join(encoded.dictionary.to_pylist()), np.uint64).reshape(-1, 3)
+    distinct = np.frombuffer(encoded.dictionary.buffers()[1], np.uint64, 3 * len(encoded.dictionary)).reshape(-1, 3)
     return pa.DictionaryArray.from_arrays(encoded.indices, pa.array(_texts(distinct), pa.string()))
 
 
