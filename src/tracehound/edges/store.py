@@ -4,15 +4,19 @@ Parquet files in a work folder once they are not. Never here: SQL (duck.py) or w
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tracehound import limits
 from tracehound.tables import ALL
+
+_ROW_GROUP: Final = 65_536
+"""Rows of a spilled table that are read back at once."""
 
 
 class Store:
@@ -50,7 +54,7 @@ class Store:
     def _spill(self, name: str) -> None:
         files = self._files.setdefault(name, [])
         path = self.folder / f"{name}-{len(files):05d}.parquet"
-        pq.write_table(self._memory(name), path, compression="zstd", compression_level=1)
+        pq.write_table(self._memory(name), path, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP)
         files.append(path)
         self._parts.pop(name)
 
@@ -67,6 +71,14 @@ class Store:
         if name in self._parts:
             self._spill(name)
         return self._files[name]
+
+    def pieces(self, name: str) -> Iterator[pa.Table]:
+        """All rows in the order in which they were added, some at a time."""
+        for path in self._files.get(name, []):
+            with pq.ParquetFile(path) as file:
+                for number in range(file.num_row_groups):
+                    yield file.read_row_group(number).cast(ALL[name].schema)
+        yield from self._parts.get(name, [])
 
     def rewrite(self, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
         """Change rows that were added before; `change` gives back the same table where it has nothing to do."""
