@@ -12,12 +12,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tracehound.capture.records import RawBatch
+from tracehound.flowlogs.export_candidates import candidates
 from tracehound.flows import assemble as flows
 from tracehound.flows.state import DISORDER, EVICTED, FLOW_ID, NEXT_ID, Closed, FlowState
 from tracehound.flows.tcp_outcome import flow_table
 from tracehound.packets import link_addresses, quality
 from tracehound.packets.batch import PacketBatch
-from tracehound.packets.bpf_machine import Filter, filtered
 from tracehound.packets.decode import DecodeState, decode
 from tracehound.packets.packet_table import packet_table
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tracehound.flowlogs.flow_rows import LogState
     from tracehound.flowlogs.reader import Block
     from tracehound.flows.assignment import Assignment
+    from tracehound.packets.bpf_machine import Filter
     from tracehound.profiles.profile import Profile
     from tracehound.protocols.identify import Heads, Spoken
 
@@ -131,6 +132,8 @@ def _decoded(batches: Iterable[RawBatch], run: Run) -> Iterator[Decoded]:
     for whole in batches:
         raw = whole
         if run.wanted.only is not None:
+            from tracehound.packets.bpf_machine import filtered
+
             raw = filtered(whole, run.wanted.only)
             quality.leave_out(raw.evidence_id, whole.records.ts.size - raw.records.ts.size, run.quality)
         packets = decode(raw, run.decode)
@@ -273,10 +276,10 @@ def _end_log(run: Run, chain: int) -> Rows:
 
 def _exported(run: Run, packets: PacketBatch, evidence_id: int) -> Iterator[Rows]:
     """Flow records that datagrams of NetFlow and IPFIX among the packets carry: a log inside the capture, in a chain of its own."""
-    from tracehound.flowlogs.export_traffic import ExportTraffic, candidates
-
     if not candidates(packets).size:
         return
+    from tracehound.flowlogs.export_traffic import ExportTraffic
+
     for block in run.exports.setdefault(evidence_id, ExportTraffic()).add(packets):
         yield from _take_block(run, block, -evidence_id, evidence_id)
 

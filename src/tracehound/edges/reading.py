@@ -27,9 +27,7 @@ from tracehound.edges.first_use import after_helper
 from tracehound.edges.store import Store
 from tracehound.errors import UsageError
 from tracehound.packets import link_addresses, quality
-from tracehound.packets.bpf_machine import compiled
 from tracehound.pipeline import Conversations, Run, Wanted, add_logs, build_tables
-from tracehound.protocols.identify import with_told_services
 from tracehound.protocols.session import Interest, Keep
 from tracehound.tables import ALL, LOGS, QUALITY, TRANSACTIONS
 
@@ -205,6 +203,8 @@ def read(
     machine_code.install()
     wanted = wanted or Wanted()
     if bpf is not None:
+        from tracehound.packets.bpf_machine import compiled
+
         wanted = replace(wanted, only=compiled(bpf))
     files = list_evidence([paths] if isinstance(paths, str) else list(paths))
     wait = hash_in_background(files) if hashes else None
@@ -232,6 +232,8 @@ def read(
         if shards is not None:
             told = shards.collect(store.adopt)
             if told:
+                from tracehound.protocols.identify import with_told_services
+
                 store.rewrite("flows", lambda flows: with_told_services(flows, told))
         together = _bring_together(files, store) if logs and wanted.community_id and len(files) > 1 else None
         if flows_to is not None and at_once is None:

@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tracehound import limits
 from tracehound.tables import ALL
@@ -52,6 +51,8 @@ class Store:
             self._held = 0
 
     def _spill(self, name: str) -> None:
+        import pyarrow.parquet as pq
+
         files = self._files.setdefault(name, [])
         path = self.folder / f"{name}-{len(files):05d}.parquet"
         pq.write_table(self._memory(name), path, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP)
@@ -74,6 +75,8 @@ class Store:
 
     def pieces(self, name: str) -> Iterator[pa.Table]:
         """All rows in the order in which they were added, some at a time."""
+        import pyarrow.parquet as pq
+
         for path in self._files.get(name, []):
             with pq.ParquetFile(path) as file:
                 for number in range(file.num_row_groups):
@@ -82,6 +85,8 @@ class Store:
 
     def rewrite(self, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
         """Change rows that were added before; `change` gives back the same table where it has nothing to do."""
+        import pyarrow.parquet as pq
+
         self._parts[name] = [change(part) for part in self._parts.get(name, [])]
         for path in self._files.get(name, []):
             before = pq.read_table(path, schema=ALL[name].schema)

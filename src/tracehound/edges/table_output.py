@@ -15,12 +15,13 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tracehound.errors import UsageError
 from tracehound.tables import ALL
 
 if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
     from tracehound.edges.duck import Duck
 
 FORMATS: Final = ("table", "csv", "tsv", "jsonl", "zeek", "parquet")
@@ -125,6 +126,8 @@ def _write_separated(separator: str) -> Callable[[Duck, str, pa.Schema, IO[bytes
 
 
 def _write_parquet(duck: Duck, sql: str, schema: pa.Schema, out: IO[bytes]) -> None:
+    import pyarrow.parquet as pq
+
     # A dictionary is made where values repeat; where they do not (numbers of flows, times) it would cost more than writing.
     repeating = [name for name in schema.names if name in _REPEATING]
     with pq.ParquetWriter(out, schema, compression="zstd", use_dictionary=repeating) as writer:
@@ -154,6 +157,8 @@ class ParquetRows:
 
     def _write(self) -> None:
         if self._writer is None:
+            import pyarrow.parquet as pq
+
             repeating = [field.name for field in self._schema if field.name in _REPEATING or pa.types.is_dictionary(field.type)]
             out = self._open.enter_context(opened(self._target))
             # Without Arrow's own schema beside Parquet's, a reader meets texts; dictionaries are only how they are stored.

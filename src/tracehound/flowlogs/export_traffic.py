@@ -9,18 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tracehound import limits
+from tracehound.flowlogs.export_candidates import candidates
 from tracehound.flowlogs.netflow import IPFIX_HEADER, Collector, recognise, v9_end
 from tracehound.flowlogs.netflow_fixed import LAYOUTS
 from tracehound.flowlogs.reader import Block
-from tracehound.kernels import Int, kernel
 from tracehound.packets.addresses import address_text
 from tracehound.packets.batch import PacketBatch
-
-_UDP = 17
-_VERSIONS = (1, 5, 7, 9, 10)
 
 
 def is_datagram(payload: bytes) -> bool:
@@ -34,26 +30,6 @@ def is_datagram(payload: bytes) -> bool:
     if version == 10:
         return count == len(payload) > IPFIX_HEADER
     return v9_end(np.frombuffer(payload, dtype=np.uint8), 0, len(payload))[0] == len(payload)
-
-
-@kernel
-def find_candidates(p: PacketBatch, rows: NDArray[np.int64]) -> Int:
-    """Fill `rows`; returns how many there are."""
-    count = np.int64(0)
-    for i in range(p.proto.size):
-        if p.proto[i] != _UDP or p.payload_caplen[i] < IPFIX_HEADER or p.payload_caplen[i] != p.payload_len[i]:
-            continue
-        at = p.payload_offset[i]
-        if at >= 0 and p.buffer[at] == 0 and p.buffer[at + 1] in _VERSIONS:
-            rows[count] = i
-            count += 1
-    return count
-
-
-def candidates(packets: PacketBatch) -> NDArray[np.int64]:
-    """Rows of datagrams that were captured whole and begin with a version: few packets of other traffic do."""
-    rows = np.empty(packets.proto.size, np.int64)
-    return rows[: int(find_candidates(packets, rows))]
 
 
 class ExportTraffic:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tracehound.flows.state import HI, LO, ONE_WAY, ORIG, PORT, PROTO, VERSION, Closed
 from tracehound.kernels import Int, kernel
+from tracehound.packets.addresses import end_hash
 
 V4_MAPPED: Final = 0xFFFF00000000
 """Upper part of ::ffff:a.b.c.d in the lower 64 bits."""
@@ -54,15 +55,6 @@ def icmp_counterpart(proto: Int, kind: Int) -> Int:
     if proto == 1:
         return _ICMP_TABLE[kind]
     return _ICMPV6_TABLE[kind]
-
-
-@kernel
-def end_hash(hi: Int, lo: Int, port: Int) -> np.uint64:
-    """Mix one end (splitmix64's finalizer); ends are added so that both directions hash alike."""
-    x = np.uint64(hi) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(lo) ^ np.uint64(port) << np.uint64(40)
-    x = (x ^ x >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ x >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    return x ^ x >> np.uint64(31)
 
 
 @kernel

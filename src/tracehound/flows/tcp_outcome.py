@@ -299,8 +299,8 @@ def flow_table(closed: Closed, *, with_community_id: bool = True) -> pa.Table:
     unsigned = closed.view(np.uint64)
     columns |= {
         "community_id": community_ids(closed) if with_community_id else pa.nulls(n, pa.string()),
-        "src": key_column(c.ends[0].view(np.uint64)),
-        "dst": key_column(c.ends[1].view(np.uint64)),
+        "src": key_column(c.ends[0]),
+        "dst": key_column(c.ends[1]),
         "service": pa.nulls(n, schema.field("service").type),
         "history": pa.Array.from_buffers(pa.string(), n, [there["no history"], pa.py_buffer(c.ends_at), pa.py_buffer(letters)]),
         "icmp_from": address_column(unsigned[ICMP_HI], unsigned[ICMP_LO], closed[VERSION], c.missing[2]),
