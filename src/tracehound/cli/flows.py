@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 
 from tracehound.cli import options
@@ -38,10 +39,12 @@ _SCHEMA: Final = FLOWS.schema.append(pa.field("file", pa.dictionary(pa.int32(), 
 
 def _with_file(files: Sequence[EvidenceFile], flows: pa.Table) -> pa.Table:
     """What _SQL asks for; no database is needed for that."""
-    known = {file.evidence_id: file.path for file in files}
-    place = flows["evidence_id"].combine_chunks().dictionary_encode()
-    paths = pa.array([known[n] for n in place.dictionary.to_pylist()], pa.string())
-    return flows.append_column(_SCHEMA.field("file"), pa.DictionaryArray.from_arrays(place.indices, paths))
+    path_of = {file.evidence_id: file.path for file in files}
+    # Without Arrow's functions of computing, whose loading takes as long as reading 100,000 packets.
+    number = flows["evidence_id"].to_numpy()
+    used = np.flatnonzero(np.bincount(number))
+    paths = pa.array([path_of[n] for n in used.tolist()], pa.string())
+    return flows.append_column(_SCHEMA.field("file"), pa.DictionaryArray.from_arrays(np.searchsorted(used, number).astype(np.int32), paths))
 
 
 def main(argv: list[str]) -> int:

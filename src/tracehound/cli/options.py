@@ -90,9 +90,11 @@ def evidence_and_filter(args: argparse.Namespace) -> tuple[list[str], str | None
 
     The filter begins at the first word behind a path that is no path itself and looks like one word of a filter, or like neither:
     a name with a dot or a slash in it is a file that is missing, and evidence that is missing is said so."""
+    words: list[str] = args.evidence
+    if len(words) == 1:
+        return words, args.bpf
     from tracehound.packets.bpf_grammar import begins_filter
 
-    words: list[str] = args.evidence
     for at, word in enumerate(words[1:], 1):
         if word == STDOUT or Path(word).exists():
             if begins_filter(word) and not args.quiet:

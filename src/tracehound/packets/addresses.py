@@ -167,6 +167,8 @@ def _texts(keys: NDArray[np.int64]) -> pa.Array:
 
 def vlan_column(vlan: NDArray[np.int64]) -> pa.Array:
     """VLAN paths as text, from the outside in ('10', '10.200'); null where untagged."""
+    if not vlan.any():
+        return pa.DictionaryArray.from_arrays(pa.nulls(vlan.size, pa.int32()), pa.array([], pa.string()))
     distinct, inverse = np.unique(vlan, return_inverse=True)
     texts = [str((v & 0x1FFF) - 1) + (f".{(v >> 13) - 1}" if v >> 13 else "") if v else "" for v in distinct.tolist()]
     return dictionary(inverse, texts, vlan == 0)

@@ -44,12 +44,14 @@ _UNOPENED: Final = _notes(CARRIER, BUNDLE)
 
 @dataclass(slots=True)
 class Level:
-    """Rows decoded together. record: number of the capture's record that each row came in; keep: whether it stays a row."""
+    """Rows decoded together. record: number of the capture's record that each row came in; keep: whether it stays a row;
+    fragments: rows that wait to be put together, once they were looked for."""
 
     blocks: Blocks
     rare: NDArray[np.int32]
     record: NDArray[np.int64]
     keep: NDArray[np.bool_]
+    fragments: NDArray[np.int32] | None = None
 
 
 @dataclass(slots=True)
@@ -105,6 +107,8 @@ def find_inside(
 def depth(path: NDArray[Any]) -> NDArray[np.int64]:
     """How many tunnels each path has."""
     levels = np.zeros(path.shape, np.int64)
+    if not path.any():
+        return levels
     for level in range(MAX_TUNNEL_DEPTH):
         levels += path >> (TUNNEL_BITS * level) > 0
     return levels
@@ -231,17 +235,25 @@ def _append(work: Nesting, packet: bytes) -> int:
     return begin
 
 
+def _unseen(level: Level) -> NDArray[np.int32]:
+    """Rows of fragments that are not looked at yet."""
+    if level.fragments is None:
+        level.fragments = level.rare[level.blocks.small[3, level.rare] == WAITING]
+    return level.fragments
+
+
 def _waiting(work: Nesting, ts: NDArray[np.int64], deep: int) -> list[tuple[int, Level, int, Fragment]]:
     """Fragments that are not looked at yet and have come through `deep` tunnels: (record, level, row, fragment), in capture order."""
     found: list[tuple[int, Level, int, Fragment]] = []
     for level in work.levels:
-        b = level.blocks
-        rows = level.rare[b.small[3, level.rare] == WAITING]
-        rows = rows[(b.payload_offset[rows] >= 0) & (depth(b.payload[4, rows]) == deep)] if rows.size else rows
-        if rows.size:
-            record = level.record[rows]
-            pieces = _fragments(work.buffer, b, rows.astype(np.int64), ts[record])
-            found += [(r, level, i, piece) for r, i, piece in zip(record.tolist(), rows.tolist(), pieces, strict=True)]
+        rows = _unseen(level)
+        if not rows.size:
+            continue
+        here = depth(level.blocks.payload[4, rows]) == deep
+        level.fragments, rows = rows[~here], rows[here]
+        record = level.record[rows]
+        pieces = _fragments(work.buffer, level.blocks, rows.astype(np.int64), ts[record])
+        found += [(r, level, i, piece) for r, i, piece in zip(record.tolist(), rows.tolist(), pieces, strict=True)]
     found.sort(key=lambda w: w[0])
     return found
 
@@ -254,6 +266,8 @@ def _join(work: Nesting, ts: NDArray[np.int64], fragments: DefragState) -> None:
     for deep in range(MAX_TUNNEL_DEPTH + 1):
         # More than one round where an IPv6 datagram is in fragments within fragments.
         for _ in range(MAX_IPV6_EXTENSIONS):
+            if not any(_unseen(level).size for level in work.levels):
+                return
             made: list[tuple[Level, int, int, int, int]] = []
             for _, level, i, piece in _waiting(work, ts, deep):
                 whole = add_fragment(fragments, piece)
@@ -285,8 +299,7 @@ def unfold(
     ts          the records' times, ns"""
     work = Nesting(buffer, length, verify, [level])
     _open(work, 0)
-    if any((lv.blocks.small[3, lv.rare] == WAITING).any() for lv in work.levels):
-        _join(work, ts, fragments)
+    _join(work, ts, fragments)
     return work
 
 

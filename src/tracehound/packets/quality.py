@@ -175,8 +175,7 @@ def leave_out(evidence_id: int, count: int, state: QualityState) -> None:
 
 def _tally(counter: Counter[int], values: NDArray[Any]) -> None:
     """Count each value; what comes after the first MAX_QUALITY_KINDS kinds is counted as kind -1."""
-    distinct, counts = np.unique(values, return_counts=True)
-    for value, count in zip(distinct.tolist(), counts.tolist(), strict=True):
+    for value, count in sorted(Counter(values.tolist()).items()):
         counter[value if value in counter or len(counter) < MAX_QUALITY_KINDS else -1] += count
 
 
