@@ -52,7 +52,7 @@ def _in_turn(items: Iterator[Item], /) -> Iterator[Item]:
     return items
 
 
-_ROWS_AT_ONCE = 32_768
+_ROWS_AT_ONCE = 16_384
 
 
 class Conversations(Protocol):
@@ -144,6 +144,21 @@ def _decoded(batches: Iterable[RawBatch], run: Run) -> Iterator[Decoded]:
         yield raw, packets
 
 
+def _sorted(parts: list[Closed]) -> Closed:
+    """Closed flows as one, in order of flow_id: with few flows, that is all of them. `parts` is emptied on the way."""
+    order = np.argsort(np.concatenate([part[FLOW_ID] for part in parts]))
+    place = np.empty_like(order)
+    place[order] = np.arange(order.size)
+    # In memory a flow's record lies in one piece (flows/state.py).
+    records = np.empty((order.size, parts[0].shape[0]), np.int64)
+    begin = 0
+    while parts:
+        part = parts.pop(0)
+        records[place[begin : begin + part.shape[1]]] = part.T
+        begin += part.shape[1]
+    return records.T
+
+
 def _emit_flows(run: Run, rows: Closed | None = None) -> None:
     """Turn closed flows into rows of table `flows`, some thousand at a time."""
     if rows is not None and rows.shape[1]:
@@ -153,12 +168,9 @@ def _emit_flows(run: Run, rows: Closed | None = None) -> None:
             return
     if run.closed_rows == 0 or (rows is not None and run.closed_rows < _ROWS_AT_ONCE):
         return
-    closed = np.concatenate(run.closed, axis=1)
-    # In order of flow_id among those that are finished together: with few flows, that is all of them.
-    closed = closed.T[np.argsort(closed[FLOW_ID])].T
-    table = flow_table(closed, with_community_id=run.wanted.community_id)
-    run.closed.clear()
+    closed = _sorted(run.closed)
     run.closed_rows = 0
+    table = flow_table(closed, with_community_id=run.wanted.community_id)
     if run.heads is not None:
         from tracehound.protocols.identify import with_service
 

@@ -33,6 +33,9 @@ _HEADER_CUT: Final = 1
 _PACKET_CUT: Final = 2
 _CAPLEN_ABSURD: Final = 3
 _WIRELEN_ABSURD: Final = 4
+_FULL: Final = 5
+_SMALL_RECORD_BYTES: Final = 76
+"""A record header and a frame of 60 bytes, the shortest of Ethernet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,9 @@ def _walk_records(
         if at + record_header > length:
             why = 1
             break
+        if n == ts.size:
+            why = 5
+            break
         # Where the next record begins is known only now, so that memory would be waited for each time: lines far ahead are asked for.
         for line in range(_LINES_ASKED):
             ask(buffer, at + _AHEAD_BYTES + line * 64)
@@ -161,26 +167,17 @@ def walk(buffer: NDArray[np.uint8], length: int, state: PcapState, *, final: boo
     `final` says that nothing follows; only then is an incomplete record damage. Records after damage cannot be found
     (nothing in the format says where the next begins), so reading ends there."""
     start = FILE_HEADER_BYTES if state.position == 0 else 0
-    room = max(length - start, 0) // state.record_header + 1
-    ts = np.empty(room, np.int64)
-    caplen = np.empty(room, np.int32)
-    wirelen = np.empty(room, np.int32)
-    offset = np.empty(room, np.int64)
-    n, at, why = _walk_records(
-        buffer,
-        start,
-        length,
-        int(state.big_endian),
-        state.ns_per_tick,
-        state.record_header,
-        state.lengths,
-        limits.MAX_CAPLEN_BYTES,
-        limits.MAX_WIRELEN_BYTES,
-        ts,
-        caplen,
-        wirelen,
-        offset,
-    )
+    most = max(length - start, 0) // state.record_header + 1
+    # Room for so many small Ethernet frames; only where they are still smaller on average it is done again with the most there can be.
+    for room in (min(most, max(length - start, 0) // _SMALL_RECORD_BYTES + 1024), most):
+        ts, offset = np.empty(room, np.int64), np.empty(room, np.int64)
+        caplen, wirelen = np.empty(room, np.int32), np.empty(room, np.int32)
+        n, at, why = _walk_records(
+            buffer, start, length, int(state.big_endian), state.ns_per_tick, state.record_header, state.lengths,
+            limits.MAX_CAPLEN_BYTES, limits.MAX_WIRELEN_BYTES, ts, caplen, wirelen, offset,
+        )  # fmt: skip
+        if int(why) != _FULL:
+            break
     n, at = int(n), min(int(at), length)
     records = Records(ts[:n], caplen[:n], wirelen[:n], offset[:n], np.full(n, state.link_type, np.int32))
     after = replace(state, position=state.position + at, frames=state.frames + n)

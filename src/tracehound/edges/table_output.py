@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 FORMATS: Final = ("table", "csv", "tsv", "jsonl", "zeek", "parquet")
 STDOUT: Final = "-"
 _ROWS: Final = 20_000
+_GROUP: Final = 16_384
+"""Rows that are worth a group of their own in a Parquet file that is written as they come."""
 _REPEATING: Final = {
     column.name
     for table in ALL.values()
@@ -152,7 +154,7 @@ class ParquetRows:
         """Append rows: they are held until they fill a group of rows."""
         self._held.append(rows)
         self._held_rows += rows.num_rows
-        if self._held_rows >= _ROWS:
+        if self._held_rows >= _GROUP:
             self._write()
 
     def _write(self) -> None:
