@@ -137,11 +137,18 @@ def _decoded(batches: Iterable[RawBatch], run: Run) -> Iterator[Decoded]:
             raw = filtered(whole, run.wanted.only)
             quality.leave_out(raw.evidence_id, whole.records.ts.size - raw.records.ts.size, run.quality)
         packets = decode(raw, run.decode)
-        quality.observe(raw, packets, run.quality)
-        link_addresses.observe_arp(raw, packets, run.link)
-        if run.wanted.link_addresses:
-            link_addresses.observe_senders(raw, packets, run.link)
+        if run.heads is not None:
+            _observe(raw, packets, run)
         yield raw, packets
+
+
+def _observe(raw: RawBatch, packets: PacketBatch, run: Run) -> None:
+    """What is counted of packets without their flows. Of two stages that overlap, that which has less to do does it: decoding, where
+    payload is read; otherwise the assembly of flows."""
+    quality.observe(raw, packets, run.quality)
+    link_addresses.observe_arp(raw, packets, run.link)
+    if run.wanted.link_addresses:
+        link_addresses.observe_senders(raw, packets, run.link)
 
 
 def _sorted(parts: list[Closed]) -> Closed:
@@ -207,6 +214,8 @@ def _converse(run: Run, packets: PacketBatch, assignment: Assignment) -> Iterato
 def _assembled(decoded: Iterator[Decoded], run: Run) -> Iterator[Closed | Rows]:
     """Flows that ended, and finished rows of other tables."""
     for raw, packets in decoded:
+        if run.heads is None:
+            _observe(raw, packets, run)
         for number in raw.finished_chains:
             yield from _end_chain(run, number)
         state = run.chains.setdefault(raw.chain, FlowState())

@@ -16,14 +16,17 @@ _SHORTEST = 16
 
 
 @kernel
-def find_candidates(p: PacketBatch, rows: NDArray[np.int64]) -> Int:
+def find_candidates(
+    buffer: NDArray[np.uint8], proto: NDArray[np.uint8], offset: NDArray[np.int64], length: NDArray[np.int32],
+    caplen: NDArray[np.int32], rows: NDArray[np.int64],
+) -> Int:
     """Fill `rows`; returns how many there are."""
     count = np.int64(0)
-    for i in range(p.proto.size):
-        if p.proto[i] != _UDP or p.payload_caplen[i] < _SHORTEST or p.payload_caplen[i] != p.payload_len[i]:
+    for i in range(proto.size):
+        if proto[i] != _UDP or caplen[i] < _SHORTEST or caplen[i] != length[i]:
             continue
-        at = p.payload_offset[i]
-        if at >= 0 and p.buffer[at] == 0 and p.buffer[at + 1] in _VERSIONS:
+        at = offset[i]
+        if at >= 0 and buffer[at] == 0 and buffer[at + 1] in _VERSIONS:
             rows[count] = i
             count += 1
     return count
@@ -32,4 +35,5 @@ def find_candidates(p: PacketBatch, rows: NDArray[np.int64]) -> Int:
 def candidates(packets: PacketBatch) -> NDArray[np.int64]:
     """Rows of datagrams that were captured whole and begin with a version: few packets of other traffic do."""
     rows = np.empty(packets.proto.size, np.int64)
-    return rows[: int(find_candidates(packets, rows))]
+    p = packets
+    return rows[: int(find_candidates(p.buffer, p.proto, p.payload_offset, p.payload_len, p.payload_caplen, rows))]
