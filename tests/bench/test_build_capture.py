@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.build_capture import build
+
 from tests.wire import exchange
 from tracehound.edges.reading import read
 from tracehound.pipeline import Wanted
