@@ -15,6 +15,7 @@ ORDER = [
     "errors",
     "limits",
     "kernels",
+    "loads",
     "version",
     "tables",
     "capture",

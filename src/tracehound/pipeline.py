@@ -5,19 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from tracehound.capture.records import RawBatch
+from tracehound.flowlogs.export_candidates import candidates
 from tracehound.flows import assemble as flows
 from tracehound.flows.state import DISORDER, EVICTED, FLOW_ID, NEXT_ID, Closed, FlowState
 from tracehound.flows.tcp_outcome import flow_table
 from tracehound.packets import link_addresses, quality
 from tracehound.packets.batch import PacketBatch
-from tracehound.packets.bpf_machine import Filter, filtered
 from tracehound.packets.decode import DecodeState, decode
 from tracehound.packets.packet_table import packet_table
 
@@ -30,13 +30,27 @@ if TYPE_CHECKING:
     from tracehound.flowlogs.flow_rows import LogState
     from tracehound.flowlogs.reader import Block
     from tracehound.flows.assignment import Assignment
+    from tracehound.packets.bpf_machine import Filter
     from tracehound.profiles.profile import Profile
     from tracehound.protocols.identify import Heads, Spoken
 
 Add = Callable[[str, pa.Table], None]
 """Takes finished rows of a table; where they are kept is the edge's business."""
 Decoded = tuple[RawBatch, PacketBatch]
-Overlap = Callable[[Iterator[Decoded]], Iterator[Decoded]]
+Rows = tuple[str, pa.Table]
+"""Finished rows of a table, by its name."""
+Item = TypeVar("Item")
+
+
+class Overlap(Protocol):
+    """May let the iterator run ahead of whoever takes its items, in another thread (edges/ahead.py)."""
+
+    def __call__(self, items: Iterator[Item], /) -> Iterator[Item]: ...
+
+
+def _in_turn(items: Iterator[Item], /) -> Iterator[Item]:
+    return items
+
 
 _ROWS_AT_ONCE = 16_384
 
@@ -118,14 +132,38 @@ def _decoded(batches: Iterable[RawBatch], run: Run) -> Iterator[Decoded]:
     for whole in batches:
         raw = whole
         if run.wanted.only is not None:
+            from tracehound.packets.bpf_machine import filtered
+
             raw = filtered(whole, run.wanted.only)
             quality.leave_out(raw.evidence_id, whole.records.ts.size - raw.records.ts.size, run.quality)
         packets = decode(raw, run.decode)
-        quality.observe(raw, packets, run.quality)
-        link_addresses.observe_arp(raw, packets, run.link)
-        if run.wanted.link_addresses:
-            link_addresses.observe_senders(raw, packets, run.link)
+        if run.heads is not None:
+            _observe(raw, packets, run)
         yield raw, packets
+
+
+def _observe(raw: RawBatch, packets: PacketBatch, run: Run) -> None:
+    """What is counted of packets without their flows. Of two stages that overlap, that which has less to do does it: decoding, where
+    payload is read; otherwise the assembly of flows."""
+    quality.observe(raw, packets, run.quality)
+    link_addresses.observe_arp(raw, packets, run.link)
+    if run.wanted.link_addresses:
+        link_addresses.observe_senders(raw, packets, run.link)
+
+
+def _sorted(parts: list[Closed]) -> Closed:
+    """Closed flows as one, in order of flow_id: with few flows, that is all of them. `parts` is emptied on the way."""
+    order = np.argsort(np.concatenate([part[FLOW_ID] for part in parts]))
+    place = np.empty_like(order)
+    place[order] = np.arange(order.size)
+    # In memory a flow's record lies in one piece (flows/state.py).
+    records = np.empty((order.size, parts[0].shape[0]), np.int64)
+    begin = 0
+    while parts:
+        part = parts.pop(0)
+        records[place[begin : begin + part.shape[1]]] = part.T
+        begin += part.shape[1]
+    return records.T
 
 
 def _emit_flows(run: Run, rows: Closed | None = None) -> None:
@@ -137,9 +175,9 @@ def _emit_flows(run: Run, rows: Closed | None = None) -> None:
             return
     if run.closed_rows == 0 or (rows is not None and run.closed_rows < _ROWS_AT_ONCE):
         return
-    table = flow_table(np.concatenate(run.closed, axis=1), with_community_id=run.wanted.community_id)
-    run.closed.clear()
+    closed = _sorted(run.closed)
     run.closed_rows = 0
+    table = flow_table(closed, with_community_id=run.wanted.community_id)
     if run.heads is not None:
         from tracehound.protocols.identify import with_service
 
@@ -147,69 +185,80 @@ def _emit_flows(run: Run, rows: Closed | None = None) -> None:
     run.add("flows", table)
 
 
-def _end_chain(run: Run, number: int) -> None:
+def _end_chain(run: Run, number: int) -> Iterator[Closed | Rows]:
     state = run.chains.pop(number)
     run.evicted += int(state.clock[EVICTED])
     run.disorder += int(state.clock[DISORDER])
     rows = flows.finish(state)
-    _end_streams(run, rows)
-    _emit_flows(run, rows)
+    yield from _end_streams(run, rows)
+    yield rows
 
 
-def _end_streams(run: Run, rows: Closed) -> None:
+def _end_streams(run: Run, rows: Closed) -> Iterator[Rows]:
     if run.conversations is not None and rows.shape[1]:
-        for name, table in run.conversations.end(rows[FLOW_ID]).items():
-            run.add(name, table)
+        yield from run.conversations.end(rows[FLOW_ID]).items()
 
 
-def _converse(run: Run, packets: PacketBatch, assignment: Assignment) -> None:
+def _converse(run: Run, packets: PacketBatch, assignment: Assignment) -> Iterator[Rows]:
     """What do the flows speak, and what do they say?"""
     if run.heads is None or run.conversations is None:
         return
     from tracehound.protocols.identify import heads, spoken
 
-    run.add("heads", heads(packets, assignment, run.heads))
-    for name, table in run.conversations.add(packets, assignment, spoken(assignment.flow_id, run.heads)).items():
-        run.add(name, table)
+    yield "heads", heads(packets, assignment, run.heads)
+    yield from run.conversations.add(packets, assignment, spoken(assignment.flow_id, run.heads)).items()
     for flow_id, code in run.conversations.take_services().items():
         run.heads.codes[flow_id] = code
+
+
+def _assembled(decoded: Iterator[Decoded], run: Run) -> Iterator[Closed | Rows]:
+    """Flows that ended, and finished rows of other tables."""
+    for raw, packets in decoded:
+        if run.heads is None:
+            _observe(raw, packets, run)
+        for number in raw.finished_chains:
+            yield from _end_chain(run, number)
+        state = run.chains.setdefault(raw.chain, FlowState())
+        state.clock[NEXT_ID] = run.next_flow_id
+        assignment, closed = flows.assemble(packets, state)
+        run.next_flow_id = int(state.clock[NEXT_ID])
+        if run.wanted.packets:
+            yield "packets", packet_table(packets, assignment.flow_id, raw.base_offset, raw.length)
+        yield from _converse(run, packets, assignment)
+        yield from _end_streams(run, closed)
+        yield closed
+        yield from _exported(run, packets, raw.evidence_id)
+    for number in sorted(run.chains):
+        yield from _end_chain(run, number)
 
 
 def build_tables(
     batches: Iterable[RawBatch],
     wanted: Wanted,
     add: Add,
-    overlap: Overlap = lambda items: items,
+    overlap: Overlap = _in_turn,
     conversations: Callable[[], Conversations] = _here,
 ) -> Run:
     """Read every batch; hand rows to `add` as they are finished.
 
     conversations  makes the reader of what flows say, if a table needs one
-    overlap        may run the reading and decoding ahead in another thread (edges/ahead.py)"""
+    overlap        may run a stage ahead in another thread: reading and decoding ahead of the assembly of flows, and that ahead of
+                   their rows (where payload is read, services are found on both sides of that, and they take turns)"""
     run = Run(wanted, add, DecodeState(verify_checksums=wanted.verify_checksums))
     if wanted.transactions:
         from tracehound.protocols.identify import Heads
 
         run.heads, run.conversations = Heads(), conversations()
-    for raw, packets in overlap(_decoded(batches, run)):
-        for number in raw.finished_chains:
-            _end_chain(run, number)
-        state = run.chains.setdefault(raw.chain, FlowState())
-        state.clock[NEXT_ID] = run.next_flow_id
-        assignment, closed = flows.assemble(packets, state)
-        run.next_flow_id = int(state.clock[NEXT_ID])
-        if wanted.packets:
-            add("packets", packet_table(packets, assignment.flow_id, raw.base_offset, raw.length))
-        _converse(run, packets, assignment)
-        _end_streams(run, closed)
-        _emit_flows(run, closed)
-        _exported(run, packets, raw.evidence_id)
-    for number in sorted(run.chains):
-        _end_chain(run, number)
+    items = _assembled(overlap(_decoded(batches, run)), run)
+    for item in items if run.heads is not None else overlap(items):
+        if isinstance(item, tuple):
+            add(*item)
+        else:
+            _emit_flows(run, item)
     _emit_flows(run)
     for evidence_id in sorted(run.exports):
         if -evidence_id in run.log_chains:
-            _end_log(run, -evidence_id)
+            add(*_end_log(run, -evidence_id))
     if run.conversations is not None:
         for name, table in run.conversations.finish().items():
             add(name, table)
@@ -220,13 +269,14 @@ def add_logs(batches: Iterable[LogBatch], run: Run) -> None:
     """Flow logs become rows of the same tables as captures."""
     for batch in batches:
         for number in batch.finished_chains:
-            _end_log(run, number)
-        _take_block(run, batch.block, batch.chain, batch.evidence_id)
+            run.add(*_end_log(run, number))
+        for name, rows in _take_block(run, batch.block, batch.chain, batch.evidence_id):
+            run.add(name, rows)
     for number in sorted(run.log_chains):
-        _end_log(run, number)
+        run.add(*_end_log(run, number))
 
 
-def _take_block(run: Run, block: Block, chain: int, evidence_id: int) -> None:
+def _take_block(run: Run, block: Block, chain: int, evidence_id: int) -> Iterator[Rows]:
     from tracehound.flowlogs import flow_rows
 
     state = run.log_chains.setdefault(chain, flow_rows.LogState())
@@ -234,26 +284,25 @@ def _take_block(run: Run, block: Block, chain: int, evidence_id: int) -> None:
         block, state, run.next_flow_id, evidence_id, with_records=run.wanted.records, with_community_id=run.wanted.community_id
     )
     run.next_flow_id = made.next_flow_id
-    for name, rows in made.tables.items():
-        run.add(name, rows)
+    yield from made.tables.items()
 
 
-def _end_log(run: Run, chain: int) -> None:
+def _end_log(run: Run, chain: int) -> Rows:
     from tracehound.flowlogs import flow_rows
 
     state = run.log_chains.pop(chain)
     run.evicted += state.joins.evicted
-    run.add("flows", flow_rows.finish(state, with_community_id=run.wanted.community_id))
+    return "flows", flow_rows.finish(state, with_community_id=run.wanted.community_id)
 
 
-def _exported(run: Run, packets: PacketBatch, evidence_id: int) -> None:
+def _exported(run: Run, packets: PacketBatch, evidence_id: int) -> Iterator[Rows]:
     """Flow records that datagrams of NetFlow and IPFIX among the packets carry: a log inside the capture, in a chain of its own."""
-    from tracehound.flowlogs.export_traffic import ExportTraffic, candidates
-
     if not candidates(packets).size:
         return
+    from tracehound.flowlogs.export_traffic import ExportTraffic
+
     for block in run.exports.setdefault(evidence_id, ExportTraffic()).add(packets):
-        _take_block(run, block, -evidence_id, evidence_id)
+        yield from _take_block(run, block, -evidence_id, evidence_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from tracehound.flows.state import (
     HI,
     HISTORY,
     HISTORY_LEN,
+    KEPT,
     LO,
     ONE_WAY,
     ORIG,
@@ -27,8 +28,8 @@ from tracehound.flows.state import (
     FlowState,
     at_end,
 )
-from tracehound.flows.tcp_outcome import flow_table
-from tracehound.packets.addresses import address_column, address_text, packed
+from tracehound.flows.tcp_outcome import Columns, columns_of, describe, flow_table
+from tracehound.packets.addresses import address_column, address_text, number_keys, packed
 from tracehound.packets.decode import DecodeState, decode
 
 U64 = st.integers(0, 2**64 - 1)
@@ -106,3 +107,40 @@ def test_real_flows_say_the_same_as_the_plain_way():
     for row, history in zip(closed.T, table["history"].to_pylist(), strict=True):
         letters = row[HISTORY : HISTORY + 5].tobytes()[: row[HISTORY_LEN]].decode()
         assert history == (letters if row[PROTO] in (6, 17) else None)
+
+
+@given(st.lists(st.lists(st.integers(0, 5), min_size=WIDTH, max_size=WIDTH), min_size=1, max_size=4), st.data())
+def test_columns_of_finished_flows_plain_and_compiled_agree(rows, data):
+    records = np.array(rows, np.int64)[:, :KEPT]
+    for record in records:
+        record[PROTO] = data.draw(st.sampled_from((1, 6, 17, 47, 58, 132)))
+        record[ORIG] &= 1
+        letters = data.draw(st.text(alphabet="^SHADFRGTWIQshadfr", max_size=40)).encode()
+        record[HISTORY : HISTORY + 5] = np.frombuffer(letters.ljust(40, b"\0"), np.int64)
+        record[HISTORY_LEN] = len(letters)
+    compiled, plain = columns_of(records), columns_of(records)
+    for block in plain:
+        block[...] = 0
+    describe.py_func(records.ravel(), plain)  # type: ignore[attr-defined]
+    used = int(compiled.ends_at[-1])
+    assert np.array_equal(compiled.letters[:used], plain.letters[:used])
+    for name in set(Columns._fields) - {"letters"}:
+        assert np.array_equal(getattr(compiled, name), getattr(plain, name)), name
+
+
+@given(st.lists(st.tuples(U64, U64, st.sampled_from((4, 6))), max_size=30), st.data())
+def test_addresses_numbered_and_written_plain_and_compiled(keys, data):
+    # Few distinct ones, and some that are left out.
+    keys = [data.draw(st.sampled_from(keys)) for _ in keys]
+    missing = np.array([data.draw(st.booleans()) for _ in keys], np.bool_)
+    hi, lo, version = (np.array([k[n] for k in keys], np.uint64) for n in range(3))
+    got = address_column(hi, lo, version, missing)
+    assert got.to_pylist() == [None if gone else address_text(*k) for k, gone in zip(keys, missing.tolist(), strict=True)]
+    flat = np.ascontiguousarray(np.stack([hi, lo, version], axis=1)).view(np.int64).reshape(-1)
+    results = []
+    for run in (number_keys, number_keys.py_func):  # type: ignore[attr-defined]
+        codes, distinct = np.empty(len(keys), np.int32), np.zeros(3 * len(keys), np.int64)
+        with np.errstate(over="ignore"):
+            count = run(flat, missing, np.full(64, -1, np.int32), codes, distinct)
+        results.append((int(count), codes.tolist(), distinct.tolist()))
+    assert results[0] == results[1]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tracehound import limits
 from tracehound.capture.records import Records, Walk
 from tracehound.kernels import kernel
+from tracehound.loads import ask, big32, little32
 
 FILE_HEADER_BYTES: Final = 24
 _MODIFIED: Final = 0xA1B2CD34
@@ -25,11 +26,16 @@ _LENGTHS_IN_ORDER: Final = 0
 _LENGTHS_SWAPPED: Final = 1
 _LENGTHS_UNSURE: Final = 2
 
+_AHEAD_BYTES: Final = 4096
+_LINES_ASKED: Final = 4
 _AT_END: Final = 0
 _HEADER_CUT: Final = 1
 _PACKET_CUT: Final = 2
 _CAPLEN_ABSURD: Final = 3
 _WIRELEN_ABSURD: Final = 4
+_FULL: Final = 5
+_SMALL_RECORD_BYTES: Final = 76
+"""A record header and a frame of 60 bytes, the shortest of Ethernet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +111,10 @@ def _walk_records(
     offset: NDArray[np.int64],
 ) -> tuple[int, int, int]:
     """Fill the columns; return (records, position of the first record not taken, why it was not taken)."""
-    # Shifts that put byte i of a 32-bit number in its place, in either order.
-    s0 = 24 if big_endian else 0
-    s1 = 16 if big_endian else 8
-    s2 = 8 if big_endian else 16
-    s3 = 0 if big_endian else 24
+    # The one check for all loads below: they lie within `record_header` bytes of `at`, which only grows, and are made only where
+    # so many are left before `length`.
+    if start < 0 or record_header < 16 or length > buffer.size:
+        raise IndexError("records beyond the buffer")
     n = 0
     at = start
     why = 0
@@ -117,13 +122,20 @@ def _walk_records(
         if at + record_header > length:
             why = 1
             break
+        if n == ts.size:
+            why = 5
+            break
+        # Where the next record begins is known only now, so that memory would be waited for each time: lines far ahead are asked for.
+        for line in range(_LINES_ASKED):
+            ask(buffer, at + _AHEAD_BYTES + line * 64)
         # Timestamp (Seconds) (32), Timestamp (Microseconds or nanoseconds) (32), Captured Packet Length (32),
         # Original Packet Length (32); the modified header goes on with interface, protocol, packet type and padding.
-        h = buffer[at : at + 16]
-        seconds = (np.int64(h[0]) << s0) | (np.int64(h[1]) << s1) | (np.int64(h[2]) << s2) | (np.int64(h[3]) << s3)
-        ticks = (np.int64(h[4]) << s0) | (np.int64(h[5]) << s1) | (np.int64(h[6]) << s2) | (np.int64(h[7]) << s3)
-        cap = (np.int64(h[8]) << s0) | (np.int64(h[9]) << s1) | (np.int64(h[10]) << s2) | (np.int64(h[11]) << s3)
-        wire = (np.int64(h[12]) << s0) | (np.int64(h[13]) << s1) | (np.int64(h[14]) << s2) | (np.int64(h[15]) << s3)
+        if big_endian:
+            seconds, ticks = np.int64(big32(buffer, at)), np.int64(big32(buffer, at + 4))
+            cap, wire = np.int64(big32(buffer, at + 8)), np.int64(big32(buffer, at + 12))
+        else:
+            seconds, ticks = np.int64(little32(buffer, at)), np.int64(little32(buffer, at + 4))
+            cap, wire = np.int64(little32(buffer, at + 8)), np.int64(little32(buffer, at + 12))
         if lengths == 1 or (lengths == 2 and cap > wire):
             cap, wire = wire, cap
         if cap > max_caplen:
@@ -155,26 +167,17 @@ def walk(buffer: NDArray[np.uint8], length: int, state: PcapState, *, final: boo
     `final` says that nothing follows; only then is an incomplete record damage. Records after damage cannot be found
     (nothing in the format says where the next begins), so reading ends there."""
     start = FILE_HEADER_BYTES if state.position == 0 else 0
-    room = max(length - start, 0) // state.record_header + 1
-    ts = np.empty(room, np.int64)
-    caplen = np.empty(room, np.int32)
-    wirelen = np.empty(room, np.int32)
-    offset = np.empty(room, np.int64)
-    n, at, why = _walk_records(
-        buffer,
-        start,
-        length,
-        int(state.big_endian),
-        state.ns_per_tick,
-        state.record_header,
-        state.lengths,
-        limits.MAX_CAPLEN_BYTES,
-        limits.MAX_WIRELEN_BYTES,
-        ts,
-        caplen,
-        wirelen,
-        offset,
-    )
+    most = max(length - start, 0) // state.record_header + 1
+    # Room for so many small Ethernet frames; only where they are still smaller on average it is done again with the most there can be.
+    for room in (min(most, max(length - start, 0) // _SMALL_RECORD_BYTES + 1024), most):
+        ts, offset = np.empty(room, np.int64), np.empty(room, np.int64)
+        caplen, wirelen = np.empty(room, np.int32), np.empty(room, np.int32)
+        n, at, why = _walk_records(
+            buffer, start, length, int(state.big_endian), state.ns_per_tick, state.record_header, state.lengths,
+            limits.MAX_CAPLEN_BYTES, limits.MAX_WIRELEN_BYTES, ts, caplen, wirelen, offset,
+        )  # fmt: skip
+        if int(why) != _FULL:
+            break
     n, at = int(n), min(int(at), length)
     records = Records(ts[:n], caplen[:n], wirelen[:n], offset[:n], np.full(n, state.link_type, np.int32))
     after = replace(state, position=state.position + at, frames=state.frames + n)

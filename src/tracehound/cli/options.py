@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tracehound.edges.progress import progress_line
-from tracehound.edges.reading import Reading, read
+from tracehound.edges.reading import PassOn, Reading, read
 from tracehound.edges.table_output import FORMATS, STDOUT, write_answer
 from tracehound.pipeline import Wanted
 from tracehound.protocols.session import Keep
@@ -73,6 +73,7 @@ def reading_of(
     file_details: bool = False,
     link_addresses: bool = False,
     keep: Keep | None = None,
+    flows_to: PassOn | None = None,
 ) -> Reading:
     """Read the evidence that the command line names, with progress on a terminal."""
     evidence, expression = evidence_and_filter(args)
@@ -81,7 +82,7 @@ def reading_of(
         file_details=file_details, link_addresses=link_addresses, only=_compiled(expression),
     )  # fmt: skip
     with progress_line(quiet=args.quiet) as progress:
-        return read(evidence, wanted=wanted, hashes=hashes, progress=progress, keep=keep)
+        return read(evidence, wanted=wanted, hashes=hashes, progress=progress, keep=keep, flows_to=flows_to)
 
 
 def evidence_and_filter(args: argparse.Namespace) -> tuple[list[str], str | None]:
@@ -89,9 +90,11 @@ def evidence_and_filter(args: argparse.Namespace) -> tuple[list[str], str | None
 
     The filter begins at the first word behind a path that is no path itself and looks like one word of a filter, or like neither:
     a name with a dot or a slash in it is a file that is missing, and evidence that is missing is said so."""
+    words: list[str] = args.evidence
+    if len(words) == 1:
+        return words, args.bpf
     from tracehound.packets.bpf_grammar import begins_filter
 
-    words: list[str] = args.evidence
     for at, word in enumerate(words[1:], 1):
         if word == STDOUT or Path(word).exists():
             if begins_filter(word) and not args.quiet:

@@ -683,7 +683,9 @@ def _learn(file: EvidenceFile, walked: Walk) -> None:
     file.start_ns = earliest if file.start_ns is None else min(file.start_ns, earliest)
     file.end_ns = latest if file.end_ns is None else max(file.end_ns, latest)
     # Nearly always one link type: comparing with it is much cheaper than sorting.
-    if len(file.link_types) == 1 and bool((records.link_type == file.link_types[0]).all()):
+    if bool((records.link_type == records.link_type[0]).all()):
+        if int(records.link_type[0]) not in file.link_types:
+            file.link_types.append(int(records.link_type[0]))
         return
     kinds_here, first = np.unique(records.link_type, return_index=True)
     for place in np.argsort(first).tolist():

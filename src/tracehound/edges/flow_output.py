@@ -4,11 +4,13 @@ v5. Never here: formats that any table can have (table_output.py)."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
-from tracehound.edges.duck import Duck
 from tracehound.edges.table_output import opened, rfc3339_sql
 from tracehound.errors import UsageError
+
+if TYPE_CHECKING:
+    from tracehound.edges.duck import Duck
 
 _ROWS: Final = 50_000
 _SECONDS: Final = "printf('%d.%06d', epoch_ns({0}) // 1000000000, epoch_ns({0}) % 1000000000 // 1000)"

@@ -291,7 +291,7 @@ def _flatten(value: Any, into: list[Any]) -> None:
     """One argument as the machine code takes it."""
     if isinstance(value, np.ndarray):
         # No meminfo and no parent: nothing counts references here, and `args` of the caller keeps the array.
-        into += (None, None, value.size, value.itemsize, value.__array_interface__["data"][0], *value.shape, *value.strides)
+        into += (None, None, value.size, value.itemsize, value.ctypes.data, *value.shape, *value.strides)
     elif isinstance(value, tuple):
         for member in value:
             _flatten(member, into)

@@ -4,10 +4,10 @@ Never here: how a stage works (pipeline.py calls them), or an answer to a questi
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
@@ -27,9 +27,7 @@ from tracehound.edges.first_use import after_helper
 from tracehound.edges.store import Store
 from tracehound.errors import UsageError
 from tracehound.packets import link_addresses, quality
-from tracehound.packets.bpf_machine import compiled
 from tracehound.pipeline import Conversations, Run, Wanted, add_logs, build_tables
-from tracehound.protocols.identify import with_told_services
 from tracehound.protocols.session import Interest, Keep
 from tracehound.tables import ALL, LOGS, QUALITY, TRANSACTIONS
 
@@ -43,6 +41,13 @@ Progress = Callable[[int, int | None], None]
 _BATCHES_AHEAD = 1
 Together = tuple[pa.Table, "tuple[Offset, ...]"]
 """Rows of table `witnesses`, and how the sources' clocks stand."""
+PassOn = Callable[[Sequence[EvidenceFile], pa.Table], None]
+"""Takes finished rows of table `flows`, of these files."""
+Item = TypeVar("Item")
+
+
+def _overlapping(items: Iterator[Item], /) -> Iterator[Item]:
+    return after_helper(ahead(items, _BATCHES_AHEAD))
 
 
 class Reading:
@@ -182,6 +187,7 @@ def read(
     keep: Keep | None = None,
     log_options: Options | None = None,
     bpf: str | None = None,
+    flows_to: PassOn | None = None,
 ) -> Reading:
     """Read capture files, flow logs, folders or '-' into tables.
 
@@ -190,20 +196,32 @@ def read(
     hashes   also take the SHA-256 of every file (in a background thread)
     keep     takes the content of the files that are met in the evidence
     log_options  what the user says of logs that do not say it themselves
+    flows_to     is given the flows and the files, in the order in which flows ended: while the evidence is read where nothing can be
+                 found out about a flow that ended (no transactions wanted, captures alone), and then they are not kept in the
+                 reading; otherwise when it was read
     Raises EvidenceError where a path gives nothing at all; damage inside a file is kept in its quality record."""
     machine_code.install()
     wanted = wanted or Wanted()
     if bpf is not None:
+        from tracehound.packets.bpf_machine import compiled
+
         wanted = replace(wanted, only=compiled(bpf))
     files = list_evidence([paths] if isinstance(paths, str) else list(paths))
     wait = hash_in_background(files) if hashes else None
     store = Store()
     shards = _shards(files, wanted, store) if keep is None else None
+    at_once = flows_to if not wanted.transactions and not any(f.is_log for f in files) else None
+
+    def add(name: str, rows: pa.Table) -> None:
+        if at_once is not None and name == "flows":
+            at_once(files, rows)
+        else:
+            store.add(name, rows)
+
     try:
         batches = read_batches(files, progress=progress)
         run = build_tables(
-            batches, wanted, store.add, lambda items: after_helper(ahead(items, _BATCHES_AHEAD)),
-            lambda: shards or _transactions(wanted, keep),
+            batches, wanted, add, _overlapping, lambda: shards or _transactions(wanted, keep),
         )  # fmt: skip
         logs = [f for f in files if f.is_log]
         if logs:
@@ -214,8 +232,13 @@ def read(
         if shards is not None:
             told = shards.collect(store.adopt)
             if told:
+                from tracehound.protocols.identify import with_told_services
+
                 store.rewrite("flows", lambda flows: with_told_services(flows, told))
         together = _bring_together(files, store) if logs and wanted.community_id and len(files) > 1 else None
+        if flows_to is not None and at_once is None:
+            for rows in store.pieces("flows"):
+                flows_to(files, rows)
         if wait is not None:
             wait()
         return Reading(files, store, run, together)

@@ -4,15 +4,18 @@ Parquet files in a work folder once they are not. Never here: SQL (duck.py) or w
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tracehound import limits
 from tracehound.tables import ALL
+
+_ROW_GROUP: Final = 65_536
+"""Rows of a spilled table that are read back at once."""
 
 
 class Store:
@@ -48,9 +51,11 @@ class Store:
             self._held = 0
 
     def _spill(self, name: str) -> None:
+        import pyarrow.parquet as pq
+
         files = self._files.setdefault(name, [])
         path = self.folder / f"{name}-{len(files):05d}.parquet"
-        pq.write_table(self._memory(name), path, compression="zstd", compression_level=1)
+        pq.write_table(self._memory(name), path, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP)
         files.append(path)
         self._parts.pop(name)
 
@@ -68,8 +73,20 @@ class Store:
             self._spill(name)
         return self._files[name]
 
+    def pieces(self, name: str) -> Iterator[pa.Table]:
+        """All rows in the order in which they were added, some at a time."""
+        import pyarrow.parquet as pq
+
+        for path in self._files.get(name, []):
+            with pq.ParquetFile(path) as file:
+                for number in range(file.num_row_groups):
+                    yield file.read_row_group(number).cast(ALL[name].schema)
+        yield from self._parts.get(name, [])
+
     def rewrite(self, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
         """Change rows that were added before; `change` gives back the same table where it has nothing to do."""
+        import pyarrow.parquet as pq
+
         self._parts[name] = [change(part) for part in self._parts.get(name, [])]
         for path in self._files.get(name, []):
             before = pq.read_table(path, schema=ALL[name].schema)

@@ -9,22 +9,26 @@ import csv
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import IO, TYPE_CHECKING, Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tracehound.errors import UsageError
 from tracehound.tables import ALL
 
 if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
     from tracehound.edges.duck import Duck
 
 FORMATS: Final = ("table", "csv", "tsv", "jsonl", "zeek", "parquet")
 STDOUT: Final = "-"
 _ROWS: Final = 20_000
+_GROUP: Final = 16_384
+"""Rows that are worth a group of their own in a Parquet file that is written as they come."""
 _REPEATING: Final = {
     column.name
     for table in ALL.values()
@@ -124,6 +128,8 @@ def _write_separated(separator: str) -> Callable[[Duck, str, pa.Schema, IO[bytes
 
 
 def _write_parquet(duck: Duck, sql: str, schema: pa.Schema, out: IO[bytes]) -> None:
+    import pyarrow.parquet as pq
+
     # A dictionary is made where values repeat; where they do not (numbers of flows, times) it would cost more than writing.
     repeating = [name for name in schema.names if name in _REPEATING]
     with pq.ParquetWriter(out, schema, compression="zstd", use_dictionary=repeating) as writer:
@@ -131,16 +137,50 @@ def _write_parquet(duck: Duck, sql: str, schema: pa.Schema, out: IO[bytes]) -> N
             writer.write_batch(batch)
 
 
-def write_parquet(table: pa.Table, target: str) -> None:
-    """Write a whole table as the database would give it: texts rather than numbers of texts, every column nullable."""
-    schema = pa.schema([field.with_nullable(True) for field in table.schema])
-    repeating = [name for name in schema.names if name in _REPEATING]
-    with (
-        opened(target) as out,
-        # Without Arrow's own schema beside Parquet's, a reader meets texts; dictionaries are only how they are stored.
-        pq.ParquetWriter(out, schema, compression="zstd", use_dictionary=repeating, store_schema=False) as writer,
-    ):
-        writer.write_table(pa.table(table.columns, schema=schema), row_group_size=_ROWS * 4)
+class ParquetRows:
+    """A Parquet file that is written as rows come, as the database would give them: texts rather than numbers of texts, every column
+    nullable. Use as a context manager: the file has its name once that ends well."""
+
+    def __init__(self, schema: pa.Schema, target: str) -> None:
+        """schema   of the rows; the file is begun when the first come, or at the end"""
+        self._schema = pa.schema([field.with_nullable(True) for field in schema])
+        self._target = target
+        self._open = ExitStack()
+        self._writer: pq.ParquetWriter | None = None
+        self._held: list[pa.Table] = []
+        self._held_rows = 0
+
+    def add(self, rows: pa.Table) -> None:
+        """Append rows: they are held until they fill a group of rows."""
+        self._held.append(rows)
+        self._held_rows += rows.num_rows
+        if self._held_rows >= _GROUP:
+            self._write()
+
+    def _write(self) -> None:
+        if self._writer is None:
+            import pyarrow.parquet as pq
+
+            repeating = [field.name for field in self._schema if field.name in _REPEATING or pa.types.is_dictionary(field.type)]
+            out = self._open.enter_context(opened(self._target))
+            # Without Arrow's own schema beside Parquet's, a reader meets texts; dictionaries are only how they are stored.
+            self._writer = self._open.enter_context(
+                pq.ParquetWriter(out, self._schema, compression="zstd", use_dictionary=repeating, store_schema=False)
+            )
+        tables = [pa.table(rows.columns, schema=self._schema) for rows in self._held]
+        if tables:
+            whole = tables[0] if len(tables) == 1 else pa.concat_tables(tables).unify_dictionaries()
+            self._writer.write_table(whole, row_group_size=_ROWS * 4)
+        self._held.clear()
+        self._held_rows = 0
+
+    def __enter__(self) -> ParquetRows:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self._write()
+        self._open.__exit__(kind, value, trace)
 
 
 def _number(kind: pa.DataType) -> bool:

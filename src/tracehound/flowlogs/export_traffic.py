@@ -9,17 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tracehound import limits
+from tracehound.flowlogs.export_candidates import candidates
 from tracehound.flowlogs.netflow import IPFIX_HEADER, Collector, recognise, v9_end
 from tracehound.flowlogs.netflow_fixed import LAYOUTS
 from tracehound.flowlogs.reader import Block
 from tracehound.packets.addresses import address_text
 from tracehound.packets.batch import PacketBatch
-
-_UDP = 17
-_VERSIONS = (1, 5, 7, 9, 10)
 
 
 def is_datagram(payload: bytes) -> bool:
@@ -33,15 +30,6 @@ def is_datagram(payload: bytes) -> bool:
     if version == 10:
         return count == len(payload) > IPFIX_HEADER
     return v9_end(np.frombuffer(payload, dtype=np.uint8), 0, len(payload))[0] == len(payload)
-
-
-def candidates(packets: PacketBatch) -> NDArray[np.int64]:
-    """Rows of datagrams that were captured whole and begin with a version: few packets of other traffic do."""
-    whole = (packets.proto == _UDP) & (packets.payload_caplen == packets.payload_len) & (packets.payload_caplen >= IPFIX_HEADER)
-    rows = np.flatnonzero(whole & (packets.payload_offset >= 0)).astype(np.int64)
-    at = packets.payload_offset[rows]
-    told: NDArray[np.bool_] = (packets.buffer[at] == 0) & np.isin(packets.buffer[at + 1], _VERSIONS)
-    return rows[told]
 
 
 class ExportTraffic:

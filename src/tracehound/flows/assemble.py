@@ -59,6 +59,7 @@ from tracehound.flows.state import (
     LAST_PACKET,
     LAST_REL,
     LAST_SEQ,
+    LINE,
     LO,
     MISSED,
     NEXT_ID,
@@ -105,6 +106,7 @@ from tracehound.flows.state import (
 )
 from tracehound.kernels import Bool, Int, kernel
 from tracehound.limits import ATTEMPT_MERGE_NS, MAX_OPEN_FLOWS, TCP_IDLE_NS, UDP_IDLE_NS
+from tracehound.loads import ask, copy_elements
 from tracehound.packets.batch import ENCRYPTED, NOTES, PacketBatch
 from tracehound.packets.octets import be16, be32, be64
 
@@ -116,6 +118,10 @@ _SECOND: Final = 1_000_000_000
 _CLOSE_DELAY_NS: Final = 5 * _SECOND
 _LOGIN_IDLE_NS: Final = 3600 * _SECOND
 _TOO_LARGE_DELTA: Final = 1 << 20
+_TOGETHER: Final = 32
+"""Packets whose flows are asked for before they are looked at."""
+_LINES_ASKED: Final = 5
+"""Cache lines of a row that every packet of a TCP flow reads."""
 
 FIN: Final = 1
 SYN: Final = 2
@@ -143,6 +149,11 @@ _H_ACK: Final = np.int64(16)
 _H_MULTI: Final = np.int64(32)
 _H_FINRST: Final = np.int64(64)
 
+
+_FRESH: Final = np.zeros(WIDTH, np.int64)
+"""The row of a flow that begins."""
+for _column in (DELIVERED, AGAIN_AT, ZERO_AT, GAPS_AT):
+    _FRESH[_column : _column + 2] = 1
 
 # A kernel sees all rows as one flat array; `k` is where a flow's row begins, so `f[k + COLUMN + side]` is one of its columns.
 
@@ -305,13 +316,17 @@ def acknowledged(f: Flat, k: Int, side: Int, ack_rel: Int) -> None:
 @kernel
 def begin_flow(f: Flat, k: Int) -> None:
     """Clear a slot for a new flow."""
-    for column in range(WIDTH):
-        f[k + column] = 0
-    for side in range(2):
-        f[k + DELIVERED + side] = 1
-        f[k + AGAIN_AT + side] = 1
-        f[k + ZERO_AT + side] = 1
-        f[k + GAPS_AT + side] = 1
+    if k < 0 or k + WIDTH > f.size:
+        raise IndexError("no such row")
+    copy_elements(f, k, _FRESH, np.int64(0), np.int64(WIDTH))
+
+
+@kernel
+def keep_record(f: Flat, k: Int, out: Flat, closed: Int) -> None:
+    """The record of a flow that is over becomes row `closed` of `out`."""
+    if k < 0 or k + KEPT > f.size or closed < 0 or (closed + 1) * KEPT > out.size:
+        raise IndexError("no such row")
+    copy_elements(out, closed * KEPT, f, k, np.int64(KEPT))
 
 
 @kernel
@@ -634,13 +649,35 @@ def quoted_flow(
 
 
 @kernel
+def ahead(p: PacketBatch, begin: Int, f: Flat, index: NDArray[np.int32], keys: NDArray[np.int64]) -> None:
+    """Hash the ends of the packets that come next, and ask for what will be read of their flows: open flows fill more than a near
+    cache, and two places in it are waited for one after the other, the index and the row. ICMP is not looked at."""
+    mask = index.size - 1
+    end = min(p.ts.size, begin + _TOGETHER)
+    for i in range(begin, end):
+        keys[i - begin] = flow_hash(
+            np.int64(p.src_hi[i]), np.int64(p.src_lo[i]), np.int64(p.sport[i]),
+            np.int64(p.dst_hi[i]), np.int64(p.dst_lo[i]), np.int64(p.dport[i]), np.int64(p.proto[i]),
+        )  # fmt: skip
+        ask(index, keys[i - begin] & mask)
+    for i in range(begin, end):
+        slot = np.int64(index[keys[i - begin] & mask])
+        if slot >= 0:
+            for line in range(_LINES_ASKED):
+                ask(f, slot * WIDTH + line * LINE)
+
+
+@kernel
 def assemble_packets(
     p: PacketBatch, f: Flat, free: NDArray[np.int32], index: NDArray[np.int32],
-    clock: NDArray[np.int64], out: Closed, flow_id: NDArray[np.int64], from_originator: NDArray[np.bool_],
+    clock: NDArray[np.int64], out: Flat, keys: NDArray[np.int64], flow_id: NDArray[np.int64],
+    from_originator: NDArray[np.bool_],
 ) -> None:
-    """One pass over a batch. `f` must have a free slot and `out` a free column for every packet."""
+    """One pass over a batch. `f` must have a free slot and `out` a free row for every packet; `keys` is room for _TOGETHER."""
     closed = np.int64(0)
     for i in range(p.ts.size):
+        if i % _TOGETHER == 0:
+            ahead(p, i, f, index, keys)
         flow_id[i] = -1
         from_originator[i] = False
         note = np.int64(p.note[i])
@@ -657,6 +694,7 @@ def assemble_packets(
         src_hi, src_lo = np.int64(p.src_hi[i]), np.int64(p.src_lo[i])
         dst_hi, dst_lo = np.int64(p.dst_hi[i]), np.int64(p.dst_lo[i])
         one_way = np.int64(0)
+        key = keys[i % _TOGETHER]
         if proto == 1 or proto == 58:
             if p.payload_offset[i] >= 0:
                 at = p.payload_offset[i]
@@ -672,7 +710,7 @@ def assemble_packets(
                 one_way = np.int64(1)
             else:
                 dport = answer
-        key = flow_hash(src_hi, src_lo, sport, dst_hi, dst_lo, dport, proto)
+            key = flow_hash(src_hi, src_lo, sport, dst_hi, dst_lo, dport, proto)
         k, side = find_slot(f, index, key, src_hi, src_lo, sport, dst_hi, dst_lo, dport, proto, one_way)
         flags = np.int64(p.tcp_flags[i])
         seq = np.int64(p.seq[i])
@@ -684,8 +722,7 @@ def assemble_packets(
             k = slot * WIDTH
         elif expired(f, k, now) or (proto == 6 and is_reuse(f, k, side, flags, seq)):
             # The slot and its place in the index go on to the new flow: same 5-tuple, same hash.
-            for column in range(KEPT):
-                out[column, closed] = f[k + column]
+            keep_record(f, k, out, closed)
             closed += 1
             fresh = True
         if fresh:
@@ -764,19 +801,17 @@ def _live(state: FlowState) -> NDArray[np.int32]:
 
 
 @kernel
-def take_records(rows: Flat, slots: NDArray[np.int32], out: Closed) -> None:
-    """Copy the records of the flows in `slots` into the columns of `out`."""
+def take_records(rows: Flat, slots: NDArray[np.int32], out: Flat) -> None:
+    """Copy the records of the flows in `slots` into the rows of `out`."""
     for n in range(slots.size):
-        k = np.int64(slots[n]) * WIDTH
-        for column in range(KEPT):
-            out[column, n] = rows[k + column]
+        keep_record(rows, np.int64(slots[n]) * WIDTH, out, n)
 
 
 def _close(state: FlowState, live: NDArray[np.int32], gone: NDArray[np.bool_]) -> Closed:
     """Take the flows in `gone` out of the table and return their records."""
     slots = live[gone]
-    closed = np.empty((KEPT, slots.size), dtype=np.int64)
-    take_records(state.rows.ravel(), slots, closed)
+    closed = np.empty((slots.size, KEPT), dtype=np.int64)
+    take_records(state.rows.ravel(), slots, closed.ravel())
     state.clock[OPEN] -= slots.size
     keep = live[~gone]
     used = np.zeros(state.rows.shape[0], dtype=np.bool_)
@@ -785,7 +820,7 @@ def _close(state: FlowState, live: NDArray[np.int32], gone: NDArray[np.bool_]) -
     state.free = np.concatenate([np.flatnonzero(~used).astype(np.int32)[::-1], keep]).astype(np.int32)
     state.index = np.full(state.index.size, -1, dtype=np.int32)
     rebuild_index(state.rows.ravel(), keep, state.index)
-    return closed
+    return closed.T
 
 
 def _grow(state: FlowState, need: int) -> None:
@@ -835,16 +870,17 @@ def assemble(packets: PacketBatch, state: FlowState) -> tuple[Assignment, Closed
     flow_id = np.empty(n, dtype=np.int64)
     from_originator = np.empty(n, dtype=np.bool_)
     closed: list[Closed] = []
+    keys = np.empty(_TOGETHER, np.int64)
     for begin in range(0, max(n, 1), PACKETS_AT_ONCE):
         end = min(n, begin + PACKETS_AT_ONCE)
         if state.clock[OPEN] > state.sweep_above:
             closed.append(_sweep(state))
         _grow(state, end - begin)
         assemble_packets(
-            _slice(packets, begin, end), state.rows.ravel(), state.free, state.index, state.clock, state.closing,
+            _slice(packets, begin, end), state.rows.ravel(), state.free, state.index, state.clock, state.closing.ravel(), keys,
             flow_id[begin:end], from_originator[begin:end],
         )
-        closed.append(state.closing[:, : int(state.clock[CLOSED_ROWS])].copy())
+        closed.append(state.closing[: int(state.clock[CLOSED_ROWS])].copy().T)
     return Assignment(flow_id, from_originator), closed[0] if len(closed) == 1 else np.concatenate(closed, axis=1)
 
 

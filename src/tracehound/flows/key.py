@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tracehound.flows.state import HI, LO, ONE_WAY, ORIG, PORT, PROTO, VERSION, Closed
 from tracehound.kernels import Int, kernel
+from tracehound.packets.addresses import end_hash
 
 V4_MAPPED: Final = 0xFFFF00000000
 """Upper part of ::ffff:a.b.c.d in the lower 64 bits."""
@@ -54,15 +55,6 @@ def icmp_counterpart(proto: Int, kind: Int) -> Int:
     if proto == 1:
         return _ICMP_TABLE[kind]
     return _ICMPV6_TABLE[kind]
-
-
-@kernel
-def end_hash(hi: Int, lo: Int, port: Int) -> np.uint64:
-    """Mix one end (splitmix64's finalizer); ends are added so that both directions hash alike."""
-    x = np.uint64(hi) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(lo) ^ np.uint64(port) << np.uint64(40)
-    x = (x ^ x >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ x >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    return x ^ x >> np.uint64(31)
 
 
 @kernel
@@ -161,13 +153,14 @@ def write_community_ids(closed: Closed, text: NDArray[np.uint8], words: NDArray[
         message[2] = (h2 + 0x98BADCFE) & 0xFFFFFFFF
         message[3] = (h3 + 0x10325476) & 0xFFFFFFFF
         message[4] = (h4 + 0xC3D2E1F0) & 0xFFFFFFFF
+        message[5] = 0
         # RFC 4648 section 4: six bits a letter; 160 bits are 27 letters, the last of them half empty, and one '='.
         text[i, 0], text[i, 1], text[i, _ID_CHARS - 1] = 49, 58, 61
         for k in range(27):
-            six = 0
-            for bit in range(6 * k, 6 * k + 6):
-                six = six << 1 | (int(message[bit >> 5]) >> (31 - (bit & 31)) & 1 if bit < 160 else 0)
-            text[i, 2 + k] = _BASE64[six]
+            # Behind the five words of the hash stands a zero, of which the last letter takes two bits.
+            bit = 6 * k
+            two = int(message[bit >> 5]) << 32 | int(message[(bit >> 5) + 1])
+            text[i, 2 + k] = _BASE64[two >> (58 - (bit & 31)) & 63]
 
 
 def community_ids(closed: Closed) -> pa.Array:

@@ -110,7 +110,7 @@ CLOCK_FIELDS: Final = 6
 Rows = NDArray[np.int64]
 """Open flows: (slots, WIDTH)."""
 Closed = NDArray[np.int64]
-"""Records of finished flows: (KEPT, n)."""
+"""Records of finished flows: (KEPT, n). In memory each record's fields lie side by side, as they were written."""
 Flat = NDArray[np.int64]
 """Rows as one dimension, for kernels: an index is then one addition and one check."""
 FEWEST_TO_SWEEP: Final = 8192
@@ -138,7 +138,7 @@ class FlowState:
     rows    int64 (slots, WIDTH); the slots in use are those that `index` names
     free    stack of unused slots; the last clock[OPEN] entries are in use
     index   open-addressing hash table of slots, -1 empty
-    closing int64 (KEPT, PACKETS_AT_ONCE): records that the kernel writes; one buffer for all batches
+    closing int64 (PACKETS_AT_ONCE, KEPT): records that the kernel writes; one buffer for all batches
     sweep_above  open flows beyond which it is worth while to look for those whose time is over
     clock   int64[CLOCK_FIELDS]: latest packet time (the network clock), next flow_id, open flows, ...
     """
@@ -146,7 +146,7 @@ class FlowState:
     rows: Rows = field(default_factory=_first_rows)
     free: NDArray[np.int32] = field(default_factory=lambda: np.arange(1023, -1, -1, dtype=np.int32))
     index: NDArray[np.int32] = field(default_factory=lambda: np.full(4096, -1, dtype=np.int32))
-    closing: Closed = field(default_factory=lambda: np.empty((KEPT, PACKETS_AT_ONCE), dtype=np.int64))
+    closing: Rows = field(default_factory=lambda: np.empty((PACKETS_AT_ONCE, KEPT), dtype=np.int64))
     clock: NDArray[np.int64] = field(default_factory=lambda: np.zeros(CLOCK_FIELDS, dtype=np.int64))
     sweep_above: int = FEWEST_TO_SWEEP
 

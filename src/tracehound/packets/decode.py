@@ -16,7 +16,7 @@ from tracehound.capture.records import RawBatch, Records
 from tracehound.packets.batch import PacketBatch
 from tracehound.packets.columns import Frames, decode_frames
 from tracehound.packets.defrag import DefragState
-from tracehound.packets.nesting import Level, gathered, unfold
+from tracehound.packets.nesting import Layout, Level, gathered, unfold
 from tracehound.tables import EVIDENCE_SHIFT
 
 
@@ -28,17 +28,15 @@ class DecodeState:
     fragments: dict[int, DefragState] = field(default_factory=dict)
 
 
-def _batch(
-    raw: RawBatch, buffer: NDArray[np.uint8], columns: dict[str, NDArray[Any]], record: NDArray[np.int64] | None
-) -> PacketBatch:
-    """Columns with those of the records that they came in; `record` None: one row a record."""
+def _batch(raw: RawBatch, buffer: NDArray[np.uint8], columns: dict[str, NDArray[Any]], layout: Layout | None) -> PacketBatch:
+    """Columns with those of the records that they came in; `layout` None: one row a record."""
     r = raw.records
     own: dict[str, NDArray[Any]] = {
-        "packet_id": raw.frame_numbers() | np.int64(raw.evidence_id) << EVIDENCE_SHIFT, "ts": r.ts, "caplen": r.caplen,
+        "packet_id": raw.frame_numbers() + (np.int64(raw.evidence_id) << EVIDENCE_SHIFT), "ts": r.ts, "caplen": r.caplen,
         "wirelen": r.wirelen, "file_offset": r.offset + raw.base_offset,
     }  # fmt: skip
-    if record is not None:
-        own = {name: column[record] for name, column in own.items()}
+    if layout is not None:
+        own = {name: layout.of_records(column) for name, column in own.items()}
     return PacketBatch(buffer=buffer, **own, **columns)
 
 
@@ -61,5 +59,5 @@ def decode(raw: RawBatch, state: DecodeState) -> PacketBatch:
     work = unfold(raw.buffer, raw.length, level, records.ts, state.verify_checksums, fragments)
     if len(work.levels) == 1:
         return _batch(raw, work.buffer, blocks.columns(), None)
-    record, gathered_blocks = gathered(work.levels)
-    return _batch(raw, work.buffer, gathered_blocks.columns(), record)
+    layout, gathered_blocks = gathered(work.levels)
+    return _batch(raw, work.buffer, gathered_blocks.columns(), layout)

@@ -77,6 +77,13 @@ def _make_room(state: DefragState, now_ns: int) -> None:
 def _cover(entry: _Waiting, begin: int, end: int) -> bool:
     """Note that the bytes from begin to end have come; returns whether some of them had come before."""
     spans = entry.spans
+    if not spans or begin > spans[-1][1]:
+        spans.append((begin, end))
+        return False
+    if begin == spans[-1][1]:
+        # In order, as most come.
+        spans[-1] = spans[-1][0], end
+        return False
     first = bisect_left(spans, begin, key=lambda span: span[1])
     last = first
     again = False
@@ -93,6 +100,14 @@ def _whole(entry: _Waiting, total: int) -> bytes:
 
     Where the capture cut fragments short only the bytes before the first hole are given: a few captured bytes must not become a
     datagram of 65,535."""
+    reach = 0
+    for piece in entry.pieces:
+        if piece.offset != reach or len(piece.data) != piece.length:
+            break
+        reach += piece.length
+    else:
+        # Whole and in order, as most come.
+        return b"".join([piece.data for piece in entry.pieces])[:total]
     reach = 0
     for piece in sorted(entry.pieces, key=lambda p: p.offset):
         if piece.offset > reach:

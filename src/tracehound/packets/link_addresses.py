@@ -143,33 +143,77 @@ def _rows(packets: PacketBatch) -> NDArray[np.int64]:
     return np.flatnonzero(np.diff(packets.packet_id, prepend=-1))
 
 
+@kernel
+def arp_messages(
+    buffer: NDArray[np.uint8], offset: NDArray[np.int64], caplen: NDArray[np.int32], link_type: NDArray[np.int32],
+    ts: NDArray[np.int64], packet_id: NDArray[np.int64], note: NDArray[np.uint8], index: NDArray[np.int32],
+    found: NDArray[np.int64],
+) -> Int:
+    """The ARP messages of a batch, those alike as one, in order of their first; returns how many kinds there are.
+
+    found   columns: one for each kind. Rows: operation code, sender's hardware and network address, target's, sender of the frame;
+            first and last time, first packet_id, messages. Room for as many as there are rows with the note
+    index   an empty (-1) hash table of columns, a power of two and larger than they are many"""
+    kinds = np.int64(0)
+    record = np.int64(-1)
+    mask = index.size - 1
+    for i in range(packet_id.size):
+        # The rows of a record follow one another, and the first is that of the frame itself.
+        if i > 0 and packet_id[i] == packet_id[i - 1]:
+            continue
+        record += 1
+        if note[i] != _ARP or link_type[record] != 1:
+            continue
+        start = offset[record]
+        end = start + np.int64(caplen[record])
+        kind, at = behind_tags(buffer, start, end)
+        # RFC 826: hardware type 2 (1 Ethernet), protocol 2 (0800), lengths 1 (6) and 1 (4), operation 2, sender 6 + 4, target 6 + 4.
+        if kind not in (0x0806, 0x8035) or at + 28 > end or be32(buffer, at) != 0x00010800 or be16(buffer, at + 4) != 0x0604:
+            continue
+        code = be16(buffer, at + 6)
+        sender_mac, sender = be16(buffer, at + 8) << 32 | be32(buffer, at + 10), be32(buffer, at + 14)
+        target_mac, target = be16(buffer, at + 18) << 32 | be32(buffer, at + 20), be32(buffer, at + 24)
+        frame_mac = be16(buffer, start + 6) << 32 | be32(buffer, start + 8)
+        # Any mixing will do: kinds are compared whole. Kept below 2^63, so that plain Python's numbers do not wrap round either.
+        mixed = (sender_mac ^ target_mac << 3 ^ sender << 7 ^ target << 14 ^ code << 1 ^ frame_mac << 5) & 0xFFFFFFFFFFFF
+        place = (mixed ^ mixed >> 15 ^ mixed >> 31) & mask
+        k = np.int64(index[place])
+        while k >= 0 and not (
+            found[0, k] == code and found[1, k] == sender_mac and found[2, k] == sender and found[3, k] == target_mac
+            and found[4, k] == target and found[5, k] == frame_mac
+        ):
+            place = (place + 1) & mask
+            k = np.int64(index[place])
+        if k < 0:
+            k = kinds
+            index[place] = k
+            kinds += 1
+            found[0, k], found[1, k], found[2, k] = code, sender_mac, sender
+            found[3, k], found[4, k], found[5, k] = target_mac, target, frame_mac
+            found[6, k], found[7, k], found[8, k], found[9, k] = ts[record], ts[record], packet_id[i], 0
+        found[6, k] = min(found[6, k], ts[record])
+        found[7, k] = max(found[7, k], ts[record])
+        found[9, k] += 1
+    return kinds
+
+
 def observe_arp(raw: RawBatch, packets: PacketBatch, state: LinkState) -> None:
     """Note the ARP messages of one batch."""
     r = raw.records
-    if not (packets.note == _ARP).any():
+    most = int(np.count_nonzero(packets.note == _ARP))
+    if not most:
         return
-    rows = _rows(packets)
-    for i in np.flatnonzero((packets.note[rows] == _ARP) & (r.link_type == 1)).tolist():
-        start = int(r.offset[i])
-        end = start + int(r.caplen[i])
-        kind, at = behind_tags(raw.buffer, start, end)
-        # RFC 826: hardware type 2 (1 Ethernet), protocol 2 (0800), lengths 1 (6) and 1 (4), operation 2, sender 6 + 4, target 6 + 4.
-        if kind not in (0x0806, 0x8035) or at + 28 > end or raw.buffer[at : at + 6].tobytes() != b"\x00\x01\x08\x00\x06\x04":
-            continue
-        body = raw.buffer[at : at + 28].tobytes()
-        sender, target = int.from_bytes(body[14:18], "big"), int.from_bytes(body[24:28], "big")
-        code = int.from_bytes(body[6:8], "big")
+    found = np.empty((10, most), np.int64)
+    index = np.full(2 << most.bit_length(), -1, np.int32)
+    kinds = arp_messages(raw.buffer, r.offset, r.caplen, r.link_type, r.ts, packets.packet_id, packets.note, index, found)
+    for code, sender_mac, sender, target_mac, target, frame_mac, first, last, packet_id, count in found[:, : int(kinds)].T.tolist():
         operation = _OPERATIONS.get(code, f"operation {code}")
         if sender == target and code in (1, 2):
             operation = "announcement"  # RFC 5227 1.1: sender and target address alike, whether request or reply
         elif sender == 0 and code == 1:
             operation = "probe"  # RFC 5227 1.1: sender address 0, asks whether anybody has the target address
-        key = ArpKind(
-            raw.evidence_id, operation, int.from_bytes(body[8:14], "big"), sender, int.from_bytes(body[18:24], "big"), target,
-            int.from_bytes(raw.buffer[start + 6 : start + 12].tobytes(), "big"),
-        )  # fmt: skip
-        now = int(r.ts[i])
-        _add(state.arp, key, Seen(now, now, int(packets.packet_id[rows[i]]), 1), limits.MAX_ARP_KINDS)
+        key = ArpKind(raw.evidence_id, operation, sender_mac, sender, target_mac, target, frame_mac)
+        _add(state.arp, key, Seen(first, last, packet_id, count), limits.MAX_ARP_KINDS)
 
 
 def _add(known: dict[Any, Seen], key: Any, new: Seen, most: int) -> None:

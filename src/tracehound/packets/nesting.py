@@ -8,6 +8,7 @@ be cut anywhere."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from struct import unpack
 from typing import Any, Final
 
 import numpy as np
@@ -15,31 +16,42 @@ from numpy.typing import NDArray
 
 from tracehound.kernels import Int, kernel
 from tracehound.limits import MAX_BUNDLED_FRAMES, MAX_IPV6_EXTENSIONS, MAX_TUNNEL_DEPTH
+from tracehound.loads import copy_elements
 from tracehound.packets.batch import ENCRYPTED, NOTE, TUNNEL_BITS
 from tracehound.packets.columns import CARRIER, WAITING, Blocks, Frames, decode_frames
 from tracehound.packets.defrag import Datagram, DefragState, Fragment, add_fragment
 from tracehound.packets.link import BUNDLE, LLC, RAW
 from tracehound.packets.octets import be16
-from tracehound.packets.transport import folded, ones_complement
 from tracehound.packets.tunnels import ip_tunnel, udp_tunnel
+
+
+def _notes(*codes: int) -> NDArray[np.bool_]:
+    """A table that says of each note whether it is one of these."""
+    table = np.zeros(256, np.bool_)
+    table[list(codes)] = True
+    return table
+
 
 _TUNNEL: Final = NOTE["tunnelled in an encapsulation that is not followed"]
 _DEEP: Final = NOTE["tunnelled deeper than is followed"]
 _CHECKSUM: Final = NOTE["bad checksum"]
-_SEEN: Final = (NOTE["ARP"], NOTE["link-layer control (LLC, LLDP, STP, CDP, LCP)"], BUNDLE)
+_SEEN: Final = _notes(NOTE["ARP"], NOTE["link-layer control (LLC, LLDP, STP, CDP, LCP)"], BUNDLE)
 """What is worth a row of its own inside a tunnel although it is not IP."""
-_TELLING: Final = tuple(NOTE[text] for text in ENCRYPTED)
+_TELLING: Final = _notes(*(NOTE[text] for text in ENCRYPTED))
 """Why a tunnel could not be followed: the reason becomes that of the packet which carries it."""
+_UNOPENED: Final = _notes(CARRIER, BUNDLE)
 
 
 @dataclass(slots=True)
 class Level:
-    """Rows decoded together. record: number of the capture's record that each row came in; keep: whether it stays a row."""
+    """Rows decoded together. record: number of the capture's record that each row came in; keep: whether it stays a row;
+    fragments: rows that wait to be put together, once they were looked for."""
 
     blocks: Blocks
     rare: NDArray[np.int32]
     record: NDArray[np.int64]
     keep: NDArray[np.bool_]
+    fragments: NDArray[np.int32] | None = None
 
 
 @dataclass(slots=True)
@@ -95,6 +107,8 @@ def find_inside(
 def depth(path: NDArray[Any]) -> NDArray[np.int64]:
     """How many tunnels each path has."""
     levels = np.zeros(path.shape, np.int64)
+    if not path.any():
+        return levels
     for level in range(MAX_TUNNEL_DEPTH):
         levels += path >> (TUNNEL_BITS * level) > 0
     return levels
@@ -128,12 +142,12 @@ def _settle(outer: Level, rows: NDArray[np.int64], inner: Level | None) -> None:
     opened = np.zeros(note.size, np.bool_)
     if inner is not None:
         inside = inner.blocks.small[3]
-        useful = (inner.blocks.small[4] != 0) | np.isin(inside, _SEEN) | (note[rows] == BUNDLE)
+        useful = (inner.blocks.small[4] != 0) | _SEEN[inside] | (note[rows] == BUNDLE)
         inner.keep &= useful
         opened[rows[useful]] = True
-        told = np.isin(inside, _TELLING) & (note[rows] == CARRIER)
+        told = _TELLING[inside] & (note[rows] == CARRIER)
         note[rows[told]] = inside[told]
-    closed = outer.rare[np.isin(note[outer.rare], (CARRIER, BUNDLE)) & ~opened[outer.rare]]
+    closed = outer.rare[_UNOPENED[note[outer.rare]] & ~opened[outer.rare]]
     note[closed] = _TUNNEL
     # A packet that only carries another is no row of its own; a UDP tunnel is also a flow between its ends.
     outer.keep &= ~(opened & ((note == CARRIER) | (note == BUNDLE) | (version == 0)))
@@ -166,26 +180,26 @@ def _open(work: Nesting, first: int) -> None:
         _settle(outer, row, _add_level(work, frames, outer.record[row], b.payload[3, row], b.payload[4, row], code))
 
 
-def _fragment(buffer: NDArray[np.uint8], b: Blocks, i: int, ts_ns: int) -> Fragment:
-    """Row i as a fragment; its columns are left as those of a packet that only waits."""
-    at, bits = int(b.payload_offset[i]), int(b.ports[2, i])
-    length, held, ip_bytes, vlan, tunnel = b.payload[:, i].tolist()
-    v6, proto = b.small[4, i] == 6, int(b.small[5, i])
-    header_bytes = ip_bytes - length
-    # IPv4: offset in 13 bits, eights of bytes. IPv6: the same 13 bits stand three places higher, which is bytes already.
-    fragment = Fragment(
-        key=(*b.addresses[:, i].tolist(), 0 if v6 else proto, int(b.numbers[2, i]), vlan << 32 | tunnel),
-        offset=(bits & 0xFFF8) if v6 else (bits & 0x1FFF) * 8,
-        more=bool(bits & 1) if v6 else bool(bits & 0x2000),
-        length=length,
-        data=buffer[at : at + held].tobytes(),
-        proto=proto,
-        header=buffer[at - header_bytes : at].tobytes(),
-        ts_ns=ts_ns,
-    )
-    b.ports[2, i], b.payload_offset[i] = 0, -1
-    b.payload[:2, i] = 0
-    return fragment
+def _fragments(buffer: NDArray[np.uint8], b: Blocks, rows: NDArray[np.int64], ts_ns: NDArray[np.int64]) -> list[Fragment]:
+    """Rows as fragments; their columns are left as those of packets that only wait."""
+    view = buffer.data
+    columns = zip(
+        ts_ns.tolist(), b.payload_offset[rows].tolist(), b.ports[2, rows].tolist(), b.numbers[2, rows].tolist(),
+        b.small[4, rows].tolist(), b.small[5, rows].tolist(), b.addresses[:, rows].T.tolist(), b.payload[:, rows].T.tolist(),
+        strict=True,
+    )  # fmt: skip
+    out: list[Fragment] = []
+    for when, at, bits, ip_id, version, proto, ends, (length, held, ip_bytes, vlan, tunnel) in columns:
+        v6 = version == 6
+        # IPv4: offset in 13 bits, eights of bytes. IPv6: the same 13 bits stand three places higher, which is bytes already.
+        key = (*ends, 0 if v6 else proto, ip_id, vlan << 32 | tunnel)
+        offset = (bits & 0xFFF8) if v6 else (bits & 0x1FFF) * 8
+        more = bool(bits & 1) if v6 else bool(bits & 0x2000)
+        header = bytes(view[at - (ip_bytes - length) : at])
+        out.append(Fragment(key, offset, more, length, bytes(view[at : at + held]), proto, header, when))
+    b.ports[2, rows], b.payload_offset[rows] = 0, -1
+    b.payload[:2, rows] = 0
+    return out
 
 
 def _whole_packet(whole: Datagram) -> bytes:
@@ -196,7 +210,8 @@ def _whole_packet(whole: Datagram) -> bytes:
         size = len(header) + whole.length
         header[2:4] = (size if size <= 0xFFFF else 0).to_bytes(2, "big")
         header[6:8] = header[10:12] = b"\0\0"
-        total = int(folded(ones_complement(np.frombuffer(header, np.uint8), 0, len(header), 0)))
+        # RFC 1071: carries are added back in. That leaves the rest of a division by 2^16 - 1, and 2^16 - 1 for none.
+        total = (sum(unpack(f"!{len(header) // 2}H", header)) - 1) % 0xFFFF + 1
         header[10:12] = (total ^ 0xFFFF).to_bytes(2, "big")
         return bytes(header) + whole.data
     # RFC 8200 4.5: the fragment header, the last 8 bytes here, goes; the header before it names what follows now.
@@ -220,16 +235,25 @@ def _append(work: Nesting, packet: bytes) -> int:
     return begin
 
 
-def _waiting(levels: list[Level], deep: int) -> list[tuple[int, Level, int]]:
-    """Fragments that are not looked at yet and have come through `deep` tunnels: (record, level, row), in capture order."""
-    found: list[tuple[int, Level, int]] = []
-    for level in levels:
-        b = level.blocks
-        rows = level.rare[b.small[3, level.rare] == WAITING]
-        if rows.size == 0:
+def _unseen(level: Level) -> NDArray[np.int32]:
+    """Rows of fragments that are not looked at yet."""
+    if level.fragments is None:
+        level.fragments = level.rare[level.blocks.small[3, level.rare] == WAITING]
+    return level.fragments
+
+
+def _waiting(work: Nesting, ts: NDArray[np.int64], deep: int) -> list[tuple[int, Level, int, Fragment]]:
+    """Fragments that are not looked at yet and have come through `deep` tunnels: (record, level, row, fragment), in capture order."""
+    found: list[tuple[int, Level, int, Fragment]] = []
+    for level in work.levels:
+        rows = _unseen(level)
+        if not rows.size:
             continue
-        rows = rows[(b.payload_offset[rows] >= 0) & (depth(b.payload[4, rows]) == deep)]
-        found += [(record, level, i) for record, i in zip(level.record[rows].tolist(), rows.tolist(), strict=True)]
+        here = depth(level.blocks.payload[4, rows]) == deep
+        level.fragments, rows = rows[~here], rows[here]
+        record = level.record[rows]
+        pieces = _fragments(work.buffer, level.blocks, rows.astype(np.int64), ts[record])
+        found += [(r, level, i, piece) for r, i, piece in zip(record.tolist(), rows.tolist(), pieces, strict=True)]
     found.sort(key=lambda w: w[0])
     return found
 
@@ -242,9 +266,11 @@ def _join(work: Nesting, ts: NDArray[np.int64], fragments: DefragState) -> None:
     for deep in range(MAX_TUNNEL_DEPTH + 1):
         # More than one round where an IPv6 datagram is in fragments within fragments.
         for _ in range(MAX_IPV6_EXTENSIONS):
+            if not any(_unseen(level).size for level in work.levels):
+                return
             made: list[tuple[Level, int, int, int, int]] = []
-            for record, level, i in _waiting(work.levels, deep):
-                whole = add_fragment(fragments, _fragment(work.buffer, level.blocks, i, int(ts[record])))
+            for _, level, i, piece in _waiting(work, ts, deep):
+                whole = add_fragment(fragments, piece)
                 if whole is not None and whole.header:
                     packet = _whole_packet(whole)
                     level.keep[i] = False
@@ -273,15 +299,14 @@ def unfold(
     ts          the records' times, ns"""
     work = Nesting(buffer, length, verify, [level])
     _open(work, 0)
-    if any((lv.blocks.small[3, lv.rare] == WAITING).any() for lv in work.levels):
-        _join(work, ts, fragments)
+    _join(work, ts, fragments)
     return work
 
 
 def _take_places(whole: Level, others: list[Level], kept: list[NDArray[np.int64]]) -> bool:
     """Where each row of further levels stands for one row of the first that goes, write it in its place; returns whether so."""
     records = np.concatenate([level.record[rows] for level, rows in zip(others, kept[1:], strict=True)])
-    if not np.array_equal(np.sort(records), np.flatnonzero(~whole.keep)):
+    if records.size != whole.keep.size - kept[0].size or not np.array_equal(np.sort(records), np.flatnonzero(~whole.keep)):
         return False
     for level, rows in zip(others, kept[1:], strict=True):
         for f in fields(Blocks):
@@ -289,27 +314,101 @@ def _take_places(whole: Level, others: list[Level], kept: list[NDArray[np.int64]
     return True
 
 
-def gathered(levels: list[Level]) -> tuple[NDArray[np.int64] | None, Blocks]:
-    """The rows that stay, in the order of the capture, outer before inner: (record of each, or None if every record has one row;
+@kernel
+def lay_out(
+    keep: NDArray[np.bool_], extra: NDArray[np.int64], runs: NDArray[np.int64], here: NDArray[np.int64], record: NDArray[np.int64]
+) -> Int:
+    """Where rows go that stay, and further rows, each behind that of its record. Returns how many runs there are.
+
+    extra   record of each further row, ascending
+    runs    columns: one for each run of rows that stay together: first row, its new place, rows
+    here    the place of each further row
+    record  the record of each row in its new place"""
+    count = np.int64(0)
+    begin: Int = np.int64(0)
+    k = np.int64(0)
+    e = np.int64(0)
+    for i in range(keep.size + 1):
+        more = i < keep.size and e < extra.size and extra[e] == i
+        after = np.int64(i)
+        if i < keep.size and keep[i]:
+            record[k] = i
+            k += 1
+            after += 1
+        if more or after == i:
+            # The run ends with this row, or before it.
+            if after > begin:
+                runs[0, count], runs[1, count], runs[2, count] = begin, k - (after - begin), after - begin
+                count += 1
+            begin = i + 1
+        while more:
+            here[e] = k
+            record[k] = i
+            k += 1
+            e += 1
+            more = e < extra.size and extra[e] == i
+    return count
+
+
+@kernel
+def copy_runs(
+    source: NDArray[np.uint8], target: NDArray[np.uint8], columns: Int, source_bytes: Int, target_bytes: Int, item_bytes: Int,
+    runs: NDArray[np.int64],
+) -> None:
+    """Copy runs of rows (of `lay_out`) of so many columns, which stand one behind the other, of so many bytes each."""
+    if columns * source_bytes > source.size or columns * target_bytes > target.size or item_bytes < 1:
+        raise IndexError("columns beyond their arrays")
+    for n in range(runs.shape[1]):
+        first, place, size = runs[0, n] * item_bytes, runs[1, n] * item_bytes, runs[2, n] * item_bytes
+        # The check for all copies of this run.
+        if first < 0 or place < 0 or size < 0 or first + size > source_bytes or place + size > target_bytes:
+            raise IndexError("rows beyond their column")
+        for column in range(columns):
+            copy_elements(target, column * target_bytes + place, source, column * source_bytes + first, size)
+
+
+class Layout:
+    """Where the rows of several levels go: see `lay_out`. `record`: the record of each row in its new place."""
+
+    def __init__(self, levels: list[Level], kept: list[NDArray[np.int64]]) -> None:
+        extra = np.concatenate([level.record[rows] for level, rows in zip(levels[1:], kept[1:], strict=True)])
+        self._order = np.argsort(extra, kind="stable")
+        self._here = np.empty(extra.size, np.int64)
+        self.record = np.empty(kept[0].size + extra.size, np.int64)
+        keep = levels[0].keep
+        runs = np.empty((3, keep.size - kept[0].size + extra.size + 1), np.int64)
+        self._runs = runs[:, : int(lay_out(keep, extra[self._order], runs, self._here, self.record))].copy()
+
+    def moved(self, block: NDArray[Any], further: NDArray[Any]) -> NDArray[Any]:
+        """Columns of the first level, and the further rows, in their new places."""
+        block = np.ascontiguousarray(block)
+        out = np.empty((*block.shape[:-1], self.record.size), block.dtype)
+        width = block.itemsize
+        copy_runs(
+            block.reshape(-1).view(np.uint8), out.reshape(-1).view(np.uint8), block.size // max(block.shape[-1], 1),
+            block.shape[-1] * width, self.record.size * width, width, self._runs,
+        )  # fmt: skip
+        out[..., self._here] = further[..., self._order]
+        return out
+
+    def of_records(self, column: NDArray[Any]) -> NDArray[Any]:
+        """A column of the records for the rows in their new places."""
+        out = self.moved(column, np.empty(self._order.size, column.dtype))
+        out[self._here] = column[self.record[self._here]]
+        return out
+
+
+def gathered(levels: list[Level]) -> tuple[Layout | None, Blocks]:
+    """The rows that stay, in the order of the capture, outer before inner: (their layout, or None if every record has one row;
     columns)."""
     whole, others = levels[0], levels[1:]
     kept = [np.flatnonzero(level.keep) for level in levels]
     if _take_places(whole, others, kept):
         return None, whole.blocks
-    record = np.concatenate([level.record[rows] for level, rows in zip(levels, kept, strict=True)])
-    order = np.argsort(record, kind="stable")
-    # Nearly all rows are those of the first level: they are moved in one go, and the few others are put between them.
-    here = np.flatnonzero(order >= kept[0].size)
-    source = np.zeros(order.size, np.int64)
-    source[order < kept[0].size] = kept[0]
-    extra = order[here] - kept[0].size
+    layout = Layout(levels, kept)
 
     def column(name: str) -> NDArray[Any]:
-        block: NDArray[Any] = getattr(whole.blocks, name)
-        out = block.take(source, axis=-1)
-        if here.size:
-            parts = [getattr(level.blocks, name)[..., rows] for level, rows in zip(others, kept[1:], strict=True)]
-            out[..., here] = np.concatenate(parts, axis=-1)[..., extra]
-        return out
+        parts = [getattr(level.blocks, name)[..., rows] for level, rows in zip(others, kept[1:], strict=True)]
+        return layout.moved(getattr(whole.blocks, name), np.concatenate(parts, axis=-1))
 
-    return record[order], Blocks(*(column(f.name) for f in fields(Blocks)))
+    return layout, Blocks(*(column(f.name) for f in fields(Blocks)))

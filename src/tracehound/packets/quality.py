@@ -13,14 +13,17 @@ from numpy.typing import NDArray
 
 from tracehound.capture.link_types import link_type_name
 from tracehound.capture.records import RawBatch
-from tracehound.kernels import kernel
+from tracehound.kernels import Int, kernel
 from tracehound.limits import MAX_QUALITY_KINDS
+from tracehound.loads import ask
 from tracehound.packets.addresses import tunnel_text
-from tracehound.packets.batch import NOTE, NOTES, PacketBatch, one_a_record
+from tracehound.packets.batch import NOTE, NOTES, PacketBatch
 from tracehound.packets.defrag import DefragState
 from tracehound.tables import EVIDENCE_SHIFT, FRAME_MASK
 
 _RING: Final = 1 << 16
+_BEHIND: Final = 16
+"""Packets between asking for a place in the ring and looking at it."""
 _DUPLICATE_WITHIN_NS: Final = 50_000_000
 """A copy from a mirror port follows its original within milliseconds; a retransmission has another IP identification."""
 
@@ -44,8 +47,7 @@ class FileCounts:
     notes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(NOTES), dtype=np.int64))
     packets: int = 0
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(6, dtype=np.int64))
-    ring_hash: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_RING, dtype=np.int64))
-    ring_ts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_RING, dtype=np.int64))
+    ring: NDArray[np.int64] = field(default_factory=lambda: np.zeros(2 * _RING, dtype=np.int64))
     left_out: int = 0
     links: Counter[int] = field(default_factory=Counter)
     ether_types: Counter[int] = field(default_factory=Counter)
@@ -64,22 +66,54 @@ SHORT, PAYLOAD_CUT, NO_TIME, DISORDER, DUPLICATES, LAST_TS = range(6)
 
 
 @kernel
+def compare_and_keep(ring: NDArray[np.int64], at: Int, key: Int, now: Int) -> Int:
+    """1 if the packet that was last met with this place in the ring has the same key and is not long ago; keeps this one."""
+    again = np.int64(1 if ring[at] == key and 0 <= now - ring[at + 1] <= _DUPLICATE_WITHIN_NS else 0)
+    ring[at] = key
+    ring[at + 1] = now
+    return again
+
+
+@kernel
 def observe_packets(
-    p: PacketBatch, rows: NDArray[np.int64], notes: NDArray[np.int64], counts: NDArray[np.int64], ring_hash: NDArray[np.int64],
-    ring_ts: NDArray[np.int64],
-) -> None:
-    """Count the given rows of one batch.
+    p: PacketBatch, notes: NDArray[np.int64], counts: NDArray[np.int64], ring: NDArray[np.int64], queue: NDArray[np.int64],
+    odd: NDArray[np.int64],
+) -> tuple[Int, Int]:
+    """Count the packets of one batch; of rows that follow one another with one packet_id only the first of those in most tunnels.
 
     A packet is a duplicate if it repeats one of the last few thousand within _DUPLICATE_WITHIN_NS: addresses, ports, IP
     identification, sequence, flags and length hash alike. Packets whose IP identification is 0 (stacks that send it so
-    repeat honestly) and those that are not IPv4 are not looked at."""
-    mask = np.uint64(ring_hash.size - 1)
+    repeat honestly) and those that are not IPv4 are not looked at.
+
+    ring    key and time of the packet last met with each place, side by side
+    queue   room for _BEHIND places, keys and times: the ring is larger than a near cache, so that a place is asked for first and
+            looked at some packets later
+    odd     filled with the rows whose kind is counted, too: unknown link, not IP, in a tunnel
+    Returns how many records there are, and how many odd rows."""
+    mask = np.uint64(ring.size // 2 - 1)
     last = counts[LAST_TS]
-    for n in range(rows.size):
-        i = rows[n]
+    records = np.int64(0)
+    odds = np.int64(0)
+    queued: Int = np.int64(0)
+    n = p.ts.size
+    next_row = np.int64(0)
+    while next_row < n:
+        i = next_row
+        next_row += 1
+        first_tunnel = p.tunnel[i]
+        # A path of more tunnels is a larger number, because further ones stand in higher bits.
+        while next_row < n and p.packet_id[next_row] == p.packet_id[i]:
+            if p.tunnel[next_row] > first_tunnel:
+                i = next_row
+                first_tunnel = p.tunnel[i]
+            next_row += 1
+        records += 1
         now = p.ts[i]
         note = np.int64(p.note[i])
         notes[note] += 1
+        if note == _UNKNOWN_LINK or note == _NOT_IP or first_tunnel != 0:
+            odd[odds] = i
+            odds += 1
         if p.caplen[i] < p.wirelen[i]:
             counts[SHORT] += 1
         if note == 0 and p.payload_caplen[i] < p.payload_len[i]:
@@ -97,31 +131,40 @@ def observe_packets(
         h ^= (np.uint64(p.seq[i]) << np.uint64(24) | np.uint64(p.tcp_flags[i])) * np.uint64(0x94D049BB133111EB)
         h += np.uint64(p.payload_len[i]) + (np.uint64(p.ack[i]) << np.uint64(20))
         h ^= h >> np.uint64(29)
-        at = np.int64(h & mask)
-        key = np.int64(h >> np.uint64(1))
-        if ring_hash[at] == key and 0 <= now - ring_ts[at] <= _DUPLICATE_WITHIN_NS:
-            counts[DUPLICATES] += 1
-        ring_hash[at] = key
-        ring_ts[at] = now
+        at = np.int64(h & mask) * 2
+        ask(ring, at)
+        place = queued % _BEHIND * 3
+        if queued >= _BEHIND:
+            counts[DUPLICATES] += compare_and_keep(ring, queue[place], queue[place + 1], queue[place + 2])
+        queue[place], queue[place + 1], queue[place + 2] = at, np.int64(h >> np.uint64(1)), now
+        queued += 1
+    for k in range(int(min(queued, _BEHIND))):
+        # Those that are left, oldest first.
+        place = (queued - min(queued, _BEHIND) + k) % _BEHIND * 3
+        counts[DUPLICATES] += compare_and_keep(ring, queue[place], queue[place + 1], queue[place + 2])
     counts[LAST_TS] = last
+    return records, odds
 
 
 def observe(raw: RawBatch, packets: PacketBatch, state: QualityState) -> None:
     """Count one batch; a record that holds several packets counts once, by the innermost."""
     file = state.files.setdefault(raw.evidence_id, FileCounts())
-    chosen = one_a_record(packets)
-    rows = np.arange(packets.ts.size) if chosen is None else chosen
-    file.packets += rows.size
-    unknown, not_ip = int(file.notes[_UNKNOWN_LINK]), int(file.notes[_NOT_IP])
+    room = np.empty(packets.ts.size, np.int64)
     # Plain Python checks for overflow where the compiled kernel wraps round, as a hash is meant to.
     with np.errstate(over="ignore"):
-        observe_packets(packets, rows, file.notes, file.counts, file.ring_hash, file.ring_ts)
-    if file.notes[_UNKNOWN_LINK] > unknown:
-        record = np.searchsorted(raw.frame_numbers(), packets.packet_id[rows] & FRAME_MASK)
-        _tally(file.links, raw.records.link_type[record[packets.note[rows] == _UNKNOWN_LINK]])
-    if file.notes[_NOT_IP] > not_ip:
-        _tally(file.ether_types, packets.dport[rows][packets.note[rows] == _NOT_IP])
-    tunnel = packets.tunnel[rows]
+        records, odds = observe_packets(packets, file.notes, file.counts, file.ring, np.empty(3 * _BEHIND, np.int64), room)
+    file.packets += int(records)
+    odd = room[: int(odds)]
+    if not odd.size:
+        return
+    note = packets.note[odd]
+    unknown, not_ip = odd[note == _UNKNOWN_LINK], odd[note == _NOT_IP]
+    if unknown.size:
+        record = np.searchsorted(raw.frame_numbers(), packets.packet_id[unknown] & FRAME_MASK)
+        _tally(file.links, raw.records.link_type[record])
+    if not_ip.size:
+        _tally(file.ether_types, packets.dport[not_ip])
+    tunnel = packets.tunnel[odd]
     if tunnel.any():
         _tally(file.tunnels, tunnel[tunnel != 0])
 
@@ -133,8 +176,7 @@ def leave_out(evidence_id: int, count: int, state: QualityState) -> None:
 
 def _tally(counter: Counter[int], values: NDArray[Any]) -> None:
     """Count each value; what comes after the first MAX_QUALITY_KINDS kinds is counted as kind -1."""
-    distinct, counts = np.unique(values, return_counts=True)
-    for value, count in zip(distinct.tolist(), counts.tolist(), strict=True):
+    for value, count in sorted(Counter(values.tolist()).items()):
         counter[value if value in counter or len(counter) < MAX_QUALITY_KINDS else -1] += count
 
 
