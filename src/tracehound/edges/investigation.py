@@ -4,10 +4,13 @@ loads what the package knows, and hands the tables over."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 import pyarrow as pa
 
+from tracehound import limits
+from tracehound.detectors.catalog import DIVIDED
 from tracehound.edges.packaged import address_table, detector_pages, hardware_table, profile_texts, provider_text
 from tracehound.edges.reading import Progress, Reading, read
 from tracehound.findings.model import EvidenceItem, QualityItem, Verdict
@@ -17,6 +20,10 @@ from tracehound.version import __version__
 
 SYNTHETIC_MARK = "SYNTHETIC"
 """Evidence that this program writes says so in a comment of its capture file; the verdict repeats it."""
+
+
+_NOT_ASKED = ("community_id", "history", "tunnel")
+"""Columns of flows that no detector looks at."""
 
 
 @cache
@@ -52,10 +59,16 @@ def _synthetic(reading: Reading) -> str:
 
 def verdict_of(reading: Reading, question: Question | None = None) -> Verdict:
     """The verdict over evidence that was read with transactions."""
+    flows = reading.ask("SELECT COUNT(*) AS n FROM flows")["n"][0].as_py()
+    known = knowledge()
+    if flows > limits.FLOWS_AT_ONCE:
+        parts = -(-flows // limits.FLOWS_AT_ONCE)
+        reading.duck().divide(DIVIDED, parts, _NOT_ASKED)
+        known = replace(known, catalog=replace(known.catalog, parts=parts))
     return judge_tables(
         lambda sql, parameters: reading.ask(sql, dict(parameters)),
         reading.register,
-        knowledge(),
+        known,
         question or Question(),
         evidence=_evidence(reading),
         quality_items=_quality(reading),
