@@ -7,13 +7,14 @@ import socket
 import struct
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tracehound.kernels import kernel
 from tracehound.packets.batch import TUNNEL_BITS, TUNNELS
 
 _V4_MAPPED = 0xFFFF00000000
@@ -56,8 +57,11 @@ def address_column(
     hi: NDArray[np.uint64], lo: NDArray[np.uint64], version: NDArray[Any], missing: NDArray[np.bool_] | None = None
 ) -> pa.Array:
     """Addresses as dictionary-encoded canonical text."""
-    # Arrow numbers distinct values by hashing, which is many times faster than numpy's sorting. Version is part of the key:
-    # an IPv6 packet may carry ::ffff:a.b.c.d, and that is another address than a.b.c.d.
+    # Arrow numbers distinct values by hashing, which is many times faster than numpy's sorting.
+    if not hi.any() and (version == 4).all():
+        encoded = pa.array(lo, mask=missing).dictionary_encode()
+        return pa.DictionaryArray.from_arrays(encoded.indices, _quads(encoded.dictionary.to_numpy()))
+    # Version is part of the key: an IPv6 packet may carry ::ffff:a.b.c.d, and that is another address than a.b.c.d.
     keys = np.stack([hi, lo, version.astype(np.uint64)], axis=1)
     column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(24), hi.size, [None, pa.py_buffer(keys)])
     if missing is not None:
@@ -67,14 +71,41 @@ def address_column(
     return pa.DictionaryArray.from_arrays(encoded.indices, pa.array(_texts(distinct), pa.string()))
 
 
+_LONGEST_QUAD: Final = 15
+
+
+@kernel
+def _write_quads(lo: NDArray[np.int64], out: NDArray[np.uint8], ends: NDArray[np.int32]) -> None:
+    """The lower 32 bits of each number as a dotted quad; the text of number k ends at ends[k + 1]."""
+    at = 0
+    for k in range(lo.size):
+        for place in range(4):
+            octet = lo[k] >> (24 - 8 * place) & 0xFF
+            if place > 0:
+                out[at] = 46
+                at += 1
+            if octet >= 100:
+                out[at] = 48 + octet // 100
+                at += 1
+            if octet >= 10:
+                out[at] = 48 + octet // 10 % 10
+                at += 1
+            out[at] = 48 + octet % 10
+            at += 1
+        ends[k + 1] = at
+
+
+def _quads(lo: NDArray[np.uint64]) -> pa.Array:
+    """IPv4 addresses as text."""
+    out, ends = np.empty(lo.size * _LONGEST_QUAD, dtype=np.uint8), np.zeros(lo.size + 1, dtype=np.int32)
+    _write_quads(np.ascontiguousarray(lo).view(np.int64), out, ends)
+    return pa.Array.from_buffers(pa.string(), lo.size, [None, pa.py_buffer(ends), pa.py_buffer(out[: ends[-1]])])
+
+
 def _texts(keys: NDArray[np.uint64]) -> list[str]:
     """Canonical text of each row (hi, lo, version)."""
-    quads = (keys[:, 1] & np.uint64(0xFFFFFFFF)).astype(">u4").tobytes()
-    unpack = socket.inet_ntoa
-    texts = [unpack(quads[i : i + 4]) for i in range(0, len(quads), 4)]
-    for i in np.flatnonzero(keys[:, 2] != 4).tolist():
-        texts[i] = address_text(*keys[i].tolist())
-    return texts
+    quads = _quads(keys[:, 1]).to_pylist()
+    return [quads[i] if v == 4 else address_text(*keys[i].tolist()) for i, v in enumerate(keys[:, 2].tolist())]
 
 
 def vlan_column(vlan: NDArray[np.int64]) -> pa.Array:
