@@ -10,6 +10,7 @@
 --   connections met in their middle, and conversations of which the capture shows one direction only. First packets
 --   with the flags NULL, FIN or FIN PSH URG open nothing that an ordinary stack would open: they are attempts.
 -- parameter: merge_ns = 75000000000 (ns) failed flows of one 5-tuple at most this far apart are one attempt
+-- divided: src
 -- tables: flows
 -- cannot: tell silence from loss of the reply in the capture; the one-sided check of capture_health does that for all
 -- source: methods of the field: Zeek conn_state timers; Jung, Paxson, Berger, Balakrishnan, IEEE S&P 2004

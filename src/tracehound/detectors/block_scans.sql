@@ -12,6 +12,7 @@
 -- parameter: min_ports = 3 (ports) fewest ports
 -- parameter: min_targets = 3 (targets) fewest targets
 -- parameter: fail_low = 0.5 (share) lower 95 % Wilson bound of pairs that failed
+-- divided: src
 -- tables: contacts
 -- cannot: count UDP silence as failure
 -- source: Snort 3 port_scan; bro-simple-scan (random scan)

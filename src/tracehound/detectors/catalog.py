@@ -11,13 +11,16 @@ A detector is one SQL query with its page on top, as comments:
     -- tables: contacts
 
 `tables` names the tables of tables.py that the query reads, or other detectors, which are then put in front as common
-table expressions. A table named under `optional` may be absent; the query then sees it empty."""
+table expressions. A table named under `optional` may be absent; the query then sees it empty.
+
+`divided` says `src` where rows of one source never meet those of another: of large evidence such a query is asked once for each
+part of the sources (DIVIDED, `part_name`), so that what it must hold in memory is bounded by the part, not by the evidence."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import pyarrow as pa
@@ -29,12 +32,21 @@ Ask = Callable[[str, Mapping[str, object]], pa.Table]
 """Runs one SQL statement with named parameters ($name) over the tables of the run."""
 
 _REQUIRED: Final = ("id", "version", "title", "question", "what", "why", "look-alikes", "tables", "cannot", "source")
-_OPTIONAL: Final = ("technique", "optional")
+_OPTIONAL: Final = ("technique", "optional", "divided")
 _FIELD = re.compile(r"-- ([a-z-]+): ?(.*)$")
 _CONTINUATION = re.compile(r"--   +(\S.*)$")
 _PARAMETER = re.compile(r"([a-z][a-z0-9_]*) = (\S+) \(([^)]*)\) (.+)$")
 _LEADING_WITH = re.compile(r"\s*WITH\s+", re.IGNORECASE)
 _NAMED = re.compile(r"\$([a-z][a-z0-9_]*)")
+_ALIAS = re.compile(r"\b[a-z]\.(?=[a-z])")
+DIVIDED: Final = "flows"
+"""The table that lies in parts, of which every source is in one, where the evidence is large."""
+
+
+def part_name(name: str, part: int) -> str:
+    """The table that holds one part of the rows of table `name`."""
+    return f"{name}_p{part:04}"
+
 
 _SQL_TYPES: Final[dict[pa.DataType, str]] = {
     pa.int32(): "INTEGER",
@@ -77,6 +89,7 @@ class Detector:
     parameters: tuple[Parameter, ...]
     tables: tuple[str, ...]
     optional: tuple[str, ...]
+    divided: bool
     cannot: str
     source: str
     technique: str | None
@@ -97,10 +110,14 @@ class Detector:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """All detectors by id. `materialised` are those whose answer already stands as a table of that name."""
+    """All detectors by id.
+
+    materialised  those whose answer already stands as a table of that name
+    parts         how many parts table DIVIDED, and the answers of divided detectors that stand as tables, lie in; 0 = undivided"""
 
     detectors: Mapping[str, Detector]
     materialised: frozenset[str] = field(default_factory=frozenset)
+    parts: int = 0
 
     def __getitem__(self, name: str) -> Detector:
         try:
@@ -108,26 +125,32 @@ class Catalog:
         except KeyError:
             raise UsageError(f"no detector {name}; there are {', '.join(sorted(self.detectors))}") from None
 
-    def query(self, detector: Detector, available: Collection[str]) -> str:
-        """The whole query: detectors it builds on and absent optional tables in front as common table expressions.
-        Raises Unanswerable when a table it needs is not there."""
+    def query(self, detector: Detector, available: Collection[str], part: int | None = None) -> str:
+        """The whole query: detectors it builds on and absent optional tables in front as common table expressions; over one part
+        of the sources where `part` is given. Raises Unanswerable when a table it needs is not there."""
         parts: list[str] = []
         done: set[str] = set()
-        self._dependencies(detector, available, parts, done)
+        self._dependencies(detector, available, parts, done, part)
         if not parts:
             return detector.sql
         body, merged = _LEADING_WITH.subn("", detector.sql, count=1) if _opens_with(detector.sql) else (detector.sql, 0)
         joint = ",\n" if merged else "\n"
         return "WITH " + ",\n".join(parts) + joint + body
 
-    def _dependencies(self, detector: Detector, available: Collection[str], parts: list[str], done: set[str]) -> None:
+    def _dependencies(
+        self, detector: Detector, available: Collection[str], parts: list[str], done: set[str], part: int | None
+    ) -> None:
         for name in (*detector.tables, *detector.optional):
-            if name in done or name in self.materialised:
+            if name in done:
                 continue
             done.add(name)
-            if name in self.detectors:
+            if part is not None and self._in_parts(name):
+                parts.append(f"{name} AS (SELECT * FROM {part_name(name, part)})")
+            elif name in self.materialised:
+                continue
+            elif name in self.detectors:
                 inner = self.detectors[name]
-                self._dependencies(inner, available, parts, done)
+                self._dependencies(inner, available, parts, done, part)
                 parts.append(f"{name} AS (\n{inner.sql})")
             elif name in available:
                 continue
@@ -135,6 +158,9 @@ class Catalog:
                 parts.append(f"{name} AS ({_empty(tables.ALL[name])})")
             else:
                 raise Unanswerable(detector.question, f"the table {name}")
+
+    def _in_parts(self, name: str) -> bool:
+        return name == DIVIDED or (name in self.materialised and self.detectors[name].divided)
 
     def parameters(self, detector: Detector, overrides: Mapping[str, object]) -> dict[str, object]:
         """Every parameter that the composed query uses: defaults of the pages, then `overrides` on top."""
@@ -157,15 +183,51 @@ class Catalog:
         """The answer of one detector. `available` are the tables of the run (asked for when not given)."""
         detector = self[name]
         there = tables_of(ask) if available is None else available
-        return ask(self.query(detector, there), self.parameters(detector, overrides))
+        values = self.parameters(detector, overrides)
+        if not self.parts:
+            return ask(self.query(detector, there), values)
+        ready = self._with_what_it_needs(detector, ask, there, values)
+        if not detector.divided:
+            return _asked(ask, ready.query(detector, there), values)
+        head, order = _order(detector.sql)
+        undivided = replace(detector, sql=head)
+        # Of an answer the rows of all parts stand in one table.
+        for part in range(self.parts):
+            put = f"INSERT INTO answer_{name}" if part else f"CREATE OR REPLACE TABLE answer_{name} AS"
+            _asked(ask, f"{put}\n{ready.query(undivided, there, part)}", values)
+        return _asked(ask, f"SELECT * FROM answer_{name}\n{order}", values)
 
     def materialise(self, name: str, ask: Ask, available: Collection[str], **overrides: object) -> Catalog:
         """Keep the answer of one detector as a table of its name, and return the catalog that builds on it."""
         detector = self[name]
+        return self._kept(detector, ask, available, self.parameters(detector, overrides))
+
+    def _kept(self, detector: Detector, ask: Ask, available: Collection[str], values: Mapping[str, object]) -> Catalog:
         # An order means nothing to a table, and sorting would cost as much as all the rest.
-        query = _without_order(self.query(detector, available))
-        ask(f"CREATE OR REPLACE TEMPORARY TABLE {name} AS\n{query}", self.parameters(detector, overrides))
-        return Catalog(self.detectors, self.materialised | {name})
+        unordered = replace(detector, sql=_order(detector.sql)[0])
+        name = detector.id
+        if not self.parts:
+            ask(f"CREATE OR REPLACE TEMPORARY TABLE {name} AS\n{self.query(unordered, available)}", values)
+            return replace(self, materialised=self.materialised | {name})
+        ready = self._with_what_it_needs(detector, ask, available, values)
+        if detector.divided:
+            for part in range(self.parts):
+                _asked(ask, f"CREATE OR REPLACE TABLE {part_name(name, part)} AS\n{ready.query(unordered, available, part)}", values)
+            every = " UNION ALL ".join(f"SELECT * FROM {part_name(name, part)}" for part in range(self.parts))
+            ask(f"CREATE OR REPLACE VIEW {name} AS {every}", {})
+        else:
+            _asked(ask, f"CREATE OR REPLACE TABLE {name} AS\n{ready.query(unordered, available)}", values)
+        return replace(self, materialised=self.materialised | {name})
+
+    def _with_what_it_needs(
+        self, detector: Detector, ask: Ask, available: Collection[str], values: Mapping[str, object]
+    ) -> Catalog:
+        """The catalog in which all detectors that this one builds on stand as tables."""
+        ready = self
+        for name in (*detector.tables, *detector.optional):
+            if name in self.detectors and name not in ready.materialised:
+                ready = ready._kept(self.detectors[name], ask, available, values)
+        return ready
 
 
 def tables_of(ask: Ask) -> frozenset[str]:
@@ -226,6 +288,7 @@ def parse(text: str, file: str) -> Detector:
         parameters=declared,
         tables=_names(fields["tables"]),
         optional=_names(fields.get("optional", "none")),
+        divided=_divided(fields.get("divided", "none"), file, number),
         cannot=fields["cannot"],
         source=fields["source"],
         technique=None if technique == "none" else technique,
@@ -268,14 +331,27 @@ def _names(text: str) -> tuple[str, ...]:
     return () if text == "none" else tuple(name.strip() for name in text.split(","))
 
 
+def _divided(text: str, file: str, line: int) -> bool:
+    if text not in ("none", "src"):
+        raise RuleError(file, line, f"'divided' is src or none, not '{text}'")
+    return text == "src"
+
+
 def _opens_with(sql: str) -> bool:
     return _LEADING_WITH.match(sql) is not None
 
 
-def _without_order(sql: str) -> str:
-    """`sql` without the ORDER BY that ends it (window orders stand in parentheses on other lines)."""
-    head, mark, _tail = sql.rpartition("\nORDER BY ")
-    return head if mark else sql
+def _order(sql: str) -> tuple[str, str]:
+    """`sql` without the ORDER BY that ends it (window orders stand in parentheses on other lines), and that order by itself, for
+    rows of the answer: without aliases of the query's own tables."""
+    head, mark, tail = sql.rpartition("\nORDER BY ")
+    return (head + "\n", "ORDER BY " + _ALIAS.sub("", tail)) if mark else (sql, "")
+
+
+def _asked(ask: Ask, sql: str, values: Mapping[str, object]) -> pa.Table:
+    """Ask with those of the values that the statement names."""
+    used = set(_NAMED.findall(sql))
+    return ask(sql, {name: value for name, value in values.items() if name in used})
 
 
 def _empty(table: tables.Table) -> str:

@@ -13,6 +13,7 @@
 -- parameter: steady_visits = 5 (attempts) visits that make a target's one size no chance
 -- parameter: alike_share = 0.15 (share) or this share of the reached targets was sent that size
 -- parameter: dead_targets = 10 (targets) fewest dead targets of a service for its answered requests to be told apart by size
+-- divided: src
 -- tables: attempts
 -- optional: dns
 -- cannot: see names that were resolved before the evidence begins, by DNS over HTTPS, or out of sight of the capture

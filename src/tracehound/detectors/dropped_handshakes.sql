@@ -11,6 +11,7 @@
 -- parameter: min_share = 0.9 (share) of the host's answered attempts that are dropped
 -- parameter: min_pairs = 2 (pairs) distinct targets and ports that were dropped
 -- parameter: max_visits = 3 (attempts) attempts on one target and port on average
+-- divided: src
 -- tables: flows
 -- cannot: see half-open scans, which never finish the handshake
 -- source: Nmap reference guide, TCP connect scan

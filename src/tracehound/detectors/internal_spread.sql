@@ -8,23 +8,13 @@
 --   just after another that scans had reached it on that port is an infection.
 -- look-alikes: Mail and name servers pass on what they get; peers of a peer-to-peer network contact each other; a jump host, a
 --   deployment or a monitoring server contacts many after somebody logged in to it: such a child succeeds nearly always.
--- parameter: min_targets = 8 (targets) distinct targets of one service that make a spreader
 -- parameter: max_delay_ns = 86400000000000 (ns) longest time from contact to beginning
--- tables: attempts, contacts
+-- tables: attempts, spreaders
 -- cannot: see an infection by another way than the spreading service; order events of files whose clocks differ
 -- source: Ellis, Aiken, Attwood, Tenaglia, A Behavioral Approach to Worm Detection, WORM 2004 (alpha-in alpha-out, fan-out, tree);
 --   Staniford-Chen et al., GrIDS, NISSC 1996
 -- technique: T1210
-WITH spreaders AS (
-  SELECT src, proto, dport, COUNT(*) AS targets, CAST(SUM(CASE WHEN successes = 0 THEN 1 ELSE 0 END) AS BIGINT) AS dead,
-         MIN(first_ns) AS onset_ns, MAX(last_ns) AS last_ns, CAST(MEDIAN(request_max) AS DOUBLE) AS request_median,
-         MIN(first_flow_id) AS flow_id
-  FROM contacts
-  WHERE NOT wanted AND proto IN (6, 17)
-    AND dport NOT IN (25, 53, 67, 68, 123, 137, 138, 465, 587, 853, 1900, 5353, 5355)
-  GROUP BY src, proto, dport
-  HAVING COUNT(*) >= $min_targets),
-reached AS (
+WITH reached AS (
   SELECT a.src AS parent, a.dst AS child, a.proto, a.dport, a.start_ns AS contact_ns, a.flow_id, a.first_packet_id,
          c.onset_ns, c.targets, c.dead, c.last_ns, c.request_median, p.targets AS parent_targets, p.onset_ns AS parent_onset_ns,
          p.request_median AS parent_request, c.flow_id AS onset_flow_id,

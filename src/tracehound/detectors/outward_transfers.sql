@@ -10,48 +10,20 @@
 -- look-alikes: Backups and mail go out every day to the same places; uploads to well-known services have a name and other users;
 --   calls go both ways; peer-to-peer clients send to many; printers, file servers and loggers get much, at home.
 --   findings/outward.py weighs what is odd.
--- parameter: min_bytes = 500000 (bytes) least sent
--- parameter: least_ratio = 3.0 (ratio) bytes sent for each byte received
--- tables: flows, contacts
+-- tables: outward_loads, flows, contacts
 -- optional: files, tls, http
 -- cannot: tell what encrypted connections carried; see what was fetched from outside, or went out in small pieces to many places
 -- source: methods of the field: bytes by pair and direction (producer-consumer ratio, Bullard and Gerth, FloCon 2014)
 -- technique: T1048
 WITH counted AS (
-  SELECT flow_id, src, dst, CAST(proto AS INTEGER) AS proto, CASE WHEN proto IN (1, 58) THEN 0 ELSE CAST(dport AS INTEGER) END AS dport,
-         service, epoch_ns(start) AS start_ns, epoch_ns("end") AS end_ns, LEAST(COALESCE(payload_src, bytes_src), bytes_src) AS sent,
-         LEAST(COALESCE(payload_dst, bytes_dst), bytes_dst) AS got, first_packet_id
+  SELECT flow_id, src, dst, CAST(proto AS INTEGER) AS proto, CASE WHEN proto IN (1, 58) THEN 0 ELSE CAST(dport AS INTEGER) END AS dport
   FROM flows
   WHERE proto IN (1, 6, 17, 58) AND outcome IN ('answered', 'accepted', 'midstream', 'unanswered')),
-pairs AS (
-  SELECT src, dst, proto, dport, COUNT(*) AS flows, CAST(SUM(sent) AS BIGINT) AS sent, CAST(SUM(got) AS BIGINT) AS got,
-         MIN(start_ns) AS first_ns, MAX(end_ns) AS last_ns, MAX(sent) AS largest
-  FROM counted
-  GROUP BY src, dst, proto, dport),
-loads AS (
-  SELECT * FROM pairs WHERE sent >= $min_bytes AND sent >= $least_ratio * (got + 1)),
--- Lists cannot be spilled: they are made of those pairs only that carried much.
-listed AS (
-  SELECT c.src, c.dst, c.proto, c.dport, MODE(c.service) AS service, COUNT(DISTINCT c.start_ns // 86400000000000) AS days,
-         LIST(c.flow_id ORDER BY c.sent DESC, c.flow_id)[1:5] AS flow_ids,
-         LIST(c.first_packet_id ORDER BY c.sent DESC, c.flow_id)[1:5] AS packet_ids
-  FROM counted AS c
-  JOIN loads AS l ON l.src = c.src AND l.dst = c.dst AND l.proto = c.proto AND l.dport = c.dport
-  GROUP BY c.src, c.dst, c.proto, c.dport),
-large AS (
-  SELECT p.src, p.dst, p.proto, p.dport, p.flows, p.sent, p.got, d.service, p.first_ns, p.last_ns, d.days, p.largest, d.flow_ids,
-         d.packet_ids
-  FROM loads AS p
-  JOIN listed AS d ON d.src = p.src AND d.dst = p.dst AND d.proto = p.proto AND d.dport = p.dport),
 users AS (
   SELECT c.dst, c.proto, c.dport, COUNT(DISTINCT c.src) AS users
   FROM counted AS c
-  JOIN (SELECT DISTINCT dst, proto, dport FROM loads) AS l ON l.dst = c.dst AND l.proto = c.proto AND l.dport = c.dport
+  JOIN (SELECT DISTINCT dst, proto, dport FROM outward_loads) AS l ON l.dst = c.dst AND l.proto = c.proto AND l.dport = c.dport
   GROUP BY c.dst, c.proto, c.dport),
-totals AS (
-  SELECT p.src, CAST(SUM(p.sent) AS BIGINT) AS total_sent, COUNT(DISTINCT p.dst) AS places
-  FROM pairs AS p JOIN (SELECT DISTINCT src FROM large) AS l ON l.src = p.src
-  GROUP BY p.src),
 carried AS (
   SELECT c.src, c.dst, c.proto, c.dport, COUNT(*) AS files, string_agg(DISTINCT f.kind, ', ' ORDER BY f.kind) AS kinds
   FROM files AS f JOIN counted AS c ON c.flow_id = f.flow_id
@@ -61,11 +33,10 @@ sni AS (
   SELECT src, dst, CAST(dport AS INTEGER) AS dport, MIN(server_name) AS name FROM tls WHERE server_name IS NOT NULL GROUP BY src, dst, dport),
 web AS (
   SELECT src, dst, CAST(dport AS INTEGER) AS dport, MIN(host) AS name FROM http WHERE host IS NOT NULL GROUP BY src, dst, dport)
-SELECT l.*, u.users, t.total_sent, t.places, COALESCE(s.name, w.name) AS name, COALESCE(n.named, FALSE) AS named,
+SELECT l.*, u.users, COALESCE(s.name, w.name) AS name, COALESCE(n.named, FALSE) AS named,
        COALESCE(n.asks_dns, FALSE) AS asks_dns, COALESCE(k.files, 0) AS files, k.kinds
-FROM large AS l
+FROM outward_loads AS l
 JOIN users AS u ON u.dst = l.dst AND u.proto = l.proto AND u.dport = l.dport
-JOIN totals AS t ON t.src = l.src
 LEFT JOIN contacts AS n ON n.src = l.src AND n.dst = l.dst AND n.proto = l.proto AND n.dport = l.dport
 LEFT JOIN carried AS k ON k.src = l.src AND k.dst = l.dst AND k.proto = l.proto AND k.dport = l.dport
 LEFT JOIN sni AS s ON s.src = l.src AND s.dst = l.dst AND s.dport = l.dport

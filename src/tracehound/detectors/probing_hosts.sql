@@ -24,6 +24,7 @@
 -- parameter: mixed_fail = 0.2 (share) lower share of never-reached targets for the rule mixed
 -- parameter: every_group = 0 (0 or 1) 1 shows every group with enough targets, also those that no rule can call probing
 -- parameter: ordered = 0.9 (share) steps in one direction that make an order
+-- divided: src
 -- tables: contacts
 -- cannot: tell a prober from a mail relay or crawler with dead targets where neither DNS nor successes are in the evidence
 -- source: Jung et al., IEEE S&P 2004; Wilson, JASA 1927; whole-evidence features after Zeek scan.zeek, Slips and RITA

@@ -15,6 +15,7 @@
 -- parameter: pf = 0.01 (probability) accepted false alarm rate
 -- parameter: min_contacts = 4 (first contacts) fewest first contacts of a group that is looked at
 -- parameter: hosts = all (addresses) sources to look at, as text with a comma before and after each, or all
+-- divided: src
 -- tables: contacts
 -- cannot: use UDP silence, which is neither success nor failure
 -- source: Jung, Paxson, Berger, Balakrishnan, Fast Portscan Detection Using Sequential Hypothesis Testing, IEEE S&P 2004;

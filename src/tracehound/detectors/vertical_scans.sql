@@ -10,6 +10,7 @@
 -- parameter: min_ports = 10 (ports) fewest distinct ports
 -- parameter: fail_low = 0.5 (share) lower 95 % Wilson bound of ports that failed (UDP: failed or silent)
 -- parameter: udp_ports = 20 (ports) fewest ports where UDP silence is all there is
+-- divided: src
 -- tables: contacts
 -- cannot: see ports that a firewall before the capture has dropped
 -- source: Zeek scan.zeek (15 ports in 5 minutes); Snort 3 port_scan

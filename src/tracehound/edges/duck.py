@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from tracehound import limits
+from tracehound.detectors.catalog import part_name
 from tracehound.errors import UsageError
 
 _CONFIG: Final[dict[str, str]] = {
@@ -24,6 +25,13 @@ _CONFIG: Final[dict[str, str]] = {
     "allow_unsigned_extensions": "false",
     "preserve_insertion_order": "false",
 }
+
+
+def _quoted(path: str | Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+_ROWS_GATHERED: Final = 60_000
 
 
 class Duck:
@@ -47,6 +55,7 @@ class Duck:
         self._connection = duckdb.connect(":memory:", config=config)
         self._connection.execute("SET parquet_metadata_cache = true")
         self._locked = False
+        self._work_folder = work_folder
 
     def register(self, name: str, data: pa.Table | Sequence[str | Path]) -> None:
         """Make `data` (an Arrow table, or Parquet files of one schema) available as table `name`."""
@@ -55,14 +64,14 @@ class Duck:
             return
         if self._locked:
             raise UsageError(f"{name}: files cannot be added once the database is locked")
-        files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in data)
+        files = ", ".join(map(_quoted, data))
         self._connection.execute(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM read_parquet([{files}])')
 
     def register_numbered(self, name: str, paths: Sequence[str | Path]) -> None:
         """Make Parquet files available as table `name` with two more columns, `file_index` and `file_row_number`: the place of a row."""
         if self._locked:
             raise UsageError(f"{name}: files cannot be added once the database is locked")
-        files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+        files = ", ".join(map(_quoted, paths))
         self._connection.execute(
             f'CREATE OR REPLACE VIEW "{name}" AS SELECT *, file_index FROM read_parquet([{files}], file_row_number = true)'
         )
@@ -71,11 +80,36 @@ class Duck:
         """Another connection to the same tables, locked as this one is, for another thread."""
         other = object.__new__(Duck)
         other._connection, other._locked = self._connection.cursor(), self._locked
+        other._work_folder = self._work_folder
         return other
+
+    def divide(self, name: str, parts: int, without: Sequence[str] = ()) -> None:
+        """Lay the rows of table `name` out as tables `part_name(name, 0 ... parts - 1)` in the work folder, each source (`src`) in one
+        of them, without the columns `without`. Tables that are made from here on lie in a file of the work folder, too: compressed,
+        and in memory only while they are read."""
+        if self._work_folder is None:
+            raise UsageError(f"{name}: there is no work folder to lay it out in")
+        folder = self._work_folder / f"{name}-parts"
+        self._connection.execute(f"ATTACH {_quoted(self._work_folder / 'divided.duckdb')} AS divided")
+        self._connection.execute("SET search_path = 'divided,memory'")
+        self._connection.execute(f"SET partitioned_write_max_open_files = {parts + 1}")
+        # Rows that each thread gathers before it writes some of each part: more would not fit.
+        self._connection.execute(f"SET partitioned_write_flush_threshold = {_ROWS_GATHERED}")
+        left_out = f" EXCLUDE ({', '.join(without)})" if without else ""
+        self._connection.execute(
+            f'COPY (SELECT *{left_out}, CAST(hash(src) % {parts} AS INTEGER) AS part FROM "{name}") TO {_quoted(folder)} '
+            "(FORMAT parquet, PARTITION_BY (part), COMPRESSION zstd, COMPRESSION_LEVEL 1)"
+        )
+        for part in range(parts):
+            files = sorted((folder / f"part={part}").glob("*.parquet"))
+            rows = f"read_parquet([{', '.join(map(_quoted, files))}], hive_partitioning = false)"
+            if not files:
+                rows = f'(SELECT *{left_out} FROM "{name}" LIMIT 0)'
+            self._connection.execute(f"CREATE VIEW memory.main.{part_name(name, part)} AS SELECT * FROM {rows}")
 
     def allow_files(self, paths: Sequence[str | Path]) -> None:
         """Keep these files readable after `lock` (those in the work folder are readable anyway)."""
-        listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+        listed = ", ".join(map(_quoted, paths))
         self._connection.execute(f"SET allowed_paths = [{listed}]")
 
     def lock(self) -> None:

@@ -4,11 +4,14 @@ loads what the package knows, and hands the tables over."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from tracehound import limits
+from tracehound.detectors.catalog import DIVIDED
 from tracehound.edges.evidence import STDIN
 from tracehound.edges.packaged import address_table, detector_pages, hardware_table, profile_texts, provider_text
 from tracehound.edges.reading import Progress, Reading, read
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
 
 SYNTHETIC_MARK = "SYNTHETIC"
 """Evidence that this program writes says so in a comment of its capture file; the verdict repeats it."""
+
+
+_NOT_ASKED = ("community_id", "history", "tunnel")
+"""Columns of flows that no detector looks at."""
 
 
 @cache
@@ -60,10 +67,16 @@ def _synthetic(reading: Reading) -> str:
 
 def verdict_of(reading: Reading, question: Question | None = None) -> Verdict:
     """The verdict over evidence that was read with transactions."""
+    flows = reading.ask("SELECT COUNT(*) AS n FROM flows")["n"][0].as_py()
+    known = knowledge()
+    if flows > limits.FLOWS_AT_ONCE:
+        parts = -(-flows // limits.FLOWS_AT_ONCE)
+        reading.duck().divide(DIVIDED, parts, _NOT_ASKED)
+        known = replace(known, catalog=replace(known.catalog, parts=parts))
     return judge_tables(
         lambda sql, parameters: reading.ask(sql, dict(parameters)),
         reading.register,
-        knowledge(),
+        known,
         question or Question(),
         evidence=_evidence(reading),
         quality_items=_quality(reading),

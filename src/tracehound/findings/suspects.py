@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tracehound.findings.model import Confidence, Innocent
 from tracehound.findings.statistics import wilson
-from tracehound.findings.wording import count, duration, number, percent, protocol, service
+from tracehound.findings.wording import S_NS, count, duration, number, percent, protocol, service
 
 Row = Mapping[str, Any]
 
@@ -99,7 +99,7 @@ def choose(answers: Answers, home: Collection[str] = ()) -> tuple[list[Suspect],
             row, roles.get(row["src"]), agents.get(row["src"], 0)
         )
         if excuse is None and not names:
-            excuse = _led_by_names(row)
+            excuse = _led_by_names(row) or _shared_address(row)
         if excuse is not None:
             innocents.setdefault((row["src"], excuse.looked_like), excuse)
         elif row["rule"] == "few" and not _few_suffice(row, outsider(row["src"])):
@@ -270,6 +270,28 @@ def _led_by_names(row: Row) -> Innocent | None:
             "needs DNS in the evidence"
         ),
         figures=(("servers answered", percent(row["reached"] / row["targets"])),),
+    )
+
+
+def _shared_address(row: Row) -> Innocent | None:
+    """Flow logs alone, or a capture without DNS: many people behind one address, or one busy client. Nearly all visits go to servers
+    that answer and are come back to; a dead one is met now and then, at no machine's pace, and let be. Kinds of browser would tell,
+    and need packets. Over days the dead grow in number while the servers that people like do not: visits are compared, not targets."""
+    if row["dport"] not in (80, 443, 8080) or row["rule"] not in ("few", "failures", "mixed") or row["reached"] < 20:
+        return None
+    between_ns = (row["last_ns"] - row["first_ns"]) / max(1, row["dead"])
+    steady = row["regular"] or row["in_order"] or row["one_size"] or row["no_options"] or row["wordless"]
+    if row["dead"] > 0.1 * row["attempts"] or between_ns < 480 * S_NS or row["dead_revisited"] or steady:
+        return None
+    return Innocent(
+        host=row["src"],
+        looked_like=f"a host that probes {_looked(row)}",
+        reason=(
+            f"client, or many clients behind one address: of {row['attempts']:,} visits nearly all went to {row['reached']:,} servers "
+            f"that answered; {row['dead']:,} did not, one every {duration(between_ns)} and none for long; whether names led to them "
+            "needs DNS in the evidence"
+        ),
+        figures=(("servers answered", f"{row['reached']:,}"), ("servers dead", f"{row['dead']:,}")),
     )
 
 

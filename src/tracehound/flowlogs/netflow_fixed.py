@@ -27,6 +27,7 @@ from tracehound.flowlogs.one_way import (
 )
 from tracehound.flows.key import V4_MAPPED
 from tracehound.kernels import Int, kernel
+from tracehound.packets.octets import be16, be32
 
 LAYOUTS: Final[dict[int, tuple[int, int]]] = {1: (16, 52), 5: (24, 48), 7: (24, 52)}
 """version -> (header bytes, record bytes)"""
@@ -43,16 +44,6 @@ HEADER_FIELDS: Final = 5
 
 
 @kernel
-def _u16(b: NDArray[np.uint8], at: Int) -> Int:
-    return np.int64(b[at]) << 8 | np.int64(b[at + 1])
-
-
-@kernel
-def _u32(b: NDArray[np.uint8], at: Int) -> Int:
-    return np.int64(b[at]) << 24 | np.int64(b[at + 1]) << 16 | np.int64(b[at + 2]) << 8 | np.int64(b[at + 3])
-
-
-@kernel
 def read_fixed(
     b: NDArray[np.uint8], at: Int, end: Int, version: Int, header_bytes: Int, record_bytes: Int, out: Records,
     offset: NDArray[np.int64], headers: NDArray[np.int64],
@@ -61,42 +52,42 @@ def read_fixed(
     stopped)."""
     records, datagrams = 0, 0
     while at + header_bytes <= end and datagrams < headers.shape[1]:
-        if _u16(b, at) != version:
+        if be16(b, at) != version:
             break
-        count = _u16(b, at + 2)
+        count = be16(b, at + 2)
         if count > MAX_RECORDS or at + header_bytes + count * record_bytes > end or records + count > out.shape[1]:
             break
         # "sysUptime ms, unix_secs, unix_nsecs": when the datagram was sent, by both clocks of the exporter
-        uptime = _u32(b, at + 4)
-        sent_ns = _u32(b, at + 8) * 1_000_000_000 + min(_u32(b, at + 12), 999_999_999)
+        uptime = be32(b, at + 4)
+        sent_ns = be32(b, at + 8) * 1_000_000_000 + min(be32(b, at + 12), 999_999_999)
         sampling = 1
         headers[H_AT, datagrams] = at
         headers[H_COUNT, datagrams] = count
         headers[H_SEQUENCE, datagrams] = -1
         headers[H_ENGINE, datagrams] = 0
         if version != 1:
-            headers[H_SEQUENCE, datagrams] = _u32(b, at + 16)
+            headers[H_SEQUENCE, datagrams] = be32(b, at + 16)
         if version == 5:
-            headers[H_ENGINE, datagrams] = _u16(b, at + 20)
+            headers[H_ENGINE, datagrams] = be16(b, at + 20)
             # "sampling u16: top 2 bits mode, 14 bits interval"
-            word = _u16(b, at + 22)
+            word = be16(b, at + 22)
             if word & 0x3FFF > 1:
                 sampling = word & 0x3FFF
         headers[H_SAMPLING, datagrams] = sampling
         datagrams += 1
         at += header_bytes
         for _ in range(count):
-            out[SRC_LO, records] = V4_MAPPED | _u32(b, at)
-            out[DST_LO, records] = V4_MAPPED | _u32(b, at + 4)
+            out[SRC_LO, records] = V4_MAPPED | be32(b, at)
+            out[DST_LO, records] = V4_MAPPED | be32(b, at + 4)
             out[VERSION, records] = 4
-            out[PKTS, records] = _u32(b, at + 16)
-            out[BYTES, records] = _u32(b, at + 20)
+            out[PKTS, records] = be32(b, at + 16)
+            out[BYTES, records] = be32(b, at + 20)
             # First and Last are ms of uptime, which wraps after 49.7 days: the shorter way round is the right one.
-            first = uptime - _u32(b, at + 24)
-            last = uptime - _u32(b, at + 28)
+            first = uptime - be32(b, at + 24)
+            last = uptime - be32(b, at + 28)
             out[START, records] = sent_ns - (((first + 0x80000000) & 0xFFFFFFFF) - 0x80000000) * 1_000_000
             out[END, records] = sent_ns - (((last + 0x80000000) & 0xFFFFFFFF) - 0x80000000) * 1_000_000
-            sport, dport = _u16(b, at + 32), _u16(b, at + 34)
+            sport, dport = be16(b, at + 32), be16(b, at + 34)
             flags, proto = np.int64(b[at + 37]), np.int64(b[at + 38])
             if version == 1:
                 flags = np.int64(b[at + 40])
