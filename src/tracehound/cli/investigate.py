@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tracehound.cli import options
-from tracehound.edges.investigation import verdict_of
+from tracehound.edges.investigation import verdict_of, verdict_tables
 from tracehound.edges.table_output import opened
 from tracehound.errors import UsageError
 from tracehound.findings.model import Verdict
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
     add_answers(p)
     args = p.parse_intermixed_args(argv)
     _check_host(args.host)
-    with options.reading_of(args, transactions=True, hashes=True) as reading:
+    with options.reading_of(args, transactions=True, tables=verdict_tables(), hashes=True) as reading:
         verdict = verdict_of(reading, Question(args.host, tuple(args.home)))
         answer(args, verdict)
         return options.warn_of_damage(reading, quiet=args.quiet)

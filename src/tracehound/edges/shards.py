@@ -35,7 +35,7 @@ from tracehound.packets.batch import PacketBatch
 from tracehound.packets.decode import no_packets
 from tracehound.protocols.identify import Spoken
 from tracehound.protocols.session import Interest
-from tracehound.protocols.transactions import ANNOUNCERS, Transactions, useful_rows
+from tracehound.protocols.transactions import ANNOUNCERS, Transactions, reads, useful_rows
 from tracehound.streams.reassemble import gather
 
 _BATCH, _ENDED, _FINISH = 1, 2, 3
@@ -97,10 +97,10 @@ def _receive(source: IO[bytes]) -> tuple[int, list[bytearray]]:
     return kind, [_read(source, size) for size in sizes]
 
 
-def worker(source: IO[bytes], out: IO[bytes], folder: Path, *, file_details: bool) -> None:
+def worker(source: IO[bytes], out: IO[bytes], folder: Path, interest: Interest) -> None:
     """A process's work, until it is told to finish: then it names the files of each table, and the services that flows told of
     others, as one line of JSON."""
-    transactions = Transactions(Interest(details=file_details))
+    transactions = Transactions(interest)
     services: dict[int, int] = {}
     store = Store(memory_bytes=limits.STORE_MEMORY_BYTES // 4, folder=folder)
     while True:
@@ -125,10 +125,11 @@ def worker(source: IO[bytes], out: IO[bytes], folder: Path, *, file_details: boo
 class _Process:
     """One process and the thread that feeds it."""
 
-    def __init__(self, folder: Path, *, file_details: bool) -> None:
+    def __init__(self, folder: Path, interest: Interest) -> None:
         folder.mkdir(parents=True)
+        tables = None if interest.tables is None else sorted(interest.tables)
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "tracehound.edges.shards", str(folder), str(int(file_details))],
+            [sys.executable, "-m", "tracehound.edges.shards", str(folder), json.dumps({"details": interest.details, "tables": tables})],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, pipesize=limits.PIPE_BYTES,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         )  # fmt: skip
@@ -174,15 +175,18 @@ class _Process:
 class Shards:
     """`Conversations` of the pipeline, spread over processes. Rows come out at the end, by `collect`."""
 
-    def __init__(self, count: int, folder: Path, *, file_details: bool = True) -> None:
-        self._processes = [_Process(folder / f"shard-{i}", file_details=file_details) for i in range(count)]
+    def __init__(self, count: int, folder: Path, interest: Interest | None = None) -> None:
+        """interest   what is wanted of flows, but for the content of files, which goes through no pipe"""
+        wanted = interest if interest is not None else Interest()
+        self._read = reads(wanted.tables)
+        self._processes = [_Process(folder / f"shard-{i}", wanted) for i in range(count)]
         self._announcers = np.zeros(_PAIRS + 1, np.bool_)
 
     def add(self, packets: PacketBatch, assignment: Assignment, spoken: Spoken) -> dict[str, pa.Table]:
         """Send the packets that matter to where they are read."""
         pair = pair_of(packets)
         self._announcers[pair[ANNOUNCERS[spoken.codes]] & _PAIRS] = True
-        rows = useful_rows(packets, assignment, spoken, self._announcers[pair & _PAIRS])
+        rows = useful_rows(packets, assignment, spoken, self._announcers[pair & _PAIRS], self._read)
         shard = pair[rows] % len(self._processes)
         for number, process in enumerate(self._processes):
             mine = rows[shard == number]
@@ -229,7 +233,9 @@ if __name__ == "__main__":
     leave_pandas_out()
     collect_seldom()
     machine_code.install()
+    told = json.loads(sys.argv[2])
+    asked = None if told["tables"] is None else frozenset(told["tables"])
     try:
-        worker(sys.stdin.buffer, sys.stdout.buffer, Path(sys.argv[1]), file_details=sys.argv[2] == "1")
+        worker(sys.stdin.buffer, sys.stdout.buffer, Path(sys.argv[1]), Interest(details=told["details"], tables=asked))
     except EOFError:
         sys.exit(1)

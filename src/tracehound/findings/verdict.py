@@ -36,7 +36,7 @@ from tracehound.findings.model import (
 )
 from tracehound.findings.naming import finding as name_finding
 from tracehound.findings.naming import outside_sentence, told
-from tracehound.findings.observed import Columns, columns_of, of_hosts
+from tracehound.findings.observed import PLACES, Columns, columns_of, of_hosts
 from tracehound.findings.order import first_rows, port_order, revisits, target_order
 from tracehound.findings.probes import Probes, from_table
 from tracehound.findings.samples import samples
@@ -73,6 +73,12 @@ BINS_NS: Final = tuple(
 
 TargetsOf = Callable[[Probing, Probes, Ask], TargetSummary]
 """Who the targets are, by the address table."""
+
+
+def tables_asked(catalog: Catalog) -> frozenset[str]:
+    """Every table that a verdict may ask: those of the detectors' pages, those where signs of known malware stand, and those that
+    name addresses (enrich/names.py). A run for a verdict alone needs no other."""
+    return catalog.reads() | {place.table for place in PLACES} | {"dns", "http", "heads"}
 
 
 @dataclass(frozen=True, slots=True)
