@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tracehound.flows.assignment import Assignment
-from tracehound.packets.addresses import address_text
+from tracehound.packets import addresses
 from tracehound.packets.batch import PacketBatch
 from tracehound.protocols.dns import DnsState, may_be_dns
 from tracehound.protocols.expectations import Expectations
@@ -31,7 +32,7 @@ from tracehound.protocols.session import (
     Session,
     rows_table,
 )
-from tracehound.streams.reassemble import Chunk, StreamState, end_flow, reassemble
+from tracehound.streams.reassemble import Chunk, StreamState, end_flow, forget, reassemble
 from tracehound.tables import ALL
 
 STREAMS: Final[dict[str, str]] = {
@@ -137,6 +138,10 @@ _NO_OTHERS: Final[dict[int, tuple[int, int]]] = {}
 _NONE_EXPECTED: Final[list[Expected]] = []
 _TCP, _UDP = 6, 17
 _CODES: Final = 256
+
+
+address_text = lru_cache(maxsize=16_384)(addresses.address_text)
+"""The same hosts talk again and again."""
 
 
 def _located(place: str) -> Any:
@@ -441,8 +446,12 @@ class Transactions:
             reader = self._readers.get(DATAGRAMS[_SERVICE_OF[int(self._codes[flow_id])]])
             if reader is not None:
                 reader.end(flow_id)
-        for flow_id in self.streams.known(flow_ids):
-            self._end_stream(flow_id)
+        for flow_id in flow_ids.tolist():
+            if flow_id in self._ends:
+                self._end_stream(flow_id)
+            else:
+                forget(flow_id, self.streams)
+                self._announced.pop(flow_id, None)
         return {"dns": self.dns.end(flow_ids), **self._take_rows(_ROWS_AT_ONCE)}
 
     def finish(self) -> dict[str, pa.Table]:
@@ -451,14 +460,14 @@ class Transactions:
 
     def _end_stream(self, flow_id: int) -> None:
         for chunk in end_flow(flow_id, self.streams):
-            if flow_id in self._ends:
-                self._feed(chunk)
-        self._ends.pop(flow_id, None)
+            self._feed(chunk)
+        del self._ends[flow_id]
         self._undecided.pop(flow_id, None)
         self._announced.pop(flow_id, None)
         session = self._sessions.pop(flow_id, None)
         differs = flow_id in self.streams.differing
-        self.streams.differing.discard(flow_id)
+        if differs:
+            self.streams.differing.discard(flow_id)
         if session is not None:
             session.close("retransmitted with other bytes; the first were taken" if differs else "")
 
