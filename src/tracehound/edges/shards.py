@@ -14,11 +14,11 @@ from __future__ import annotations
 import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -27,8 +27,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tracehound import limits
-from tracehound.edges import machine_code
-from tracehound.edges.lean_imports import collect_seldom, leave_pandas_out
 from tracehound.edges.store import Store
 from tracehound.flows.assignment import Assignment
 from tracehound.packets.batch import PacketBatch
@@ -41,10 +39,15 @@ from tracehound.streams.reassemble import gather
 _BATCH, _ENDED, _FINISH = 1, 2, 3
 _PAIRS: Final = 0xFFFF
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
-_TYPES: Final = tuple(column.dtype for column in no_packets()[1:]) + tuple(
-    np.dtype(t) for t in (np.int64, np.bool_, np.uint8, np.bool_)
-)
-"""Columns of a parcel: those of PacketBatch after the buffer, then flow_id, from_originator, codes, undecided."""
+
+
+@cache
+def _types() -> tuple[np.dtype[Any], ...]:
+    """Of the arrays of a parcel: the buffer and the other columns of PacketBatch, then flow_id, from_originator, codes, undecided.
+
+    Asked once a parcel is there: to make a batch takes a kernel, and a kernel the machine code that the process sets up first."""
+    own = tuple(column.dtype for column in no_packets()[1:])
+    return (np.dtype(np.uint8), *own, *(np.dtype(t) for t in (np.int64, np.bool_, np.uint8, np.bool_)))
 
 
 def pair_of(packets: PacketBatch) -> NDArray[np.int64]:
@@ -56,7 +59,7 @@ def pair_of(packets: PacketBatch) -> NDArray[np.int64]:
 
 
 def parcel(packets: PacketBatch, assignment: Assignment, spoken: Spoken, rows: NDArray[np.int64]) -> list[NDArray[Any]]:
-    """The given rows as arrays: buffer (their payloads one behind the other), then the columns of _TYPES."""
+    """The given rows as arrays: buffer (their payloads one behind the other), then the columns of _types."""
     held = np.where(packets.payload_offset[rows] >= 0, packets.payload_caplen[rows], 0).astype(np.int64)
     ends = np.cumsum(held)
     buffer = np.empty(int(ends[-1]) if rows.size else 0, np.uint8)
@@ -110,7 +113,7 @@ def worker(source: IO[bytes], out: IO[bytes], folder: Path, interest: Interest) 
         if kind == _ENDED:
             tables = transactions.end(np.frombuffer(blocks[0], np.int64))
         else:
-            arrays = [np.frombuffer(b, t) for b, t in zip(blocks, (np.dtype(np.uint8), *_TYPES), strict=True)]
+            arrays = [np.frombuffer(b, t) for b, t in zip(blocks, _types(), strict=True)]
             tables = transactions.add(*unpack(arrays))
         for name, table in tables.items():
             store.add(name, table)
@@ -128,8 +131,9 @@ class _Process:
     def __init__(self, folder: Path, interest: Interest) -> None:
         folder.mkdir(parents=True)
         tables = None if interest.tables is None else sorted(interest.tables)
+        wanted = json.dumps({"details": interest.details, "tables": tables})
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "tracehound.edges.shards", str(folder), json.dumps({"details": interest.details, "tables": tables})],
+            [sys.executable, "-m", "tracehound.edges.shard_process", str(folder), wanted],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, pipesize=limits.PIPE_BYTES,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         )  # fmt: skip
@@ -225,17 +229,3 @@ class Shards:
         """Give up."""
         for process in self._processes:
             process.stop()
-
-
-if __name__ == "__main__":
-    # An interrupt is for the process that was asked; this one ends with its pipe.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    leave_pandas_out()
-    collect_seldom()
-    machine_code.install()
-    told = json.loads(sys.argv[2])
-    asked = None if told["tables"] is None else frozenset(told["tables"])
-    try:
-        worker(sys.stdin.buffer, sys.stdout.buffer, Path(sys.argv[1]), Interest(details=told["details"], tables=asked))
-    except EOFError:
-        sys.exit(1)
