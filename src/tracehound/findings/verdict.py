@@ -58,7 +58,7 @@ MAX_KNOWN: Final = 50
 """Home hosts with a telling sign of known malware that are weighed in full, those with most signs first; others are counted."""
 MAX_KNOWN_OUTSIDE: Final = 16
 """The same for outside hosts; worms of the day come from hundreds, and a few tell what they are."""
-HOSTS_AT_ONCE: Final = 16
+HOSTS_AT_ONCE: Final = 64
 """Hosts whose signs are gathered with one question a table; each may show some thousand of each kind."""
 MAX_INNOCENTS: Final = 20
 MAX_LISTED: Final = 200
