@@ -175,6 +175,16 @@ def test_a_tunnel_whatever_it_asks_for(qtype):
     assert found.confidence.value >= 0.65 and found.technique == "T1071.004"
 
 
+def test_a_tunnel_that_asks_its_server_directly_has_no_zone_but_a_first_label():
+    e = Evidence()
+    dns_look_alikes(e)
+    chance = random.Random(11)
+    for n in range(120):
+        e.ask(T0 + n * S, HOST, f"dnscat.{chance.randbytes(30).hex()}.{chance.randbytes(20).hex()}", qtype="TXT", resolver="203.0.113.9")
+    (found,) = of_kind(verdict(e), "dns_tunnel")
+    assert found.host == HOST and "under dnscat.*" in found.statement and "120 names" in found.statement
+
+
 def test_flows_alone_cannot_tell_a_tunnel():
     e = Evidence()
     e.answered(T0, HOST, SERVER)
@@ -478,3 +488,62 @@ def test_a_port_mapper_that_answers_too_long():
     rpc(e, T0, "10.0.2.1", "10.0.0.10", RPRN, 1)
     (found,) = of_kind(verdict(e), "rpc_attack")
     assert found.host == HOST and "CVE-2022-26937" in found.statement and "1 call " in found.statement
+
+
+# -- files ------------------------------------------------------------------------------------------------------------------
+
+
+def passed_on(e: Evidence, name: str | None, declared: str | None, kind: str, *, service: str = "http", sent: bool = False) -> None:
+    flow = e.answered(T0, HOST, "203.0.113.80", 80 if service == "http" else 25, service=service)
+    e.more.setdefault("files", []).append(
+        {"of": flow, "service": service, "sent_by_src": sent, "name": name, "declared_type": declared, "kind": kind, "bytes": 4096,
+         "complete": True, "sha256": "ab" * 32}
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "declared", "kind"),
+    [
+        ("setup.exe", "application/octet-stream", "pe"),
+        ("setup.exe", "text/plain", "pe"),  # a web server that does not know .exe
+        ("download.php", "text/html", "pe"),
+        ("tool", "text/plain", "elf"),
+        ("logo.png", "image/png", "png"),
+        ("jquery.min.js", "text/javascript", "javascript"),
+        ("archive.tar.gz", "application/gzip", "gzip"),
+        ("report.v1.txt", "text/plain", "text"),
+        ("page.html.gz", None, "gzip"),
+        (None, None, "data"),
+    ],
+)
+def test_files_that_are_what_they_say(name, declared, kind):
+    e = Evidence()
+    passed_on(e, name, declared, kind)
+    quiet(verdict(e), "disguised_program")
+
+
+@pytest.mark.parametrize(
+    ("name", "declared", "kind"),
+    [
+        ("tablone.png", "image/png", "pe"),
+        ("tablone", "image/png", "pe"),
+        ("picture.jpg", "application/octet-stream", "elf"),
+        ("invoice.pdf.exe", "application/octet-stream", "pe"),
+        ("photo.jpg   .scr", None, "data"),
+    ],
+)
+def test_a_program_that_is_fetched_under_another_name(name, declared, kind):
+    e = Evidence()
+    passed_on(e, name, declared, kind)
+    v = verdict(e)
+    (found,) = of_kind(v, "disguised_program")
+    assert found.host == HOST and f"{HOST} fetches from 203.0.113.80" in found.statement and name.split()[0] in found.statement
+    assert found.technique == "T1036" and found.citations.total == 1 and HOST in v.summary
+
+
+def test_a_worm_that_mails_itself_is_told_of_the_sender():
+    e = Evidence()
+    for _ in range(3):
+        passed_on(e, "your_details.txt.pif", None, "pe", service="smtp", sent=True)
+    (found,) = of_kind(verdict(e), "disguised_program")
+    assert found.host == HOST and f"{HOST} mails 203.0.113.80 3 programs" in found.statement

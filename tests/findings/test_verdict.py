@@ -123,6 +123,19 @@ def test_vertical_scan_with_crafted_syns():
     assert any("window always 1024" in r for r in p.stack.reasons)
 
 
+def test_vertical_scan_names_what_is_open():
+    e = Evidence()
+    for n in range(200):
+        (e.answered if n + 1 in (22, 80) else e.unanswered)(T0 + n * S, HOST, "10.0.0.80", n + 1)
+    v = verdict(e)
+    p = one(v)
+    answered = next(c for c in p.outcomes if c.outcome == "answered")
+    assert answered.detail == (("open ports 22, 80", 2),)
+    assert "tries 200 ports from 1 to 200 of one target, 10.0.0.80," in v.summary
+    assert "Open ports 22, 80 (2 answered)." in v.summary
+    assert "access lines" not in v.summary
+
+
 def test_block_scan_is_one_finding():
     e = Evidence()
     n = 0

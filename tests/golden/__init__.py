@@ -16,12 +16,13 @@ from tracehound.demo import model_case
 from tracehound.demo.scenarios import SCENARIOS
 from tracehound.edges.investigation import investigate
 from tracehound.findings.model import Verdict
+from tracehound.report import brief, terminal
 from tracehound.report.as_json import as_json
-from tracehound.report.terminal import render
 
 FOLDER = Path(__file__).resolve().parent
 JSON_TOO = ("horizontal", "quiet")
 MODEL_CASE = "model_case"
+BRIEF_TOO = ("horizontal", "quiet", MODEL_CASE)
 WIDTH = 80
 
 
@@ -49,7 +50,9 @@ def verdict(name: str, work: Path) -> Verdict:
 def outputs(name: str, work: Path) -> Iterator[tuple[str, str]]:
     """(file name, text) of every golden file of one case."""
     found = verdict(name, work)
-    yield f"{name}.txt", render(found, width=WIDTH, color=False)
+    yield f"{name}.txt", terminal.render(found, width=WIDTH, color=False)
+    if name in BRIEF_TOO:
+        yield f"{name}.brief.txt", brief.render(found, width=WIDTH, color=False)
     if name in JSON_TOO:
         yield f"{name}.json", as_json(found, indent=1)
 

@@ -23,6 +23,7 @@ def add_answers(p: argparse.ArgumentParser) -> None:
     """How the verdict is wanted."""
     p.add_argument("--report", metavar="FILE.html", help="also write the report: one HTML file that works offline")
     p.add_argument("--json", action="store_true", help="print the verdict as JSON instead of text")
+    p.add_argument("--full", action="store_true", help="print all of it: every answer, its packets, how it was found")
     p.add_argument("-o", "--output", default="-", metavar="FILE", help="write text or JSON to FILE")
 
 
@@ -60,12 +61,12 @@ def answer(args: argparse.Namespace, verdict: Verdict) -> None:
 
         text = as_json(verdict)
     else:
-        from tracehound.report.terminal import render
+        from tracehound.report import brief, terminal
 
         to_terminal = args.output == "-" and sys.stdout.isatty()
         color = to_terminal and "NO_COLOR" not in os.environ
         width = min(shutil.get_terminal_size((80, 24)).columns, 100) if to_terminal else 80
-        text = render(verdict, width=width, color=color)
+        text = (terminal if args.full else brief).render(verdict, width=width, color=color)
     with opened(args.output) as out:
         out.write(text.encode("utf-8", "replace"))
         if not text.endswith("\n"):

@@ -92,6 +92,17 @@ def _help() -> str:
     )
 
 
+def _meant(verb: str, rest: list[str]) -> str:
+    """What the writer of an unknown verb may have meant: a verb spelt nearly so, or a file to be investigated."""
+    import difflib
+    from pathlib import Path
+
+    if Path(verb).exists():
+        return f"it is a file: tracehound investigate {' '.join([verb, *rest])}"
+    near = difflib.get_close_matches(verb, VERBS, 3)
+    return f"did you mean {' or '.join(near)}?" if near else "tracehound --help lists them"
+
+
 def run(argv: list[str]) -> int:
     """Carry out one command line; returns the exit status."""
     if not argv or argv[0] in ("-h", "--help", "help"):
@@ -105,7 +116,7 @@ def run(argv: list[str]) -> int:
         # The habit of tcpdump, Zeek and Suricata: -r FILE alone means "look at this".
         verb, rest = "investigate", [verb[2:], *rest] if len(verb) > 2 else rest
     if verb not in VERBS:
-        print(f"tracehound: no verb {verb!r}; there are {', '.join(VERBS)}", file=sys.stderr)
+        print(f"tracehound: no verb {verb!r}; {_meant(verb, rest)}", file=sys.stderr)
         return 2
     if verb in PROTOCOLS:
         from tracehound.cli import protocol

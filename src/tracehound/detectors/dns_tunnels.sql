@@ -1,8 +1,9 @@
 -- id: dns_tunnels
--- version: 1
+-- version: 2
 -- title: Names that carry data
 -- question: Does a host carry data out, or fetch orders, in DNS names?
--- what: One row a source and zone (the registered name: the last two labels, three under a two-letter suffix such as co.uk) with
+-- what: One row a source and zone (the registered name: the last two labels, three under a two-letter suffix such as co.uk; where
+--   the last label can be no top-level domain, as when dnscat2 asks its server directly, the first label, written dnscat.*) with
 --   many different names under it: how many, how long, the bytes that the names carry up and the answers carry down, types
 --   asked for, how answers look, and some of the names.
 -- why: DNS passes nearly every firewall. A tunnel must put what it sends into names, so it needs ever new, long ones under one zone.
@@ -24,15 +25,18 @@ WITH asked AS (
   FROM dns
   WHERE query IS NOT NULL AND strpos(query, '.') > 0 AND dport NOT IN (5353, 5355, 137) AND opcode = 0
     AND NOT regexp_matches(lower(query), '[.](arpa|local|localdomain|lan|internal|home|corp)$')),
+-- RFC 1123 2.1, RFC 5890: a top-level domain is letters only, or an encoded name of another script.
 zoned AS (
-  SELECT *,
-         CASE WHEN len(labels) > 2 AND length(labels[-1]) = 2
+  SELECT *, NOT regexp_matches(labels[-1], '^([a-z]{2,24}|xn--[a-z0-9-]{1,59})$') AS rootless,
+         CASE WHEN NOT regexp_matches(labels[-1], '^([a-z]{2,24}|xn--[a-z0-9-]{1,59})$') THEN labels[1] || '.*'
+              WHEN len(labels) > 2 AND length(labels[-1]) = 2
                    AND labels[-2] IN ('co', 'com', 'net', 'org', 'ac', 'gov', 'gob', 'edu', 'or', 'ne', 'go', 'mil', 'gen', 'nom')
               THEN labels[-3] || '.' || labels[-2] || '.' || labels[-1]
               ELSE labels[-2] || '.' || labels[-1] END AS zone
   FROM asked),
 parts AS (
-  SELECT *, CASE WHEN length(query) > length(zone) + 1 THEN substr(query, 1, length(query) - length(zone) - 1) ELSE '' END AS sub
+  SELECT *, CASE WHEN rootless THEN substr(query, length(labels[1]) + 2)
+                 WHEN length(query) > length(zone) + 1 THEN substr(query, 1, length(query) - length(zone) - 1) ELSE '' END AS sub
   FROM zoned),
 users AS (
   SELECT zone, COUNT(DISTINCT src) AS users FROM parts GROUP BY zone)

@@ -14,6 +14,7 @@ from tracehound.findings import (
     arp_spoofing,
     beacons,
     credentials,
+    disguised,
     dns_tunnels,
     generated_names,
     login_guessing,
@@ -37,6 +38,7 @@ JUDGES: Final[dict[str, Judge]] = {
     "admin_shares": admin_shares.judge,
     "rpc_attacks": rpc_attacks.judge,
     "tls_attacks": tls_attacks.judge,
+    "disguised_programs": disguised.judge,
     "arp_claims": arp_spoofing.judge,
     "cleartext_logins": credentials.judge,
 }

@@ -42,6 +42,8 @@ _SIGN_WORDS: Final[dict[str, str]] = {
     "file": "file",
     "contact": "service",
     "tell": "figure",
+    "target_pattern": "figure",
+    "rate": "figure",
     "ja3": "JA3",
     "ja3s": "JA3S",
     "ja4": "JA4",
@@ -104,11 +106,18 @@ def signs(one: Identity) -> str:
     parts = []
     for hit in matched[:_SHOWN_SIGNS]:
         value = shown(hit.seen or hit.value)
-        frame = next((c.frame for c in hit.citations.shown if c.frame is not None), None)
-        place = "" if hit.kind in ("contact", "tell") else hit.where + (f", frame {frame}" if frame is not None else "")
+        place = _place(hit)
         parts.append(f"{_SIGN_WORDS.get(hit.kind, hit.kind)} {value}" + (f" ({place})" if place else ""))
     more = len(matched) - _SHOWN_SIGNS
     return "; ".join(parts) + (f"; {more} more" if more > 0 else "")
+
+
+def _place(hit: IndicatorHit) -> str:
+    """Where a sign was seen; nothing for a figure, which is of all packets, or where the sign says it itself."""
+    if hit.kind in ("contact", "tell") or hit.where == hit.seen:
+        return ""
+    frame = next((c.frame for c in hit.citations.shown if c.frame is not None), None)
+    return hit.where + (f", frame {frame}" if frame is not None else "")
 
 
 def shown(text: str) -> str:

@@ -13,6 +13,8 @@ from tracehound.findings.wording import count, number, percent
 
 ORDER: Final = ("unanswered", "refused", "unreachable", "accepted", "answered")
 
+OPEN: Final = frozenset({"accepted", "answered"})
+
 ICMP4: Final[dict[tuple[int, int], str]] = {
     (3, 0): "net unreachable",
     (3, 1): "host unreachable",
@@ -46,6 +48,7 @@ def outcome_counts(
 ) -> tuple[OutcomeCount, ...]:
     """One count an outcome, in the order of the way: nothing came back, refused, unreachable, accepted, answered."""
     total = sum(r["attempts"] for r in rows) or 1
+    several = any(r["ports"] > 1 for r in rows)
     found = []
     for name in ORDER:
         mine = [r for r in rows if r["outcome"] == name]
@@ -59,7 +62,7 @@ def outcome_counts(
                 attempts=attempts,
                 share=attempts / total,
                 targets=max(len(set(probes.target[mask].tolist())), *(r["targets"] for r in mine)),
-                detail=_detail(name, mine, version6),
+                detail=_open_ports(mine) if several and name in OPEN else _detail(name, mine, version6),
                 citations=probes.cite(citer, mask, attempts),
             )
         )
@@ -97,6 +100,15 @@ def _detail(name: str, rows: Sequence[Mapping[str, Any]], version6: bool) -> tup
         tries = sum(r["tries"] for r in rows)
         return (("SYNs sent", tries),) if tries else ()
     return ()
+
+
+def _open_ports(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, int], ...]:
+    """What a scan of many ports found open, by number, and how many ports that is."""
+    shown = sorted({port for r in rows for port in r["open_ports"] or ()})
+    ports = max(r["ports"] for r in rows)
+    more = ", ..." if ports > len(shown) else ""
+    noun = "open ports" if ports > 1 else "open port"
+    return ((f"{noun} {', '.join(map(str, shown))}{more}", ports),) if shown else ()
 
 
 def retries_text(counts: Sequence[OutcomeCount]) -> str:

@@ -58,6 +58,8 @@ MAX_KNOWN: Final = 50
 """Home hosts with a telling sign of known malware that are weighed in full, those with most signs first; others are counted."""
 MAX_KNOWN_OUTSIDE: Final = 16
 """The same for outside hosts; worms of the day come from hundreds, and a few tell what they are."""
+FEWEST_IN_PERCENT: Final = 5
+"""Of fewer targets the sentence gives no share."""
 HOSTS_AT_ONCE: Final = 64
 """Hosts whose signs are gathered with one question a table; each may show some thousand of each kind."""
 MAX_INNOCENTS: Final = 20
@@ -200,14 +202,19 @@ def judge(
         looked_for=_looked_for(catalog, profiles),
         version=run.version,
         synthetic=run.synthetic,
-        start_ns=health["first_ns"],
-        end_ns=health["last_ns"],
+        start_ns=min(_known_times(health["first_ns"], *(e.start_ns for e in run.evidence)), default=None),
+        end_ns=max(_known_times(health["last_ns"], *(e.end_ns for e in run.evidence)), default=None),
         extra={
             **({"hosts_with_signs_not_weighed": not_weighed} if not_weighed else {}),
             "suspects_not_described": max(0, len(inside) - MAX_PROBING),
             "external_scanners": len({s.host for s in outside}),
         },
     )
+
+
+def _known_times(*times_ns: int | None) -> list[int]:
+    """Evidence spans its packets, also those that belong to no flow; a log may not say its span, and nothing has no flows."""
+    return [t for t in times_ns if t is not None]
 
 
 def _listed(hosts: Sequence[str]) -> str:
@@ -533,7 +540,7 @@ def probing_sentence(p: Probing) -> str:
     when = f"from {moment(p.start_ns)} to {moment(p.end_ns)} ({duration(span)})"
     pace = f"{per_minute(p.attempts_per_min)}" if p.attempts > 1 and span > 0 else ""
     if p.shape == "vertical":
-        what = f"tries {p.order.split(',')[0]} of one target over {p.service}"
+        what = f"tries {p.order.split(', ')[0]} of one target over {p.service}"
     elif p.shape == "block":
         what = f"tries many ports of {count(p.targets, 'target')} over {p.service}"
     else:
@@ -705,10 +712,13 @@ def _story(finding: Finding) -> str:
         "accepted": "were accepted without a word",
         "answered": "were answered",
     }
-    parts.append(f"{percent(best.share)} of the attempts {words[best.outcome]}{_answered(p.outcomes, best)}.")
+    fared = f"{percent(best.share)} of the attempts {words[best.outcome]}{_answered(p.outcomes, best)}."
+    parts.append(fared[0].upper() + fared[1:])
+    opened = [c for c in p.outcomes if c.outcome in outcoming.OPEN]
+    parts += [f"{label.capitalize()} ({n:,} {c.outcome})." for c in opened for label, n in c.detail]
     if p.template is not None and p.template.text:
         parts.append(f"Each sends {p.template.text[:160]}.")
-    if p.target_summary.access_share is not None:
+    if p.target_summary.access_share is not None and p.targets >= FEWEST_IN_PERCENT:
         parts.append(
             f"{percent(p.target_summary.access_share)} of the targets are access lines (cable, DSL, dial-up, mobile)."
         )

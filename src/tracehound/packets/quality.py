@@ -36,6 +36,7 @@ _MEANING: Final[dict[str, str]] = {
 _UNKNOWN_LINK: Final = NOTE["unknown link type"]
 _NOT_IP: Final = NOTE["not IP"]
 _WAITING: Final = NOTE["fragment, waiting for the rest"]
+_ARP: Final = NOTE["ARP"]
 
 
 @dataclass(slots=True)
@@ -154,10 +155,11 @@ def items(state: QualityState, fragments: dict[int, DefragState]) -> list[tuple[
     rows: list[tuple[int, str, int, str | None]] = []
     for evidence_id, c in sorted(state.files.items()):
         defrag = fragments.get(evidence_id, DefragState())
-        apart = (_WAITING, _UNKNOWN_LINK, _NOT_IP)
+        apart = (_WAITING, _UNKNOWN_LINK, _NOT_IP, _ARP)
         notes = {NOTES[code]: int(n) for code, n in enumerate(c.notes) if code and n and code not in apart}
         counted: list[tuple[str, int, str | None]] = [
             ("packets", c.packets, None),
+            ("packets of ARP", int(c.notes[_ARP]), "address resolution: no flow, and nothing is wrong with it"),
             ("packets left out by the capture filter", c.left_out, "they are in no table and no answer"),
             ("packets captured short (snap length)", int(c.counts[SHORT]), "their ends are missing"),
             ("packets with payload cut short", int(c.counts[PAYLOAD_CUT]), "payload ends early; transactions may be partial"),

@@ -43,6 +43,9 @@ PARTS_OF_PROBING: Final = frozenset(
 )
 """Kinds of finding that a host's own section tells."""
 
+PLAIN_COUNTS: Final = frozenset({"packets", "packets of ARP"})
+"""Capture-quality items that say how much was read, not what is wrong with it."""
+
 PROTOCOL_NAMES: Final[dict[int, str]] = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6", 132: "sctp"}
 
 TIER_WORDS: Final[dict[str, str]] = {
@@ -204,11 +207,13 @@ def listed(items: Iterable[str], last: str = "and") -> str:
 
 
 def service(probing: Probing) -> str:
-    """What is probed: tcp/80, tcp/80 (http), udp, many ports of tcp."""
+    """What is probed: TCP port 80 (HTTP), tcp/80 (http), udp, many ports of tcp."""
     name = PROTOCOL_NAMES.get(probing.proto, f"protocol {probing.proto}")
     if probing.dport is None:
         return probing.service or name
     place = f"{name}/{probing.dport}"
+    if str(probing.dport) in probing.service.split() and name in probing.service.lower():
+        return probing.service
     return place if probing.service in ("", place, name) else f"{place} ({probing.service})"
 
 
@@ -344,6 +349,11 @@ def quality_item(item: QualityItem) -> str:
 def quality_shown(items: Sequence[QualityItem]) -> list[QualityItem]:
     """The capture-quality items worth a line: what did not happen is left out."""
     return [item for item in items if item.count]
+
+
+def weaknesses(items: Sequence[QualityItem]) -> list[QualityItem]:
+    """The capture-quality items that weaken an answer: those shown, without the plain counts."""
+    return [item for item in quality_shown(items) if item.item not in PLAIN_COUNTS]
 
 
 def repeats(point: TurningPoint) -> str:

@@ -1,5 +1,5 @@
-"""In: a verdict, a width and whether colour is wanted. Out: the verdict as text for a terminal, a pipe or a mail: the sentence
-first, then each strange host question by question, then everything that backs it.
+"""In: a verdict, a width and whether colour is wanted. Out: the whole verdict as text for a terminal, a pipe or a mail: the sentence
+first, then each strange host question by question, then everything that backs it. brief.py says the same on a screen or two.
 Never here: escape codes when colour is off, or evidence text that was not made harmless; not a line wider than asked."""
 
 from __future__ import annotations
@@ -137,21 +137,28 @@ def render(verdict: Verdict, *, width: int = 80, color: bool, tz: datetime.tzinf
 
 # -- the sentence -----------------------------------------------------------------------------------------------------
 def opening(page: Page, verdict: Verdict) -> None:
-    """Title, label of synthetic evidence, the sentence, and what it rests on."""
+    """The sentence, what was looked for where nothing was found, and what it rests on."""
+    sentence(page, verdict)
+    page.blank()
+    if not verdict.findings and verdict.looked_for:
+        page.put("Looked for, and not found:")
+        page.items(verdict.looked_for)
+    rests_on(page, verdict)
+
+
+def sentence(page: Page, verdict: Verdict) -> None:
+    """Title, label of synthetic evidence, the sentence."""
     page.heading("VERDICT")
     if verdict.synthetic:
         page.put(f"SYNTHETIC EVIDENCE. {verdict.synthetic}", style="warn")
         page.blank()
     page.put(verdict.summary, style="strange" if verdict.findings else "quiet")
-    page.blank()
-    if not verdict.findings:
-        page.put("Read: " + (narrative.looked_for(verdict) or "nothing"))
-        if verdict.looked_for:
-            page.put("Looked for, and not found:")
-            page.items(verdict.looked_for)
+
+
+def rests_on(page: Page, verdict: Verdict) -> None:
+    """When the evidence was, how much was read, and which networks are home."""
     page.pair("Evidence", narrative.period(verdict.start_ns, verdict.end_ns, page.tz), indent=2)
-    if verdict.findings:
-        page.pair("Read", narrative.looked_for(verdict), indent=2)
+    page.pair("Read", narrative.looked_for(verdict) or "nothing", indent=2)
     homes = ", ".join(verdict.home_networks)
     page.pair("Home", f"{homes} ({verdict.home_reason})" if homes and verdict.home_reason else homes, indent=2)
 
@@ -253,20 +260,25 @@ def fared(page: Page, probing: Probing) -> None:
 
 
 def outcome_bar(page: Page, item: OutcomeCount) -> None:
+    """A bar, and under it how many targets and what else is known."""
+    outcome_line(page, item, indent=4)
+    under = [narrative.count_of(item.targets, "target"), narrative.detail(item)]
+    page.put("; ".join(part for part in under if part), indent=4 + LABEL_CELLS + 1, style="faint")
+
+
+def outcome_line(page: Page, item: OutcomeCount, *, indent: int) -> None:
     """unanswered   #####....   4,902   79 %."""
     label = clip(visible(narrative.outcome_label(item.outcome)), LABEL_CELLS)
     figures = f"{narrative.number(item.attempts):>9} {narrative.share(item.share):>7}"
-    room = page.width - 4 - LABEL_CELLS - 2 - len(figures) - 1
+    room = page.width - indent - LABEL_CELLS - 2 - len(figures) - 1
     part = min(1.0, max(0.0, item.share)) if math.isfinite(item.share) else 0.0
     full = max(1, round(part * room)) if part > 0 else 0
     bar = "#" * full + "." * (room - full)
     if room < 8:
-        page.put(f"{label} {figures.strip()}", indent=4)
+        page.put(f"{label} {figures.strip()}", indent=indent)
     else:
         padded = label + " " * (LABEL_CELLS - cells(label) + 1)
-        page.lines.append("    " + page.styled(padded, "label") + bar + " " + figures)
-    under = [narrative.count_of(item.targets, "target"), narrative.detail(item)]
-    page.put("; ".join(part for part in under if part), indent=4 + LABEL_CELLS + 1, style="faint")
+        page.lines.append(" " * indent + page.styled(padded, "label") + bar + " " + figures)
 
 
 def answer_lines(page: Page, answer: AnswerKind) -> None:
@@ -482,7 +494,8 @@ def found_by(page: Page, verdict: Verdict) -> None:
         )
     page.more(len(verdict.findings), limits.MAX_REPORT_ROWS, "finding", indent=2)
     for key in sorted(verdict.extra, key=str):
-        page.pair(str(key), str(verdict.extra[key]), indent=2)
+        if verdict.extra[key]:
+            page.put(f"{str(key).replace('_', ' ')}: {verdict.extra[key]}")
 
 
 SECTIONS: Final[tuple[Callable[[Page, Verdict], None], ...]] = (
