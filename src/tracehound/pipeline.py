@@ -95,6 +95,8 @@ class Wanted:
     records: bool = True
     """Records of flow logs, one row each, and what their source knows beyond them."""
     transactions: bool = True
+    tables: frozenset[str] | None = None
+    """Which of the protocols' tables; None = all. What serves no other is not read."""
     verify_checksums: bool = False
     community_id: bool = True
     file_details: bool = True

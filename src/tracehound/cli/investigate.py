@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tracehound.cli import options
-from tracehound.edges.investigation import verdict_of
+from tracehound.edges.investigation import verdict_of, verdict_tables
 from tracehound.edges.reading import Reading
 from tracehound.edges.table_output import opened
 from tracehound.errors import UsageError
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
             raise UsageError("-S: rules look at all packets; leave the capture filter away")
         if "-" in evidence:
             raise UsageError("-S: rules need the evidence a second time: give a file, not -")
-    with options.reading_of(args, transactions=True, hashes=True) as reading:
+    with options.reading_of(args, transactions=True, tables=verdict_tables(), hashes=True) as reading:
         verdict = verdict_of(reading, Question(args.host, tuple(args.home)))
         verdict = drafted(reading, verdict, args.home)
         if args.rules or args.config:

@@ -69,6 +69,7 @@ def reading_of(
     packets: bool = False,
     records: bool = True,
     transactions: bool = False,
+    tables: frozenset[str] | None = None,
     hashes: bool = False,
     file_details: bool = False,
     link_addresses: bool = False,
@@ -78,8 +79,8 @@ def reading_of(
     """Read the evidence that the command line names, with progress on a terminal."""
     evidence, expression = evidence_and_filter(args)
     wanted = Wanted(
-        packets=packets, records=records, transactions=transactions, verify_checksums=args.checksums == "all",
-        file_details=file_details, link_addresses=link_addresses, only=_compiled(expression),
+        packets=packets, records=records, transactions=transactions, tables=tables,
+        verify_checksums=args.checksums == "all", file_details=file_details, link_addresses=link_addresses, only=_compiled(expression),
     )  # fmt: skip
     with progress_line(quiet=args.quiet) as progress:
         return read(evidence, wanted=wanted, hashes=hashes, progress=progress, keep=keep, flows_to=flows_to)

@@ -125,6 +125,11 @@ class Catalog:
         except KeyError:
             raise UsageError(f"no detector {name}; there are {', '.join(sorted(self.detectors))}") from None
 
+    def reads(self) -> frozenset[str]:
+        """Every table that some detector asks, as the pages name them."""
+        named = {name for d in self.detectors.values() for name in (*d.tables, *d.optional)}
+        return frozenset(named - set(self.detectors))
+
     def query(self, detector: Detector, available: Collection[str], part: int | None = None) -> str:
         """The whole query: detectors it builds on and absent optional tables in front as common table expressions; over one part
         of the sources where `part` is given. Raises Unanswerable when a table it needs is not there."""

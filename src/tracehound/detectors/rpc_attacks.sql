@@ -9,8 +9,8 @@
 --   opened on a server so that it logs in elsewhere, the secrets of a directory asked for by what is no domain controller.
 -- look-alikes: Domain controllers replicate among themselves, and administrators of printers add drivers: findings/rpc_attacks.py lets
 --   go controllers, and is less sure where a single call may be an administrator's.
--- tables: dce_rpc
--- optional: kerberos, ldap, smb, sunrpc
+-- tables: dce_rpc, flows
+-- optional: kerberos, smb, sunrpc
 -- cannot: see calls under encryption of the transport (SMB 3), or their arguments where packets are protected
 -- source: CVE-2021-1675, CVE-2021-34527 (MS-RPRN 3.1.4.4.8, MS-PAR 3.1.4.2.2); PetitPotam (MS-EFSR); Printerbug (MS-RPRN 3.1.4.10.4);
 --   DFSCoerce (MS-DFSNM); ShadowCoerce (MS-FSRVP); CVE-2022-30216 (Akamai, server service); DCSync (MS-DRSR 4.1.10);
@@ -56,7 +56,7 @@ mappers AS (
   FROM sunrpc WHERE operation IN ('GETADDR', 'GETPORT', 'GETVERSADDR') AND length(answer) > 128
   GROUP BY dst, src),
 controllers AS (
-  SELECT dst AS host FROM kerberos WHERE request_type IN ('AS', 'TGS') UNION SELECT dst FROM ldap)
+  SELECT dst AS host FROM kerberos WHERE request_type IN ('AS', 'TGS') UNION SELECT dst FROM flows WHERE service IN ('ldap_tcp', 'ldap_udp', 'ldap'))
 SELECT c.src, c.dst, c.attack, COUNT(*) AS calls, MIN(c.ts_ns) AS first_ns, MAX(c.ts_ns) AS last_ns,
        MODE(c.operation) AS operation, CAST(SUM(CASE WHEN c.result = 'response' THEN 1 ELSE 0 END) AS BIGINT) AS answered,
        MAX(CASE WHEN h.host IS NOT NULL THEN 1 ELSE 0 END) AS from_controller,

@@ -65,6 +65,13 @@ def _synthetic(reading: Reading) -> str:
     return next((n.text for f in reading.files for n in f.notes if n.text.startswith(SYNTHETIC_MARK)), "")
 
 
+def verdict_tables() -> frozenset[str]:
+    """What evidence is read for where only the verdict is wanted (`Wanted.tables`)."""
+    from tracehound.findings.verdict import tables_asked
+
+    return tables_asked(knowledge().catalog)
+
+
 def verdict_of(reading: Reading, question: Question | None = None) -> Verdict:
     """The verdict over evidence that was read with transactions."""
     flows = reading.ask("SELECT COUNT(*) AS n FROM flows")["n"][0].as_py()
@@ -161,6 +168,6 @@ def investigate(
     home              home networks (CIDR); inferred from the evidence where not given
     verify_checksums  leave packets with a wrong checksum out
     Raises EvidenceError where a path gives nothing at all."""
-    wanted = Wanted(verify_checksums=verify_checksums, file_details=False)
+    wanted = Wanted(verify_checksums=verify_checksums, file_details=False, tables=verdict_tables())
     with read(paths, wanted=wanted, hashes=True, progress=progress) as reading:
         return verdict_of(reading, Question(host, tuple(home)))

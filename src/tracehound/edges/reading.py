@@ -118,7 +118,8 @@ class Reading:
         built += ["packets"] if self._run.wanted.packets else []
         if self._run.wanted.records and (self._run.exports or any(file.is_log for file in self.files)):
             built += [t.name for t in LOGS if t.name != "witnesses"]
-        built += ["heads", *(t.name for t in TRANSACTIONS)] if self._run.wanted.transactions else []
+        asked = self._run.wanted.tables
+        built += ["heads", *(t.name for t in TRANSACTIONS if asked is None or t.name in asked)] if self._run.wanted.transactions else []
         return [*built, *self._extra]
 
     def in_memory(self, name: str) -> bool:
@@ -263,10 +264,10 @@ def _shards(files: list[EvidenceFile], wanted: Wanted, store: Store) -> Shards |
         return None
     from tracehound.edges.shards import Shards
 
-    return Shards(count, store.folder / "shards", file_details=wanted.file_details)
+    return Shards(count, store.folder / "shards", Interest(details=wanted.file_details, tables=wanted.tables))
 
 
 def _transactions(wanted: Wanted, keep: Keep | None) -> Conversations:
     from tracehound.protocols.transactions import Transactions
 
-    return Transactions(Interest(details=wanted.file_details, keep=keep))
+    return Transactions(Interest(details=wanted.file_details, keep=keep, tables=wanted.tables))

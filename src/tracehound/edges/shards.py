@@ -14,11 +14,11 @@ from __future__ import annotations
 import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -27,24 +27,27 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tracehound import limits
-from tracehound.edges import machine_code
-from tracehound.edges.lean_imports import collect_seldom, leave_pandas_out
 from tracehound.edges.store import Store
 from tracehound.flows.assignment import Assignment
 from tracehound.packets.batch import PacketBatch
 from tracehound.packets.decode import no_packets
 from tracehound.protocols.identify import Spoken
 from tracehound.protocols.session import Interest
-from tracehound.protocols.transactions import ANNOUNCERS, Transactions, useful_rows
+from tracehound.protocols.transactions import ANNOUNCERS, Transactions, reads, useful_rows
 from tracehound.streams.reassemble import gather
 
 _BATCH, _ENDED, _FINISH = 1, 2, 3
 _PAIRS: Final = 0xFFFF
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
-_TYPES: Final = tuple(column.dtype for column in no_packets()[1:]) + tuple(
-    np.dtype(t) for t in (np.int64, np.bool_, np.uint8, np.bool_)
-)
-"""Columns of a parcel: those of PacketBatch after the buffer, then flow_id, from_originator, codes, undecided."""
+
+
+@cache
+def _types() -> tuple[np.dtype[Any], ...]:
+    """Of the arrays of a parcel: the buffer and the other columns of PacketBatch, then flow_id, from_originator, codes, undecided.
+
+    Asked once a parcel is there: to make a batch takes a kernel, and a kernel the machine code that the process sets up first."""
+    own = tuple(column.dtype for column in no_packets()[1:])
+    return (np.dtype(np.uint8), *own, *(np.dtype(t) for t in (np.int64, np.bool_, np.uint8, np.bool_)))
 
 
 def pair_of(packets: PacketBatch) -> NDArray[np.int64]:
@@ -56,7 +59,7 @@ def pair_of(packets: PacketBatch) -> NDArray[np.int64]:
 
 
 def parcel(packets: PacketBatch, assignment: Assignment, spoken: Spoken, rows: NDArray[np.int64]) -> list[NDArray[Any]]:
-    """The given rows as arrays: buffer (their payloads one behind the other), then the columns of _TYPES."""
+    """The given rows as arrays: buffer (their payloads one behind the other), then the columns of _types."""
     held = np.where(packets.payload_offset[rows] >= 0, packets.payload_caplen[rows], 0).astype(np.int64)
     ends = np.cumsum(held)
     buffer = np.empty(int(ends[-1]) if rows.size else 0, np.uint8)
@@ -97,10 +100,10 @@ def _receive(source: IO[bytes]) -> tuple[int, list[bytearray]]:
     return kind, [_read(source, size) for size in sizes]
 
 
-def worker(source: IO[bytes], out: IO[bytes], folder: Path, *, file_details: bool) -> None:
+def worker(source: IO[bytes], out: IO[bytes], folder: Path, interest: Interest) -> None:
     """A process's work, until it is told to finish: then it names the files of each table, and the services that flows told of
     others, as one line of JSON."""
-    transactions = Transactions(Interest(details=file_details))
+    transactions = Transactions(interest)
     services: dict[int, int] = {}
     store = Store(memory_bytes=limits.STORE_MEMORY_BYTES // 4, folder=folder)
     while True:
@@ -110,7 +113,7 @@ def worker(source: IO[bytes], out: IO[bytes], folder: Path, *, file_details: boo
         if kind == _ENDED:
             tables = transactions.end(np.frombuffer(blocks[0], np.int64))
         else:
-            arrays = [np.frombuffer(b, t) for b, t in zip(blocks, (np.dtype(np.uint8), *_TYPES), strict=True)]
+            arrays = [np.frombuffer(b, t) for b, t in zip(blocks, _types(), strict=True)]
             tables = transactions.add(*unpack(arrays))
         for name, table in tables.items():
             store.add(name, table)
@@ -125,10 +128,12 @@ def worker(source: IO[bytes], out: IO[bytes], folder: Path, *, file_details: boo
 class _Process:
     """One process and the thread that feeds it."""
 
-    def __init__(self, folder: Path, *, file_details: bool) -> None:
+    def __init__(self, folder: Path, interest: Interest) -> None:
         folder.mkdir(parents=True)
+        tables = None if interest.tables is None else sorted(interest.tables)
+        wanted = json.dumps({"details": interest.details, "tables": tables})
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "tracehound.edges.shards", str(folder), str(int(file_details))],
+            [sys.executable, "-m", "tracehound.edges.shard_process", str(folder), wanted],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, pipesize=limits.PIPE_BYTES,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         )  # fmt: skip
@@ -174,15 +179,18 @@ class _Process:
 class Shards:
     """`Conversations` of the pipeline, spread over processes. Rows come out at the end, by `collect`."""
 
-    def __init__(self, count: int, folder: Path, *, file_details: bool = True) -> None:
-        self._processes = [_Process(folder / f"shard-{i}", file_details=file_details) for i in range(count)]
+    def __init__(self, count: int, folder: Path, interest: Interest | None = None) -> None:
+        """interest   what is wanted of flows, but for the content of files, which goes through no pipe"""
+        wanted = interest if interest is not None else Interest()
+        self._read = reads(wanted.tables)
+        self._processes = [_Process(folder / f"shard-{i}", wanted) for i in range(count)]
         self._announcers = np.zeros(_PAIRS + 1, np.bool_)
 
     def add(self, packets: PacketBatch, assignment: Assignment, spoken: Spoken) -> dict[str, pa.Table]:
         """Send the packets that matter to where they are read."""
         pair = pair_of(packets)
         self._announcers[pair[ANNOUNCERS[spoken.codes]] & _PAIRS] = True
-        rows = useful_rows(packets, assignment, spoken, self._announcers[pair & _PAIRS])
+        rows = useful_rows(packets, assignment, spoken, self._announcers[pair & _PAIRS], self._read)
         shard = pair[rows] % len(self._processes)
         for number, process in enumerate(self._processes):
             mine = rows[shard == number]
@@ -221,15 +229,3 @@ class Shards:
         """Give up."""
         for process in self._processes:
             process.stop()
-
-
-if __name__ == "__main__":
-    # An interrupt is for the process that was asked; this one ends with its pipe.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    leave_pandas_out()
-    collect_seldom()
-    machine_code.install()
-    try:
-        worker(sys.stdin.buffer, sys.stdout.buffer, Path(sys.argv[1]), file_details=sys.argv[2] == "1")
-    except EOFError:
-        sys.exit(1)

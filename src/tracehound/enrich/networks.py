@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tracehound.packets.addresses import address_number
+
 U64 = NDArray[np.uint64]
 V4_PREFIX: Final = 0xFFFF
 """Upper 32 bits of the lower half of an IPv4-mapped address (RFC 4291 section 2.5.5.2)."""
@@ -81,6 +83,14 @@ def parse(addresses: Sequence[str] | pa.Array | pa.ChunkedArray) -> tuple[U64, U
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     column = pc.fill_null(column.cast(pa.string()), "")
+    # The same addresses come again and again; each is read once.
+    told = column.dictionary_encode()
+    hi, lo = _numbers(told.dictionary)
+    place = told.indices.to_numpy()
+    return hi[place], lo[place]
+
+
+def _numbers(column: pa.StringArray) -> tuple[U64, U64]:
     hi = np.zeros(len(column), np.uint64)
     lo = np.zeros(len(column), np.uint64)
     v4 = pc.match_substring_regex(column, _V4).to_numpy(zero_copy_only=False).astype(bool)
@@ -90,12 +100,11 @@ def parse(addresses: Sequence[str] | pa.Array | pa.ChunkedArray) -> tuple[U64, U
         value = (octets[:, 0] << 24) | (octets[:, 1] << 16) | (octets[:, 2] << 8) | octets[:, 3]
         valid = (octets <= 255).all(axis=1)
         lo[v4] = np.where(valid, value | np.uint64(V4_PREFIX << 32), np.uint64(0))
-    for i in np.flatnonzero(~v4).tolist():
-        try:
-            number = int(ipaddress.IPv6Address(str(column[i].as_py()).partition("%")[0]))
-        except ValueError:
-            continue
-        hi[i], lo[i] = number >> 64, number & 0xFFFF_FFFF_FFFF_FFFF
+    others = np.flatnonzero(~v4)
+    for i, text in zip(others.tolist(), column.take(pa.array(others)).to_pylist(), strict=True):
+        high, low, version = address_number(text)
+        if version == 6:
+            hi[i], lo[i] = high, low
     return hi, lo
 
 

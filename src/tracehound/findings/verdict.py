@@ -36,7 +36,7 @@ from tracehound.findings.model import (
 )
 from tracehound.findings.naming import finding as name_finding
 from tracehound.findings.naming import outside_sentence, told
-from tracehound.findings.observed import Columns, columns_of, of_hosts
+from tracehound.findings.observed import PLACES, Columns, columns_of, of_hosts
 from tracehound.findings.order import first_rows, port_order, revisits, target_order
 from tracehound.findings.probes import Probes, from_table
 from tracehound.findings.samples import samples
@@ -60,7 +60,7 @@ MAX_KNOWN_OUTSIDE: Final = 16
 """The same for outside hosts; worms of the day come from hundreds, and a few tell what they are."""
 FEWEST_IN_PERCENT: Final = 5
 """Of fewer targets the sentence gives no share."""
-HOSTS_AT_ONCE: Final = 16
+HOSTS_AT_ONCE: Final = 64
 """Hosts whose signs are gathered with one question a table; each may show some thousand of each kind."""
 MAX_INNOCENTS: Final = 20
 MAX_LISTED: Final = 200
@@ -75,6 +75,12 @@ BINS_NS: Final = tuple(
 
 TargetsOf = Callable[[Probing, Probes, Ask], TargetSummary]
 """Who the targets are, by the address table."""
+
+
+def tables_asked(catalog: Catalog) -> frozenset[str]:
+    """Every table that a verdict may ask: those of the detectors' pages, those where signs of known malware stand, and those that
+    name addresses (enrich/names.py). A run for a verdict alone needs no other."""
+    return catalog.reads() | {place.table for place in PLACES} | {"dns", "http", "heads"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def address_number(text: str | None) -> tuple[int, int, int]:
     try:
         if ":" not in text:
             return 0, _V4_MAPPED | int.from_bytes(socket.inet_pton(socket.AF_INET, text), "big"), 4
-        if len(text) == 17 and text.count(":") == 5:
+        if len(text) == 17 and text[2::3] == ":::::":
             return 0, int(text.replace(":", ""), 16), 48
         high, low = struct.unpack("!QQ", socket.inet_pton(socket.AF_INET6, text.partition("%")[0]))
     except (OSError, ValueError):

@@ -21,6 +21,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from tracehound.profiles.profile import Indicator, Profile
@@ -124,7 +125,8 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One profile against the observations. `tier` is confirmed, likely, possible or none."""
+    """One profile against the observations. `tier` is confirmed, likely, possible or none; `none` the probability of none of the
+    known."""
 
     profile: Profile
     tier: str
@@ -133,7 +135,12 @@ class Match:
     coverage: float
     hits: tuple[Hit, ...]
     runner_up: str
-    explanation: str
+    none: float
+
+    @property
+    def explanation(self) -> str:
+        """Why, in a few sentences: of most profiles nobody asks."""
+        return explain(self.profile, self.hits, self.tier, self.probability, self.none)
 
 
 # -- one indicator ----------------------------------------------------------------------------------------------------
@@ -320,6 +327,10 @@ def weights(profiles: Sequence[Profile]) -> dict[tuple[str, str], float]:
     return result
 
 
+_remembered = lru_cache(maxsize=4)(weights)
+"""Every host is weighed with the same pack."""
+
+
 def _hits(profile: Profile, seen: Observations, weight: Mapping[tuple[str, str], float]) -> list[Hit]:
     found: list[Hit] = []
     for i in profile.indicators:
@@ -406,7 +417,7 @@ def _tier(hits: Sequence[Hit], probability: float, none: float) -> str:
 
 def match(profiles: Sequence[Profile], seen: Observations) -> list[Match]:
     """Every profile against the observations, most probable first (see Match); `tier` none means: not this one."""
-    weight = weights(profiles)
+    weight = _remembered(tuple(profiles))
     hits = [_hits(p, seen, weight) for p in profiles]
     scores = [sum(h.counted for h in each) for each in hits]
     barred = [any(h.indicator.required and h.state in (NOT_SEEN, CONTRADICTED) for h in each) for each in hits]
@@ -435,7 +446,7 @@ def match(profiles: Sequence[Profile], seen: Observations) -> list[Match]:
                 coverage(hits[k]),
                 tuple(hits[k]),
                 runner_up,
-                explain(profiles[k], hits[k], tier, mass[k] / total, none / total),
+                none / total,
             )
         )
     return result

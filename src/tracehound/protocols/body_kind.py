@@ -342,8 +342,14 @@ def _as_text(head: bytes) -> str | None:
     return head.decode("utf-8", "replace") if _is_text(head) else None
 
 
+_BY_FIRST_BYTE: Final = tuple(
+    tuple(one for one in _MAGIC if one[0] or one[1][0] == first) for first in range(256)
+)  # fmt: skip
+"""Those of _MAGIC that a body with this first byte may be, in the same order."""
+
+
 def _magic(head: bytes) -> str | None:
-    for offset, mark, kind in _MAGIC:
+    for offset, mark, kind in _BY_FIRST_BYTE[head[0]]:
         if head.startswith(mark, offset):
             said = kind if isinstance(kind, str) else kind(head)
             if said is not None:

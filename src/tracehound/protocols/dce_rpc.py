@@ -7,7 +7,10 @@ request with the same call id; requests of one direction are read before the res
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from struct import Struct
 from typing import Final, Literal
 
 from tracehound.limits import MAX_RPC_CALLS, MAX_RPC_CONTEXTS, MAX_RPC_FRAGMENT_BYTES
@@ -32,13 +35,24 @@ _FAULTS: Final[dict[int, str]] = {
 }  # fmt: skip
 
 
+_TAIL: Final[dict[_Order, Callable[..., tuple[int, int]]]] = {
+    "little": Struct("<HI").unpack_from, "big": Struct(">HI").unpack_from,
+}  # fmt: skip
+"""Behind the length: bytes of authentication, number of the call."""
+_ASKED: Final[dict[_Order, Callable[..., tuple[int, int]]]] = {
+    "little": Struct("<HH").unpack_from, "big": Struct(">HH").unpack_from,
+}  # fmt: skip
+"""Of a request: context, operation."""
+
+
 def pdu_size(head: bytes) -> int:
     """Length of a connection-oriented message from its first 16 bytes (C706 12.6.3.1)."""
     if head[0] != 5 or head[1] > 1 or head[2] > 19:
         return NOT_A_MESSAGE
-    return int.from_bytes(head[8:10], "little" if head[4] & _LITTLE else "big")
+    return head[8] | head[9] << 8 if head[4] & _LITTLE else head[8] << 8 | head[9]
 
 
+@lru_cache(maxsize=4096)
 def uuid_text(raw: bytes, order: _Order) -> str:
     """16 bytes as a UUID; its first three fields are in the sender's byte order (C706 appendix A)."""
     if order == "little":
@@ -77,11 +91,8 @@ class RpcConversation:
     def message(self, data: bytes, packet_id: int, ts_ns: int, *, client: bool) -> None:
         """A message from its 16 bytes of header on."""
         order: _Order = "little" if data[4] & _LITTLE else "big"
-
-        def number(at: int, size: int) -> int:
-            return int.from_bytes(data[at : at + size], order)
-
-        kind, call_id, auth_bytes = data[2], number(12, 4), number(10, 2)
+        kind = data[2]
+        auth_bytes, call_id = _TAIL[order](data, 10)
         trailer = len(data) - auth_bytes - 8 if auth_bytes else len(data)
         level = data[trailer + 1] if auth_bytes and HEADER_BYTES <= trailer < len(data) - 1 else 0
         if auth_bytes and kind != _REQUEST and kind != _RESPONSE:
@@ -89,10 +100,11 @@ class RpcConversation:
         if kind in (_BIND, _ALTER):
             self._bind(data, order)
         elif kind == _REQUEST and data[3] & _FIRST_FRAGMENT and len(data) >= 24:
-            name, version = self._contexts.get(number(20, 2), (None, None))
+            context, opnum = _ASKED[order](data, 20)
+            name, version = self._contexts.get(context, (None, None))
             object_bytes = 16 if data[3] & _OBJECT else 0
             call = _Call(
-                name, version, number(22, 2), max(0, trailer - 24 - object_bytes), level, packet_id, ts_ns, self._reporter.number("dce_rpc")
+                name, version, opnum, max(0, trailer - 24 - object_bytes), level, packet_id, ts_ns, self._reporter.number("dce_rpc")
             )
             if call.uuid is None and self._pipe is not None:
                 call.uuid = PIPES.get(self._pipe.lower().rpartition("\\")[2])
@@ -116,7 +128,7 @@ class RpcConversation:
             elif len(self._responses) < MAX_RPC_CALLS:
                 self._responses[call_id] = size
         elif kind == _FAULT:
-            status = number(24, 4)
+            status = int.from_bytes(data[24:28], order)
             if status == 5:
                 self._ntlm.answered(False, "access_denied")
             self._answer(call_id, "fault " + _FAULTS.get(status, f"0x{status:08x}"), 0, ts_ns)
@@ -199,7 +211,7 @@ class RpcSession(Reporter):
         client = chunk.from_originator == self._originator_is_client
         for message in framer.feed(chunk):
             self._conversation.message(*message, client=client)
-        if all(f.lost for f in self._framers.values()):
+        if framer.lost and self._framers[not chunk.from_originator].lost:
             self.finished = True
 
     def close(self, note: str) -> None:

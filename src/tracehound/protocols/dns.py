@@ -7,6 +7,7 @@ repeated is a row of its own. Where a message asks several questions (multicast 
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Final
 
 import numpy as np
@@ -36,8 +37,8 @@ Row = list[Any]
 ) = range(len(DNS.columns))  # fmt: skip
 
 Question = tuple[str, int, int]
-Waiting = tuple[Row, bool, Question | None]
-"""A query that waits: its row, whether the originator sent it, and its question with the name in lower case."""
+Waiting = dict[tuple[bool, Question | None], deque[Row]]
+"""Rows of queries that wait, oldest first, by whether the originator sent them and by their question with the name in lower case."""
 
 
 class TcpDns:
@@ -106,7 +107,7 @@ class DnsState:
     def __init__(self, *, rows_at_once: int = 1) -> None:
         self._rows_at_once = rows_at_once
         self._numbers: dict[int, int] = {}
-        self._waiting: dict[int, dict[int, list[Waiting]]] = {}
+        self._waiting: dict[int, dict[int, Waiting]] = {}
         self._waiting_count = 0
         self._streams: dict[tuple[int, bool], tuple[TcpDns, tuple[str, int, str, int]]] = {}
         self._stream_bytes = 0
@@ -248,8 +249,8 @@ class DnsState:
         for question in questions:
             row = self._row(message, flow_id, ts_ns, asker, proto, question)
             row[_QUERY_PACKET] = packet_id
-            waiting = (row, sent, question and (question[0].lower(), question[1], question[2]))
-            self._waiting.setdefault(flow_id, {}).setdefault(message.trans_id, []).append(waiting)
+            waiting = self._waiting.setdefault(flow_id, {}).setdefault(message.trans_id, {})
+            waiting.setdefault((sent, _folded(question)), deque()).append(row)
             self._waiting_count += 1
         while self._waiting_count > MAX_PENDING_QUERIES:
             before = self._waiting_count
@@ -306,8 +307,9 @@ class DnsState:
 
     def _end_waiting(self, flow_id: int) -> None:
         for queue in self._waiting.pop(flow_id, {}).values():
-            self._waiting_count -= len(queue)
-            self._done += [row for row, _, _ in queue]
+            for rows in queue.values():
+                self._waiting_count -= len(rows)
+                self._done += rows
 
     def _end_stream(self, flow_id: int, sent: bool, stream: TcpDns, ends: tuple[str, int, str, int]) -> None:
         self._stream_bytes -= len(stream.rest)
@@ -317,12 +319,25 @@ class DnsState:
         stream.rest = b""
 
 
-def _answered(queue: list[Waiting], sent: bool, question: Question | None) -> Row | None:
-    """Take the oldest query out of the queue that this response answers. A response that repeats no question (some servers
+def _folded(question: Question | None) -> Question | None:
+    """A question with its name in lower case (RFC 1035 section 2.3.3)."""
+    return question and (question[0].lower(), question[1], question[2])
+
+
+def _answered(waiting: Waiting, sent: bool, question: Question | None) -> Row | None:
+    """Take the oldest query out of those that this response answers. A response that repeats no question (some servers
     do so with FORMERR) answers by its id alone; so does one whose query could not be read."""
-    wanted = question and (question[0].lower(), question[1], question[2])
-    for index, (row, by_originator, asked) in enumerate(queue):
-        if by_originator != sent and (asked == wanted or asked is None or wanted is None):
-            del queue[index]
-            return row
-    return None
+    asker, wanted = not sent, _folded(question)
+    if wanted is None:
+        keys = [key for key in waiting if key[0] == asker]
+    else:
+        keys = [key for key in ((asker, wanted), (asker, None)) if key in waiting]
+    if not keys:
+        return None
+    # Numbers within a flow rise as its messages come.
+    oldest = min(keys, key=lambda key: waiting[key][0][_TXN_ID])
+    rows = waiting[oldest]
+    row = rows.popleft()
+    if not rows:
+        del waiting[oldest]
+    return row

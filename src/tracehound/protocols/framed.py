@@ -5,17 +5,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 from tracehound.streams.reassemble import Chunk
 
 NOT_A_MESSAGE: Final = -1
 
 
-class Framed(NamedTuple):
-    data: bytes
-    packet_id: int
-    ts_ns: int
+Framed = tuple[bytes, int, int]
+"""A message: its bytes, packet_id and ts_ns."""
 
 
 class Framer:
@@ -79,7 +77,7 @@ class Framer:
             if at + size > end:
                 break
             where = self._where if at < held else chunk.segments.packet_at(base + at)
-            yield Framed(data[at : at + size], *where)
+            yield data[at : at + size], where[0], where[1]
             at += size
         if at >= held:
             self._where = chunk.segments.packet_at(base + at) if at < end else (0, 0)

@@ -32,6 +32,10 @@ _NAMES: Final[dict[int, str]] = {
     _BIND: "bind", _UNBIND: "unbind", _SEARCH: "search", _MODIFY: "modify", _ADD: "add", _DELETE: "delete", _RENAME: "moddn",
     _COMPARE: "compare", _ABANDON: "abandon", _EXTENDED: "extended",
 }  # fmt: skip
+_TELLING: Final = frozenset({_BIND, _EXTENDED})
+"""Operations that tell of more than themselves: logins, StartTLS."""
+_TOLD: Final = frozenset({_BOUND, _EXTENDED_DONE})
+"""Their answers."""
 _FINAL: Final = frozenset({_BOUND, _DONE, _MODIFIED, _ADDED, _DELETED, _RENAMED, _COMPARED, _EXTENDED_DONE})
 _ANSWERS: Final = _FINAL | {_ENTRY, _REFERENCE, _INTERMEDIATE}
 _ANSWER: Final = re.compile(
@@ -185,6 +189,7 @@ class LdapExchange(Reporter):
         self._waiting: dict[int, _Operation] = {}
         self._early: dict[int, tuple[bytes, Element]] = {}
         self._ntlm = NtlmExchange(self, service)
+        self._binds_only = not ends.interest.asks("ldap")
 
     def message(self, data: bytes, packet_id: int, ts_ns: int) -> None:
         """A whole message, without what a SASL layer adds."""
@@ -198,10 +203,11 @@ class LdapExchange(Reporter):
 
     def _operation(self, data: bytes, number: int, body: Element, packet_id: int, ts_ns: int) -> None:
         if body.tag in _ANSWERS:
-            self._answer(data, number, body)
+            if not self._binds_only or body.tag in _TOLD:
+                self._answer(data, number, body)
             return
         read = _READERS.get(body.tag)
-        if read is None:
+        if read is None or (self._binds_only and body.tag not in _TELLING):
             return
         operation = _Operation(number, body.tag, packet_id, ts_ns, self.number("ldap"), _NAMES.get(body.tag, "?"))
         try:
@@ -393,7 +399,7 @@ class LdapSession:
                 self._exchange.note("encrypted from here on")
             else:
                 self._exchange.message(message, packet_id, ts_ns)
-        if all(f.lost for f in self._framers.values()):
+        if self._framers[side].lost and self._framers[not side].lost:
             self.finished = True
 
     def _up_to_tls(self, chunk: Chunk) -> Chunk:

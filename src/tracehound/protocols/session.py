@@ -38,13 +38,19 @@ class Interest:
     keep        takes the content of files; None = nobody wants it
     opener      the opener of another service, for what travels inside this one (a CONNECT proxy, a WebSocket)
     nesting     how deep this flow lies inside others; 0 = it is a flow of its own
-    held_bytes  content of unfinished files held for their facts (limits.MAX_FACT_TOTAL_BYTES over all flows)"""
+    held_bytes  content of unfinished files held for their facts (limits.MAX_FACT_TOTAL_BYTES over all flows)
+    tables      tables whose rows somebody asks for; None = all. A reader may leave out whatever serves no other"""
 
     details: bool = True
     keep: Keep | None = None
     opener: Callable[[str], Opener | None] = _no_opener
     nesting: int = 0
     held_bytes: int = 0
+    tables: frozenset[str] | None = None
+
+    def asks(self, table: str) -> bool:
+        """Whether somebody asks for rows of this table."""
+        return self.tables is None or table in self.tables
 
 
 _ORDINARY = Interest()

@@ -27,7 +27,7 @@ _SMB1, _SMB2, _ENCRYPTED, _COMPRESSED = b"\xffSMB", b"\xfeSMB", b"\xfdSMB", b"\x
 def _size(head: bytes) -> int:
     if head[0] != _MESSAGE and head[0] not in _SESSION_TYPES:
         return NOT_A_MESSAGE
-    return 4 + int.from_bytes(head[1:4], "big")
+    return 4 + (head[1] << 16 | head[2] << 8 | head[3])
 
 
 def _is_answer(message: bytes) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from struct import Struct
 from typing import Final
 
 from tracehound.limits import MAX_SMB_HELD_BYTES, MAX_SMB_WAITING
@@ -51,6 +52,13 @@ class _Request:
     file_id: bytes | None = None
 
 
+_REQUEST_HEAD: Final = Struct("<12xH6xIQ4xIQ").unpack_from
+"""[MS-SMB2] 2.2.1.2: command, offset of the next command, message id, tree id, session id."""
+_ANSWER_HEAD: Final = Struct("<8xIH10xQ").unpack_from
+"""Status, command, message id."""
+_STEP_FLAGS: Final = Struct("<16xII").unpack_from
+
+
 def _number(data: bytes, at: int, size: int) -> int:
     return int.from_bytes(data[at : at + size], "little")
 
@@ -77,9 +85,8 @@ class SmbModern:
         at = 0
         previous: _Request | None = None
         while at + HEADER_BYTES <= len(data) and data[at : at + 4] == b"\xfeSMB":
-            step = _number(data, at + 20, 4)
-            one = data[at : at + step] if HEADER_BYTES <= step < len(data) - at else data[at:]
-            flags = _number(one, 16, 4)
+            flags, step = _STEP_FLAGS(data, at)
+            one = data[at : at + step] if HEADER_BYTES <= step < len(data) - at else data[at:] if at else data
             if flags & _RESPONSE:
                 self._response(one, flags, when)
             else:
@@ -89,8 +96,7 @@ class SmbModern:
             at += step
 
     def _request(self, data: bytes, flags: int, when: When, previous: _Request | None) -> _Request:
-        command, message_id = _number(data, 12, 2), _number(data, 24, 8)
-        session_id, tree_id = _number(data, 40, 8), _number(data, 36, 4)
+        command, _, message_id, tree_id, session_id = _REQUEST_HEAD(data)
         related = previous if flags & _RELATED else None
         if related is not None:
             # [MS-SMB2] 3.3.5.2.7.2: a related request may leave its session and tree out.
@@ -109,17 +115,17 @@ class SmbModern:
         return request
 
     def _response(self, data: bytes, flags: int, when: When) -> None:
-        status, message_id = _number(data, 8, 4), _number(data, 24, 8)
+        status, command, message_id = _ANSWER_HEAD(data)
         if flags & _ASYNC and status == PENDING:
             return
         request = self._waiting.pop(message_id, None)
         if request is not None:
             self._held_bytes -= len(request.data)
             self._paired(request, data)
-        elif _number(data, 12, 2) == _NEGOTIATE and status == SUCCESS:
+        elif command == _NEGOTIATE and status == SUCCESS:
             # The answer to a negotiation that began with SMB 1.
             self._negotiated(_Request(_NEGOTIATE, b"", when, 0, 0), data)
-        elif _number(data, 12, 2) in _PAIRED and len(self._early) < MAX_SMB_WAITING:
+        elif command in _PAIRED and len(self._early) < MAX_SMB_WAITING:
             self._early[message_id] = data, when
 
     def _paired(self, request: _Request, response: bytes) -> None:

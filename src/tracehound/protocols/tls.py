@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from struct import Struct, unpack
 from typing import Any, Final
 
 from tracehound.limits import MAX_CERTIFICATES, MAX_TLS_HANDSHAKE_BYTES
@@ -44,6 +45,7 @@ _ALERTS: Final[dict[int, str]] = {
     120: "no_application_protocol",
 }  # fmt: skip
 _SNI, _GROUPS, _POINTS, _SIGNATURES, _ALPN, _PSK, _SUPPORTED_VERSIONS, _KEY_SHARE = 0, 10, 11, 13, 16, 41, 43, 51
+_EXTENSION: Final = Struct(">HH").unpack_from
 _RETRY_RANDOM: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 """RFC 8446 4.1.3: a ServerHello with this random value is a HelloRetryRequest."""
 
@@ -60,11 +62,12 @@ class _Fields:
         self.at = 0
 
     def take(self, size: int) -> bytes:
-        if self.at + size > len(self.data):
+        at, data = self.at, self.data
+        end = self.at = at + size
+        if end > len(data):
+            self.at = at
             raise Cut
-        part = self.data[self.at : self.at + size]
-        self.at += size
-        return part
+        return data[at:end]
 
     def number(self, size: int) -> int:
         return int.from_bytes(self.take(size), "big")
@@ -78,16 +81,24 @@ class _Fields:
 
 
 def _numbers(data: bytes, size: int = 2) -> list[int]:
+    if size == 2:
+        count = len(data) // 2
+        return list(unpack(f">{count}H", data[: 2 * count]))
+    if size == 1:
+        return list(data)
     return [int.from_bytes(data[i : i + size], "big") for i in range(0, len(data) - size + 1, size)]
 
 
+GREASE: Final = frozenset(0x0A0A + 0x1010 * n for n in range(16))
+"""RFC 8701: 0x0a0a, 0x1a1a, ... 0xfafa mean nothing."""
+
+
 def is_grease(number: int) -> bool:
-    """RFC 8701: 0x0a0a, 0x1a1a, ... 0xfafa mean nothing."""
-    return number & 0x0F0F == 0x0A0A and number >> 8 == number & 0xFF
+    return number in GREASE
 
 
 def _plain(numbers: list[int]) -> list[int]:
-    return [n for n in numbers if not is_grease(n)]
+    return [n for n in numbers if n not in GREASE]
 
 
 @dataclass(slots=True)
@@ -196,10 +207,14 @@ def parse_client_hello(data: bytes) -> ClientHello:
 
 
 def _extensions(data: bytes) -> list[tuple[int, bytes]]:
-    f = _Fields(data)
     found = []
-    while f.left() >= 4:
-        found.append((f.number(2), f.vector(2)))
+    at, end = 0, len(data)
+    while end - at >= 4:
+        kind, size = _EXTENSION(data, at)
+        at += 4 + size
+        if at > end:
+            raise _Cut
+        found.append((kind, data[at - size : at]))
     return found
 
 

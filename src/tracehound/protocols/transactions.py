@@ -7,15 +7,16 @@ STREAMS (over TCP) or DATAGRAMS (over UDP), by the service name that identify.py
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from tracehound.flows.assignment import Assignment
-from tracehound.packets.addresses import address_text
+from tracehound.packets import addresses
 from tracehound.packets.batch import PacketBatch
 from tracehound.protocols.dns import DnsState, may_be_dns
 from tracehound.protocols.expectations import Expectations
@@ -31,7 +32,7 @@ from tracehound.protocols.session import (
     Session,
     rows_table,
 )
-from tracehound.streams.reassemble import Chunk, StreamState, end_flow, reassemble
+from tracehound.streams.reassemble import Chunk, StreamState, end_flow, forget, reassemble
 from tracehound.tables import ALL
 
 STREAMS: Final[dict[str, str]] = {
@@ -88,6 +89,40 @@ DATAGRAMS: Final[dict[str, str]] = {
 }
 """Service over UDP: where its reader is."""
 
+FILLS: Final[dict[str, tuple[str, ...]]] = {
+    "dhcp": ("dhcp",),
+    "dhcpv6": ("dhcpv6",),
+    "dce_rpc": ("dce_rpc", "ntlm", "logins"),
+    "quic": ("quic", "tls"),
+    "snmp": ("snmp", "logins"),
+    "ntp": ("ntp",),
+    "netbios_ns": ("netbios",),
+    "netbios_dgm": ("netbios",),
+    "krb": ("kerberos", "logins"),
+    "krb_tcp": ("kerberos", "logins"),
+    "ldap_tcp": ("ldap", "kerberos", "ntlm", "logins", "tls"),
+    "ldap_udp": ("ldap", "kerberos", "ntlm", "logins", "tls"),
+    "portmapper": ("sunrpc",),
+    "nfs": ("sunrpc",),
+    "mount": ("sunrpc",),
+    "sunrpc": ("sunrpc",),
+    "radius": ("radius", "logins"),
+    "syslog": ("syslog",),
+    "ssdp": ("ssdp",),
+    "dtls": ("tls",),
+    "ssl": ("tls",),
+    "ssh": ("ssh", "logins"),
+    "rdp": ("rdp", "logins", "tls"),
+    "telnet": ("telnet", "logins"),
+    "sip": ("sip", "logins"),
+    "mysql": ("database", "logins", "tls"),
+    "postgresql": ("database", "logins", "tls"),
+    "tds": ("database", "logins", "tls"),
+    "redis": ("database", "logins"),
+}
+"""The tables that a service's reader fills. A service is read where somebody asks for one of them; one that is not named here is
+always read: it carries other services (http), or announces flows to come, or tells what its flow speaks (smb)."""
+
 ALIKE: Final[dict[str, tuple[int, ...]]] = {
     "ntp": (0, 1, 3),
 }
@@ -105,34 +140,61 @@ _TCP, _UDP = 6, 17
 _CODES: Final = 256
 
 
+address_text = lru_cache(maxsize=16_384)(addresses.address_text)
+"""The same hosts talk again and again."""
+
+
 def _located(place: str) -> Any:
     module, _, name = place.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
-def _lookup(services: Mapping[str, str]) -> NDArray[np.bool_]:
+def _lookup(services: Iterable[str]) -> NDArray[np.bool_]:
     wanted = np.zeros(_CODES, np.bool_)
     wanted[[SERVICE_CODE[name] for name in services]] = True
     return wanted
 
 
 _SERVICE_OF: Final = {code: name for name, code in SERVICE_CODE.items()}
-_STREAM_CODES: Final = _lookup({**STREAMS, "dns": "", **dict.fromkeys(ANNOUNCED, "")})
-ANNOUNCERS: Final = _lookup({"ftp": "", "irc": "", "tftp": ""})
+ANNOUNCERS: Final = _lookup(("ftp", "irc", "tftp"))
 """Services that announce connections to come, by code."""
-_DATAGRAM_CODES: Final = _lookup(DATAGRAMS)
+
+
+class Reads(NamedTuple):
+    """What is read, given the tables that are asked for: by service code, bool (256).
+
+    streams, datagrams   services over TCP and UDP that have a reader of use here
+    dns                  whether DNS is read"""
+
+    streams: NDArray[np.bool_]
+    datagrams: NDArray[np.bool_]
+    dns: bool
+
+
+def reads(tables: frozenset[str] | None) -> Reads:
+    """What is to be read for these tables (None = all)."""
+
+    def of_use(service: str) -> bool:
+        return tables is None or service not in FILLS or not tables.isdisjoint(FILLS[service])
+
+    dns = tables is None or "dns" in tables
+    streams = _lookup([*filter(of_use, STREAMS), *ANNOUNCED, *(["dns"] if dns else [])])
+    return Reads(streams, _lookup([*filter(of_use, DATAGRAMS)]), dns)
 
 
 def useful_rows(
-    packets: PacketBatch, assignment: Assignment, spoken: Spoken, announced: NDArray[np.bool_]
+    packets: PacketBatch, assignment: Assignment, spoken: Spoken, announced: NDArray[np.bool_], read: Reads
 ) -> NDArray[np.int64]:
     """Rows of a batch that `Transactions.add` has a use for: all others may be left out.
 
+    read        what is read at all
     announced   for each packet whether its flow may be one that another flow announces"""
     payload = (packets.payload_caplen > 0) | (packets.payload_len > 0)
     tcp, udp = packets.proto == _TCP, packets.proto == _UDP
-    stream = tcp & ((payload & (_STREAM_CODES[spoken.codes] | spoken.undecided | announced)) | ((packets.tcp_flags & _SYN) > 0))
-    named = _DATAGRAM_CODES[spoken.codes] | may_be_dns(packets, spoken.codes)
+    stream = tcp & ((payload & (read.streams[spoken.codes] | spoken.undecided | announced)) | ((packets.tcp_flags & _SYN) > 0))
+    named = read.datagrams[spoken.codes]
+    if read.dns:
+        named = named | may_be_dns(packets, spoken.codes)
     datagram = udp & payload & (named | (announced & (spoken.codes == 0)))
     return np.flatnonzero((stream | datagram) & (assignment.flow_id >= 0))
 
@@ -168,6 +230,7 @@ class Transactions:
         """interest   what is wanted of files (default: all but their content); its opener is set here"""
         self.interest = interest if interest is not None else Interest()
         self.interest.opener = self._opener_of
+        self._read = reads(self.interest.tables)
         self.streams = StreamState()
         self.dns = DnsState(rows_at_once=_ROWS_AT_ONCE)
         self._codes = np.zeros(4096, np.uint8)
@@ -183,7 +246,8 @@ class Transactions:
         self._rows: dict[str, list[Row]] = {}
 
     def _emit(self, table: str, row: Row) -> None:
-        self._rows.setdefault(table, []).append(row)
+        if self.interest.tables is None or table in self.interest.tables:
+            self._rows.setdefault(table, []).append(row)
 
     def add(self, packets: PacketBatch, assignment: Assignment, spoken: Spoken) -> dict[str, pa.Table]:
         """Read one batch; returns the rows that are finished."""
@@ -192,7 +256,7 @@ class Transactions:
             self._learn(flow_id, spoken.codes)
         codes = np.where(flow_id >= 0, self._codes[flow_id], 0)
         enough = (np.where(flow_id >= 0, self._flags[flow_id], 0) & _ENOUGH) > 0
-        wanted = ((_STREAM_CODES[codes] | spoken.undecided) & ~enough) | ((packets.tcp_flags & _SYN) > 0)
+        wanted = ((self._read.streams[codes] | spoken.undecided) & ~enough) | ((packets.tcp_flags & _SYN) > 0)
         for chunk in reassemble(packets, assignment, wanted, self.streams):
             if chunk.flow_id not in self._ends:
                 self._ends[chunk.flow_id] = _ends(packets, chunk, self.interest)
@@ -252,7 +316,7 @@ class Transactions:
         session = self._sessions.get(flow_id)
         if session is None:
             code = int(self._codes[flow_id])
-            if not _STREAM_CODES[code] and flow_id not in self._announced:
+            if not self._read.streams[code] and flow_id not in self._announced:
                 self._undecided.setdefault(flow_id, []).append(chunk)
                 return
             earlier = self._undecided.pop(flow_id, [])
@@ -292,7 +356,7 @@ class Transactions:
 
         open_   for each packet whether more of its flow is of use"""
         there = open_ & (packets.proto == _UDP) & (packets.payload_caplen > 0) & (packets.payload_offset >= 0)
-        rows = np.flatnonzero(there & _DATAGRAM_CODES[codes])
+        rows = np.flatnonzero(there & self._read.datagrams[codes])
         for service, places in ALIKE.items():
             mine = codes[rows] == SERVICE_CODE[service]
             if mine.any():
@@ -378,12 +442,16 @@ class Transactions:
         """These flows are over; returns the rows that this finishes."""
         flow_ids = flow_ids[flow_ids < self._flags.size]
         flow_ids = flow_ids[(self._flags[flow_ids] & _MET) > 0]
-        for flow_id in flow_ids[_DATAGRAM_CODES[self._codes[flow_ids]]].tolist():
+        for flow_id in flow_ids[self._read.datagrams[self._codes[flow_ids]]].tolist():
             reader = self._readers.get(DATAGRAMS[_SERVICE_OF[int(self._codes[flow_id])]])
             if reader is not None:
                 reader.end(flow_id)
-        for flow_id in self.streams.known(flow_ids):
-            self._end_stream(flow_id)
+        for flow_id in flow_ids.tolist():
+            if flow_id in self._ends:
+                self._end_stream(flow_id)
+            else:
+                forget(flow_id, self.streams)
+                self._announced.pop(flow_id, None)
         return {"dns": self.dns.end(flow_ids), **self._take_rows(_ROWS_AT_ONCE)}
 
     def finish(self) -> dict[str, pa.Table]:
@@ -392,14 +460,14 @@ class Transactions:
 
     def _end_stream(self, flow_id: int) -> None:
         for chunk in end_flow(flow_id, self.streams):
-            if flow_id in self._ends:
-                self._feed(chunk)
-        self._ends.pop(flow_id, None)
+            self._feed(chunk)
+        del self._ends[flow_id]
         self._undecided.pop(flow_id, None)
         self._announced.pop(flow_id, None)
         session = self._sessions.pop(flow_id, None)
         differs = flow_id in self.streams.differing
-        self.streams.differing.discard(flow_id)
+        if differs:
+            self.streams.differing.discard(flow_id)
         if session is not None:
             session.close("retransmitted with other bytes; the first were taken" if differs else "")
 

@@ -11,6 +11,7 @@ ends."""
 
 from __future__ import annotations
 
+from bisect import insort_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -66,6 +67,7 @@ class Direction:
     next_seq: int | None = None
     offset: int = 0
     pending: list[Segment] = field(default_factory=list)
+    """What waits behind a hole, by sequence number; of equal numbers the first to come stands first."""
     pending_bytes: int = 0
     tail: bytes = b""
     gap: int = 0
@@ -85,11 +87,6 @@ class StreamState:
     pending_bytes: int = 0
     counts: dict[str, int] = field(default_factory=_no_counts)
     differing: set[int] = field(default_factory=set)
-
-    def known(self, flow_ids: NDArray[np.int64]) -> list[int]:
-        """Those of the flows of which anything is kept, in order."""
-        return [f for f in flow_ids.tolist() if f * 2 in self.first_seq or f * 2 + 1 in self.first_seq
-                or f * 2 in self.directions or f * 2 + 1 in self.directions]  # fmt: skip
 
 
 @kernel
@@ -186,14 +183,8 @@ def _accept(d: Direction, segment: Segment, out: _Output) -> None:
     d.next_seq = (segment.seq + segment.length) & 0xFFFFFFFF
 
 
-def _order(d: Direction) -> None:
-    base = d.next_seq or 0
-    d.pending.sort(key=lambda s: _ahead(s.seq, base))
-
-
 def _drain(d: Direction, state: StreamState, out: _Output) -> None:
     """Deliver pending segments that have become contiguous."""
-    _order(d)
     while d.pending and d.next_seq is not None and _ahead(d.pending[0].seq, d.next_seq) <= 0:
         segment = d.pending.pop(0)
         d.pending_bytes -= len(segment.data)
@@ -209,7 +200,11 @@ def _take(d: Direction, segment: Segment, state: StreamState, out: _Output) -> N
     end = _ahead((segment.seq + segment.length) & 0xFFFFFFFF, d.next_seq)
     if distance > 0:
         state.counts["out of order"] += 1
-        d.pending.append(segment)
+        base = d.next_seq
+        if d.pending and distance < _ahead(d.pending[-1].seq, base):
+            insort_right(d.pending, segment, key=lambda s: _ahead(s.seq, base))
+        else:
+            d.pending.append(segment)
         d.pending_bytes += len(segment.data)
         state.pending_bytes += len(segment.data)
         return
@@ -229,7 +224,6 @@ def _skip_hole(d: Direction, state: StreamState, out: _Output) -> None:
     """Give up waiting: what lies between next_seq and the first pending segment is missing."""
     if not d.pending or d.next_seq is None:
         return
-    _order(d)
     hole = _ahead(d.pending[0].seq, d.next_seq)
     d.gap += max(0, hole)
     d.tail = b""
@@ -241,7 +235,6 @@ def _skip_hole(d: Direction, state: StreamState, out: _Output) -> None:
 def _settle(d: Direction, state: StreamState, out: _Output) -> None:
     """Give up holes that will not be filled: acknowledged by the peer, or too much held for their sake."""
     while d.pending and d.next_seq is not None:
-        _order(d)
         beyond = d.peer_ack is not None and _ahead(d.peer_ack, d.pending[0].seq) > 0
         full = d.pending_bytes > MAX_PENDING_PER_STREAM_BYTES or state.pending_bytes > MAX_PENDING_STREAM_BYTES
         if not beyond and not full:
@@ -253,8 +246,7 @@ def _note_syns(packets: PacketBatch, assignment: Assignment, tcp: NDArray[np.boo
     """Remember where each direction begins (RFC 9293 3.4: the first byte follows the SYN)."""
     rows = np.flatnonzero(tcp & ((packets.tcp_flags & _SYN) > 0))
     keys = assignment.flow_id[rows] * 2 + ~assignment.from_originator[rows]
-    for key, seq in zip(keys.tolist(), packets.seq[rows].tolist(), strict=True):
-        state.first_seq[key] = (seq + 1) & 0xFFFFFFFF
+    state.first_seq.update(zip(keys.tolist(), (packets.seq[rows] + np.uint32(1)).tolist(), strict=True))
 
 
 def reassemble(
@@ -323,13 +315,23 @@ def reassemble(
         yield from output.chunks
 
 
+def forget(flow_id: int, state: StreamState) -> None:
+    """The flow is over, and nobody reads it: what is kept of it goes."""
+    for key in (flow_id * 2, flow_id * 2 + 1):
+        state.first_seq.pop(key, None)
+        d = state.directions.pop(key, None)
+        if d is not None:
+            state.pending_bytes -= d.pending_bytes
+    state.differing.discard(flow_id)
+
+
 def end_flow(flow_id: int, state: StreamState) -> list[Chunk]:
     """The flow is over: deliver what was waiting behind holes, and forget the flow."""
     chunks: list[Chunk] = []
     for key in (flow_id * 2, flow_id * 2 + 1):
         state.first_seq.pop(key, None)
         d = state.directions.pop(key, None)
-        if d is None:
+        if d is None or not d.pending:
             continue
         output = _Output(key, -1)
         while d.pending:

@@ -23,8 +23,9 @@ class SegmentMap(NamedTuple):
 
     def packet_at(self, offset: int) -> tuple[int, int]:
         """(packet_id, ts_ns) of the byte at stream offset `offset`; before the first segment: the first."""
-        i = max(0, bisect_right(self.starts, offset) - 1)
-        return int(self.packet_ids[i]), int(self.ts_ns[i])
+        starts = self.starts
+        i = bisect_right(starts, offset) - 1 if len(starts) > 1 else 0
+        return (self.packet_ids[i], self.ts_ns[i]) if i > 0 else (self.packet_ids[0], self.ts_ns[0])
 
     @property
     def last_ts_ns(self) -> int:
