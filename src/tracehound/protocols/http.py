@@ -431,6 +431,7 @@ class Reader:
         message = self.message
         if self.state in ("length", "chunk_data") and message is not None and missing <= self.left:
             message.missing += missing
+            message.missing_body += missing
             self.left -= missing
             if self.left == 0 and self.state == "length":
                 self._end_message(message, complete=True)
@@ -439,6 +440,7 @@ class Reader:
             return
         if self.state == "until_close" and message is not None:
             message.missing += missing
+            message.missing_body += missing
             return
         if self.state in ("tunnel", "waiting"):
             return
