@@ -451,7 +451,11 @@ HTTP: Final = Table(
             nullable=True,
         ),
         Column(
-            "request_bytes", pa.int64(), "request body on the wire, transfer coding removed", "bytes", nullable=True
+            "request_bytes",
+            pa.int64(),
+            "request body, transfer and content coding removed, with what the capture lacks of it (note), unless it was coded",
+            "bytes",
+            nullable=True,
         ),
         Column("request_body_sha256", TEXT, "SHA-256 of the request body", nullable=True),
         Column("request_body_kind", NAME, "kind of the request body, recognised from content", nullable=True),
@@ -464,7 +468,8 @@ HTTP: Final = Table(
         Column(
             "response_bytes",
             pa.int64(),
-            "response body, transfer and content coding removed; null = no response, or what answers is not HTTP",
+            "response body, transfer and content coding removed, with what the capture lacks of it (note), unless it was coded; "
+            "null = no response, or what answers is not HTTP",
             "bytes",
             nullable=True,
         ),

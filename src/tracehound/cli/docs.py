@@ -122,6 +122,7 @@ def _detector(detector: Detector) -> str:
         ("look-alikes", detector.look_alikes),
         ("cannot", detector.cannot),
         ("source", detector.source),
+        ("seen in", detector.seen or ""),
         ("ATT&CK technique", detector.technique or ""),
     ]
     text = f"## {detector.id}\n\n**{detector.question}** {detector.title}, version {detector.version}.\n\n"

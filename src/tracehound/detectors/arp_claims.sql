@@ -15,6 +15,7 @@
 -- optional: link_addresses
 -- cannot: see anything of networks that the capture was not taken in; nothing of IPv6, whose neighbour discovery is not looked at
 -- source: RFC 826, RFC 5227; LBL arpwatch (flip flop); Nachreiner, Anatomy of an ARP Poisoning Attack, 2003
+-- seen: a gateway's address claimed by another host in chrissanders/arppoison.pcapng
 -- technique: T1557.002
 WITH claims AS (
   SELECT sender_mac AS mac, sender_addr AS address, operation, target_mac, target_addr, epoch_ns(ts) AS ts_ns,

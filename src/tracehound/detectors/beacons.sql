@@ -13,6 +13,7 @@
 -- optional: http, tls
 -- cannot: see beats inside one long connection, or places that change name and address alike
 -- source: eligibility after RITA v5 (activecm/rita); methods of the field
+-- seen: Quasar, every 3.5 s, in malcolm/plugins/zeek-quasarrat-detector/09ffabf7-774a-43a3-8c97-68f2046fd385.pcap
 -- technique: T1071
 WITH named AS (
   SELECT flow_id, MIN(host) AS host FROM http GROUP BY flow_id),

@@ -32,7 +32,8 @@ Ask = Callable[[str, Mapping[str, object]], pa.Table]
 """Runs one SQL statement with named parameters ($name) over the tables of the run."""
 
 _REQUIRED: Final = ("id", "version", "title", "question", "what", "why", "look-alikes", "tables", "cannot", "source")
-_OPTIONAL: Final = ("technique", "optional", "divided")
+_OPTIONAL: Final = ("technique", "optional", "divided", "seen")
+"""`seen` names public captures of what the detector looks for, in which it was found."""
 _FIELD = re.compile(r"-- ([a-z-]+): ?(.*)$")
 _CONTINUATION = re.compile(r"--   +(\S.*)$")
 _PARAMETER = re.compile(r"([a-z][a-z0-9_]*) = (\S+) \(([^)]*)\) (.+)$")
@@ -95,6 +96,7 @@ class Detector:
     technique: str | None
     sql: str
     file: str
+    seen: str | None = None
 
     @property
     def label(self) -> str:
@@ -299,6 +301,7 @@ def parse(text: str, file: str) -> Detector:
         technique=None if technique == "none" else technique,
         sql=sql + "\n",
         file=file,
+        seen=fields.get("seen"),
     )
 
 

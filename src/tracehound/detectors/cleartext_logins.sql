@@ -9,6 +9,8 @@
 -- tables: logins
 -- cannot: see logins inside tunnels that were not opened, or in protocols without a reader
 -- source: methods of the field: tcpdump, dsniff; MITRE ATT&CK T1040, T1552
+-- seen: malcolm/protocols/Telnet.pcap, zeek/smtp.pcap, and Agent Tesla's mail in
+--   malcolm/plugins/zeek-agenttesla-detector/a30789ce-1e1c-4f96-a097-78c34b9fb612.pcap
 -- technique: T1040
 SELECT dst, CAST(dport AS INTEGER) AS dport, service, COUNT(*) AS logins, COUNT(DISTINCT src) AS clients, MIN(src) AS client,
        COUNT(DISTINCT "user") AS users, MIN("user") AS account,

@@ -17,6 +17,7 @@
 -- cannot: tell a refused login from an accepted one where the protocol is encrypted or only flows are at hand
 -- source: Zeek policy/protocols/ssh/detect-bruteforcing and ftp/detect-bruteforcing (thresholds); Hellemans et al., SSHCure,
 --   AIMS 2012 (phases, alike flows); Hofstede et al., SSH Compromise Detection using NetFlow/IPFIX, CCR 2014
+-- seen: 30 refused logins of FTP in zeek/ftp/bruteforce.pcap
 -- technique: T1110
 WITH by_logins AS (
   SELECT 'logins' AS way, src, dst, CAST(dport AS INTEGER) AS dport, service AS kind, COUNT(*) AS tries,

@@ -28,6 +28,7 @@
 -- tables: contacts
 -- cannot: tell a prober from a mail relay or crawler with dead targets where neither DNS nor successes are in the evidence
 -- source: Jung et al., IEEE S&P 2004; Wilson, JASA 1927; whole-evidence features after Zeek scan.zeek, Slips and RITA
+-- seen: TCP port 445 of 9 hosts in malcolm/plugins/bro-simple-scan/445_scan.pcap
 -- technique: T1046
 WITH likely AS (
   SELECT src, proto, dport

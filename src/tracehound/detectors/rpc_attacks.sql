@@ -16,6 +16,8 @@
 --   DFSCoerce (MS-DFSNM); ShadowCoerce (MS-FSRVP); CVE-2022-30216 (Akamai, server service); DCSync (MS-DRSR 4.1.10);
 --   CVE-2020-1472 (MS-NRPC 3.5.4.4.5); DoublePulsar (RiskSense, 2017; multiplex id answered with 16 more = installed);
 --   CVE-2022-26937 (Trend Micro ZDI, port mapper's answer to an NFS server)
+-- seen: a printer driver added in malcolm/plugins/CVE-2021-1675/PrintNightmare.pcap, DoublePulsar asked for in
+--   malcolm/plugins/zeek-EternalSafety/eternalromance-success-2008r2.pcap
 -- technique: T1210
 WITH known AS (
   SELECT * FROM (VALUES

@@ -166,7 +166,7 @@ class Reader:
             return end
         message.end_ns = chunk.segments.packet_at(chunk.offset + end - 1)[1]
         self._begin(message, head)
-        self._choose_body(message, chunk, end)
+        self._choose_body(message)
         return end
 
     def _plausible(self, buffer: bytes) -> bool:
@@ -263,7 +263,7 @@ class Reader:
             message.status = int(match.group(2))
             message.reason = text(match.group(3).strip())
 
-    def _choose_body(self, message: Message, chunk: Chunk, end: int) -> None:
+    def _choose_body(self, message: Message) -> None:
         """RFC 9112 6.3: how long is the body?"""
         first = message.first
         request: Message | None = message
@@ -276,10 +276,6 @@ class Reader:
         if not chunked and (length == 0 or (length is None and self.requests)):
             self._end_message(message, complete=True)
             return
-        packet_id, ts_ns = chunk.segments.packet_at(chunk.offset + end)
-        message.body = self.connection.bodies.open(
-            message, request, by_client=self.requests, ts_ns=ts_ns, packet_id=packet_id
-        )
         self.left = length or 0
         self.state = "chunk_size" if chunked else "until_close" if length is None else "length"
 
@@ -320,8 +316,14 @@ class Reader:
         message = self._current()
         data = chunk.data
         part = data if not at and length >= len(data) else data[at : at + length]
-        assert message.body is not None
-        message.body.add(part)
+        body = message.body
+        if body is None:
+            request = message if self.requests else self.connection.request_of(message)
+            packet_id, ts_ns = chunk.segments.packet_at(chunk.offset + at)
+            body = message.body = self.connection.bodies.open(
+                message, request, by_client=self.requests, ts_ns=ts_ns, packet_id=packet_id
+            )
+        body.add(part)
         message.end_ns = chunk.segments.packet_at(chunk.offset + at + len(part) - 1)[1]
         return len(part)
 
@@ -429,6 +431,7 @@ class Reader:
         message = self.message
         if self.state in ("length", "chunk_data") and message is not None and missing <= self.left:
             message.missing += missing
+            message.missing_body += missing
             self.left -= missing
             if self.left == 0 and self.state == "length":
                 self._end_message(message, complete=True)
@@ -437,6 +440,7 @@ class Reader:
             return
         if self.state == "until_close" and message is not None:
             message.missing += missing
+            message.missing_body += missing
             return
         if self.state in ("tunnel", "waiting"):
             return
@@ -544,7 +548,7 @@ class Connection:
         self.depth += 1
         if len(self.open) >= MAX_HTTP_PIPELINE:
             self.done.append(self.open.popleft())
-        # The response may have come first (batches are read one direction after the other, captures lose packets).
+        # The response may have come first (a capture may begin behind the request, and lose packets).
         self.open.append(Transaction(self.depth, request=message))
         if message.version == "0.9" and self._versioned:
             message.notes.append("no version, after requests that have one")

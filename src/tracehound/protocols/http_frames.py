@@ -101,6 +101,7 @@ class FrameSession:
             message = self._message(d.data_stream, by_client)
             if message is not None:
                 message.missing += missing
+                message.missing_body += missing
             d.data_left -= missing
             if not d.data_left and d.data_ends:
                 self._end(d.data_stream, by_client)

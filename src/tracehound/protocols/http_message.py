@@ -54,7 +54,13 @@ class Body:
 
     @property
     def length(self) -> int:
+        """Bytes of it that are in the capture, codings removed."""
         return self.whole.bytes
+
+    @property
+    def coded(self) -> bool:
+        """Whether a content coding was removed."""
+        return self._decoding is not None
 
 
 class RangedPart:
@@ -78,7 +84,10 @@ class RangedPart:
 
 @dataclass(slots=True)
 class Message:
-    """One request or response as far as it was seen. `first` has the first value of each header by its name in lower case."""
+    """One request or response as far as it was seen. `first` has the first value of each header by its name in lower case.
+
+    missing       bytes of it that are not in the capture
+    missing_body  those of them that lie in its body"""
 
     packet_id: int
     ts_ns: int
@@ -97,6 +106,7 @@ class Message:
     complete: bool = False
     foreign: bool = False
     missing: int = 0
+    missing_body: int = 0
     notes: list[str] = field(default_factory=list)
 
     def header(self, name: str) -> str | None:
@@ -146,7 +156,11 @@ def host_of(request: Message | None) -> str | None:
 def _body_length(message: Message | None) -> int | None:
     if message is None or message.foreign:
         return None
-    return message.body.length if message.body is not None else 0
+    body = message.body
+    if body is None:
+        return message.missing_body
+    # How long the body was is known also where some of it was not captured, unless it has to be decoded first.
+    return body.length if body.coded else body.length + message.missing_body
 
 
 def _notes(transaction: Transaction, connection_note: str) -> str | None:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from tracehound.limits import MAX_TEXT_FIELD, MAX_TEXT_LINE_BYTES, MAX_TEXT_PIPELINE
 from tracehound.protocols.reporter import Reporter, swapped
 from tracehound.protocols.session import Emit, FlowEnds, Session
+from tracehound.streams.interleave import packets_of
 from tracehound.streams.reassemble import Chunk
 
 OnLine = Callable[[bytes, int, int], None]
@@ -60,7 +61,14 @@ class LineReader:
         self._skip = False
 
     def feed(self, chunk: Chunk) -> None:
-        """The next bytes."""
+        """The next bytes. Packet by packet: a file in a mail is told to begin in the packet that its part begins in."""
+        if self.tls:
+            self._on_tls(chunk)
+            return
+        for packet in packets_of(chunk):
+            self._packet(packet)
+
+    def _packet(self, chunk: Chunk) -> None:
         if self.tls:
             self._on_tls(chunk)
             return

@@ -213,7 +213,7 @@ def _extensions(data: bytes) -> list[tuple[int, bytes]]:
         kind, size = _EXTENSION(data, at)
         at += 4 + size
         if at > end:
-            raise _Cut
+            raise Cut
         found.append((kind, data[at - size : at]))
     return found
 

@@ -233,7 +233,8 @@ def _skip_hole(d: Direction, state: StreamState, out: _Output) -> None:
 
 
 def _settle(d: Direction, state: StreamState, out: _Output) -> None:
-    """Give up holes that will not be filled: acknowledged by the peer, or too much held for their sake."""
+    """Give up holes that will not be filled: acknowledged by the peer, or too much held for their sake. What is pending is in
+    order."""
     while d.pending and d.next_seq is not None:
         beyond = d.peer_ack is not None and _ahead(d.peer_ack, d.pending[0].seq) > 0
         full = d.pending_bytes > MAX_PENDING_PER_STREAM_BYTES or state.pending_bytes > MAX_PENDING_STREAM_BYTES
@@ -247,6 +248,24 @@ def _note_syns(packets: PacketBatch, assignment: Assignment, tcp: NDArray[np.boo
     rows = np.flatnonzero(tcp & ((packets.tcp_flags & _SYN) > 0))
     keys = assignment.flow_id[rows] * 2 + ~assignment.from_originator[rows]
     state.first_seq.update(zip(keys.tolist(), (packets.seq[rows] + np.uint32(1)).tolist(), strict=True))
+
+
+class _Acks:
+    """Acknowledgments of one direction in one batch, by packet."""
+
+    __slots__ = ("_acks", "_at", "_rows")
+
+    def __init__(self, packets: PacketBatch, rows: NDArray[np.int64]) -> None:
+        self._rows: list[int] = rows.tolist()
+        self._acks: list[int] = packets.ack[rows].tolist()
+        self._at = 0
+
+    def before(self, row: int, known: int | None) -> int | None:
+        """The last one before a packet, packets being asked for in order; `known` where there is none."""
+        while self._at < len(self._rows) and self._rows[self._at] < row:
+            known = self._acks[self._at]
+            self._at += 1
+        return known
 
 
 def reassemble(
@@ -281,17 +300,19 @@ def reassemble(
     # Python's own numbers from here on: each is used once or twice, and taking one out of an array costs more than that.
     edges: list[int] = [0, *np.cumsum(held).tolist()]
     ids, times = packets.packet_id[rows].tolist(), packets.ts[rows].tolist()
-    groups = (
-        column.tolist()
-        for column in (keys[starts], starts, stops, odd_group, seq[starts], rows[starts], packets.ack[rows[stops - 1]])
-    )
-    for key, start, stop, irregular, first, first_row, last_ack in zip(*groups, strict=True):
+    last_acks: list[int] = packets.ack[rows[stops - 1]].tolist()
+    groups = (column.tolist() for column in (keys[starts], starts, stops, odd_group, seq[starts], rows[starts]))
+    all_keys = keys[starts].tolist()
+    for g, (key, start, stop, irregular, first, first_row) in enumerate(zip(*groups, strict=True)):
         d = state.directions.get(key)
         if d is None:
             d = state.directions[key] = Direction(next_seq=state.first_seq.pop(key, None))
+        # What the other direction acknowledges counts from the packet on that says so, wherever the batch was cut.
+        other = g - 1 if key & 1 else g + 1
+        beside = 0 <= other < len(all_keys) and all_keys[other] == key ^ 1
         peer = state.directions.get(key ^ 1)
-        if peer is not None:
-            peer.peer_ack = last_ack
+        if peer is not None and not (beside and not key & 1):
+            peer.peer_ack = last_acks[g]
         if not irregular and not d.pending and not d.gap and d.next_seq in (None, first):
             begin, end = edges[start], edges[stop]
             data = bytes(whole[begin:end])
@@ -302,15 +323,21 @@ def reassemble(
             d.offset += end - begin
             d.next_seq = (first + end - begin) & 0xFFFFFFFF
             d.tail = data[-MAX_OVERLAP_WINDOW_BYTES:]
+            if beside and key & 1:
+                d.peer_ack = last_acks[other]
             continue
         output = _Output(key, first_row)
         sequence, lengths = seq[start:stop].tolist(), length[start:stop].tolist()
-        for i, number, size in zip(range(start, stop), sequence, lengths, strict=True):
+        acks = _Acks(packets, rows[starts[other] : stops[other]] if beside else rows[:0])
+        own_rows = rows[start:stop].tolist()
+        for i, row, number, size in zip(range(start, stop), own_rows, sequence, lengths, strict=True):
+            d.peer_ack = acks.before(row, d.peer_ack)
             data = bytes(whole[edges[i] : edges[i + 1]])
             _take(d, Segment(number, data, size, ids[i], times[i]), state, output)
             if d.pending:
                 _drain(d, state, output)
-        _settle(d, state, output)
+                _settle(d, state, output)
+        d.peer_ack = acks.before(packets.ts.size, d.peer_ack)
         output.flush()
         yield from output.chunks
 
