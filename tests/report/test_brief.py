@@ -1,28 +1,11 @@
-"""The verdict in brief: as harmless as the whole one, every question answered in a line, and nothing left out without a word."""
+"""The verdict in brief: every question answered in a line, and nothing left out without a word. What holds of both forms is in
+test_terminal.py."""
 
 import dataclasses
 import re
 
-import pytest
-
 from tests.report import sample
 from tracehound.report import brief, terminal
-from tracehound.report.visible import cells
-
-
-@pytest.mark.parametrize("width", [40, 80, 132])
-@pytest.mark.parametrize("name", sample.ALL)
-def test_no_line_is_wider_than_asked(name, width):
-    text = brief.render(sample.ALL[name](), width=width, color=False)
-    assert max(cells(line) for line in text.splitlines()) <= width
-    assert not re.search(r"[^\x20-\x7e\n\u00a0-\uffff]", text) and "\x1b" not in text and "\u202e" not in text
-
-
-@pytest.mark.parametrize("name", sample.ALL)
-def test_colour_only_adds_our_own_codes(name):
-    plain = brief.render(sample.ALL[name](), color=False)
-    coloured = brief.render(sample.ALL[name](), color=True)
-    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
 
 
 def test_every_question_is_answered_and_much_is_left_to_the_whole_verdict():

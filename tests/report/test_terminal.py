@@ -1,5 +1,6 @@
 """The terminal verdict: never too wide, never obeyed by a terminal, complete, the same every time."""
 
+import dataclasses
 import datetime
 import re
 import zoneinfo
@@ -7,22 +8,26 @@ import zoneinfo
 import pytest
 
 from tests.report import sample
-from tracehound.report import terminal
+from tracehound.report import brief, terminal
 from tracehound.report.visible import cells
 
+FORMS = pytest.mark.parametrize("form", [terminal, brief], ids=["whole", "brief"])
 
+
+@FORMS
 @pytest.mark.parametrize("width", [40, 80, 132])
 @pytest.mark.parametrize("name", sample.ALL)
-def test_no_line_is_wider_than_asked(name, width):
-    text = terminal.render(sample.ALL[name](), width=width, color=False)
+def test_no_line_is_wider_than_asked(form, name, width):
+    text = form.render(sample.ALL[name](), width=width, color=False)
     assert max(cells(line) for line in text.splitlines()) <= width
     assert not re.search(r"[^\x20-\x7e\n\u00a0-\uffff]", text) and "\x1b" not in text and "\u202e" not in text
 
 
+@FORMS
 @pytest.mark.parametrize("name", sample.ALL)
-def test_colour_only_adds_our_own_codes(name):
-    plain = terminal.render(sample.ALL[name](), color=False)
-    coloured = terminal.render(sample.ALL[name](), color=True)
+def test_colour_only_adds_our_own_codes(form, name):
+    plain = form.render(sample.ALL[name](), color=False)
+    coloured = form.render(sample.ALL[name](), color=True)
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
     assert set(re.findall(r"\x1b[^m]*m", coloured)) <= {*terminal.STYLES.values(), terminal.RESET}
 
@@ -67,8 +72,14 @@ def test_times_in_another_zone():
 
 def test_hosts_beyond_the_first_few_get_a_line():
     base = sample.three_hosts()
-    import dataclasses
-
     many = dataclasses.replace(base, findings=base.findings[:3] * 5)
     text = terminal.render(many, color=False)
     assert "MORE HOSTS" in text and text.count("What it sends") == 6
+
+
+def test_drafted_rules_stand_in_their_section_only():
+    row = {"rule": "alert tcp any any -> any 80 (sid:1;)", "table": "sid 1  measured", "notes": ["a note"]}
+    verdict = dataclasses.replace(sample.model_case(), extra={"rules": [row], "external_scanners": 2})
+    text = terminal.render(verdict, color=False)
+    assert "DRAFTED RULE" in text and "sid 1  measured" in text and "external scanners: 2" in text
+    assert "rules: [" not in text and "{'rule'" not in text

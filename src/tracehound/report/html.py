@@ -125,7 +125,7 @@ def render(verdict: Verdict, *, tz: datetime.tzinfo | None = None) -> str:
         "quality": narrative.quality_shown(verdict.quality),
         "damaged": [item for item in verdict.evidence if item.damage],
         "rules": narrative.drafted_rules(verdict),
-        "extra": [(str(key), str(verdict.extra[key])) for key in sorted(verdict.extra, key=str) if key != "rules"],
+        "extra": narrative.extra_facts(verdict),
         "chart": lambda probing, ident, wide: drawn_timeline(verdict, probing, ident, tz, wide=wide),
     }
     return environment().get_template(TEMPLATE).render(context) + "\n"

@@ -400,6 +400,11 @@ def singular(plural: str) -> str:
     return head.removesuffix("s") + mark + rest
 
 
+def extra_facts(verdict: Verdict) -> list[tuple[str, str]]:
+    """What else a verdict says, as (name, text) in order of name; drafted rules have a section of their own."""
+    return [(str(key), str(verdict.extra[key])) for key in sorted(verdict.extra, key=str) if key != "rules"]
+
+
 # -- drafted rules --------------------------------------------------------------------------------------------------------
 def drafted_rules(verdict: Verdict) -> list[dict[str, Any]]:
     """What `extra["rules"]` of a verdict says (edges/rule_lab.with_rules), a dict for each rule or refusal."""

@@ -511,9 +511,9 @@ def found_by(page: Page, verdict: Verdict) -> None:
             hang=3,
         )
     page.more(len(verdict.findings), limits.MAX_REPORT_ROWS, "finding", indent=2)
-    for key in sorted(verdict.extra, key=str):
+    for key, value in narrative.extra_facts(verdict):
         if verdict.extra[key]:
-            page.put(f"{str(key).replace('_', ' ')}: {verdict.extra[key]}")
+            page.put(f"{key.replace('_', ' ')}: {value}")
 
 
 SECTIONS: Final[tuple[Callable[[Page, Verdict], None], ...]] = (
