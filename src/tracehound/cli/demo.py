@@ -11,6 +11,7 @@ from tracehound.cli import investigate, options
 from tracehound.edges.investigation import verdict_of
 from tracehound.edges.progress import progress_line
 from tracehound.edges.reading import read
+from tracehound.edges.table_output import opened
 from tracehound.errors import UsageError
 
 SUMMARY: Final = (
@@ -94,15 +95,11 @@ def _write(folder: Path, *, quiet: bool) -> Path:
         return path
     if not quiet:
         print(f"writing {path} (synthetic; about 25 MB, some seconds) ...", file=sys.stderr, flush=True)
-    part = path.with_name(path.name + ".part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as out:
-            for chunk in evidence():
-                out.write(chunk)
-        part.replace(path)
     except OSError as problem:
         raise UsageError(f"cannot write {path}: {problem.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)
+    with opened(str(path)) as out:
+        for chunk in evidence():
+            out.write(chunk)
     return path

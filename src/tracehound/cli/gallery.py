@@ -5,14 +5,13 @@ words. Never here: a word about a capture that the verdict does not say, but for
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from tracehound.cli.written_page import write
 from tracehound.edges.investigation import investigate
-from tracehound.errors import TracehoundError
 from tracehound.findings.model import Citations, Verdict
 from tracehound.report import narrative
 from tracehound.report.visible import visible
@@ -96,20 +95,7 @@ def page(captures: Path, exhibits: Sequence[Exhibit] = EXHIBITS) -> str:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Write the page; status 3 where a capture is missing."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tracehound.cli.gallery", description="Write the gallery from a folder of captures."
-    )
-    parser.add_argument("captures", type=Path, help="folder of the captures")
-    parser.add_argument("page", type=Path, help="file to write, docs/gallery.md")
-    given = parser.parse_args(words)
-    try:
-        text = page(given.captures)
-    except TracehoundError as problem:
-        print(problem, file=sys.stderr)
-        return problem.exit_status
-    given.page.write_text(text, encoding="utf-8")
-    print(f"wrote {given.page}")
-    return 0
+    return write(page, "gallery", "Write the gallery from a folder of captures.", "docs/gallery.md", words)
 
 
 if __name__ == "__main__":

@@ -5,17 +5,16 @@ tried on the other half and on all other captures. Never here: drafting or judgi
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from tracehound.cli.written_page import write
 from tracehound.edges import rule_lab
 from tracehound.edges.reading import Reading, read
 from tracehound.edges.rule_files import read_settings
-from tracehound.errors import TracehoundError
 from tracehound.lab.draft import Draft, Naming, Refused
 from tracehound.lab.trial import Exposure, upper_bound
 from tracehound.report.narrative import rule_lines
@@ -136,18 +135,7 @@ def _page(reading: Reading, captures: Path, exhibits: Sequence[Exhibit]) -> str:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Write the page."""
-    parser = argparse.ArgumentParser(prog="python -m tracehound.cli.rule_gallery", description="Draft and try rules on real captures.")
-    parser.add_argument("captures", type=Path, help="folder of the captures")
-    parser.add_argument("page", type=Path, help="file to write, docs/rule-lab-cases.md")
-    given = parser.parse_args(words)
-    try:
-        text = page(given.captures)
-    except TracehoundError as problem:
-        print(problem, file=sys.stderr)
-        return problem.exit_status
-    given.page.write_text(text, encoding="utf-8")
-    print(f"wrote {given.page}")
-    return 0
+    return write(page, "rule_gallery", "Draft and try rules on real captures.", "docs/rule-lab-cases.md", words)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Final
 
 from tracehound.demo.wire import Frame, pcap_chunks
 from tracehound.edges import alerting, carving, rule_lab
-from tracehound.edges.rule_files import load_rules
+from tracehound.edges.rule_files import load_rules, read_settings
 from tracehound.errors import RuleError, UsageError
 from tracehound.lab import bundle, trial
 from tracehound.lab.anonymise import Addresses, Piece, anonymised, take_apart
@@ -97,8 +97,6 @@ def _net(text: str, addresses: Addresses) -> str:
 
 
 def _with_home(settings: Settings, nets: Sequence[str]) -> Settings:
-    from tracehound.edges.rule_files import read_settings
-
     return read_settings(None, assignments=[], home=list(nets), classification=None, thresholds=None)[0] if nets else settings
 
 

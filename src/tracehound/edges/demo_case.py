@@ -15,6 +15,7 @@ from tracehound.edges.case_intake import take
 from tracehound.edges.case_runs import propose, run
 from tracehound.edges.casefile import Case, case_folders, new_case_folder
 from tracehound.edges.reading import Progress, read
+from tracehound.edges.table_output import opened
 from tracehound.errors import UsageError
 from tracehound.flowlogs.argus_write import write_flows
 from tracehound.pipeline import Wanted
@@ -56,24 +57,22 @@ def write_flow_log(folder: Path, capture: Path) -> Path:
     path = folder / FLOW_LOG_NAME
     if path.exists():
         return path
-    long, part = path.with_name(path.name + ".pcapng"), path.with_name(path.name + ".part")
+    long = path.with_name(path.name + ".pcapng")
     try:
         with long.open("wb") as out:
             for chunk in evidence(ModelCase(probing_hours=_FIVE_DAYS_H)):
                 out.write(chunk)
         wanted = Wanted(transactions=False)
-        with read([str(long)], wanted=wanted) as before, read([str(capture)], wanted=wanted) as shared, part.open("wb") as log:
+        with read([str(long)], wanted=wanted) as before, read([str(capture)], wanted=wanted) as shared, opened(str(path)) as log:
             begins = int(shared.ask("SELECT min(epoch_ns(start)) AS t FROM flows")["t"][0].as_py())
             ordered = "ORDER BY start, flow_id"
             earlier = before.ask(f'SELECT * FROM flows WHERE epoch_ns("end") < $begins {ordered}', {"begins": begins})
             pieces = chain(earlier.to_batches(_ROWS), shared.duck().stream(f"SELECT * FROM flows {ordered}", _ROWS))
             for piece in write_flows(pieces, SYNTHETIC):
                 log.write(piece)
-        part.replace(path)
     except OSError as problem:
         raise UsageError(f"cannot write {path}: {problem.strerror}") from None
     finally:
-        part.unlink(missing_ok=True)
         long.unlink(missing_ok=True)
     return path
 

@@ -478,17 +478,9 @@ def trial(
     exposures: dict[int, list[Exposure]] = {_sid_of(p): [] for p in bad.plans}
     if malicious:
         with read(list(malicious)) as reading:
-            chosen = frozenset[int]()
-            if flows is not None:
-                chosen = flows_where(reading, flows).flow_ids
-            elif finding is not None:
-                verdict = verdict_of(reading)
-                chosen = flows_of(reading, verdict, finding_of(verdict, None if finding == "strongest" else finding)).flow_ids
-            spoken = _spoken(reading, chosen)
-            named = named_flows(reading)
-            labelled = {ends for ends, flow_id in named if flow_id in spoken}
-            marked = {ends for ends, flow_id in named if flow_id in chosen}
-            rest = [ends for ends, _ in named if ends not in marked]
+            asked = flows is not None or finding is not None
+            chosen = _chosen(reading, flows, finding).flow_ids if asked else frozenset[int]()
+            labelled, rest = _labelled(reading, chosen)
             if chosen:
                 for p in bad.plans:
                     exposures[_sid_of(p)].append(exposure(reading, p, chosen))
@@ -507,6 +499,14 @@ def trial(
 
 def _sid_of(plan: Plan) -> int:
     return int(plan.rule.sid)
+
+
+def _labelled(reading: Reading, chosen: frozenset[int]) -> tuple[set[Ends], list[Ends]]:
+    """(those of the chosen flows that a rule can hit, all flows that are not chosen)."""
+    spoken = _spoken(reading, chosen)
+    named = named_flows(reading)
+    marked = {ends for ends, flow_id in named if flow_id in chosen}
+    return {ends for ends, flow_id in named if flow_id in spoken}, [ends for ends, _ in named if ends not in marked]
 
 
 def _spoken(reading: Reading, chosen: frozenset[int]) -> frozenset[int]:
@@ -632,11 +632,7 @@ def _tried_again(reading: Reading, made: Sequence[Draft], chosen: Chosen, home: 
         path.write_text("".join(d.text + "\n" for d in made), encoding="utf-8")
         ready = make_ready([str(path)], settings, rationed=False)
         ran = run(ready, paths)
-    spoken = _spoken(reading, chosen.flow_ids)
-    named = named_flows(reading)
-    labelled = {ends for ends, flow_id in named if flow_id in spoken}
-    marked = {ends for ends, flow_id in named if flow_id in chosen.flow_ids}
-    rest = [ends for ends, _ in named if ends not in marked]
+    labelled, rest = _labelled(reading, chosen.flow_ids)
     none = Ran([], [])
     return {
         _sid_of(p): _outcome(p.rule, ran, none, labelled, paths, rest, [exposure(reading, p, chosen.flow_ids)], None, None, ready, {})

@@ -307,6 +307,18 @@ def _called(uri: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "", piece)[:40] or "request"
 
 
+def rule_text(header: str, message: str, options: Sequence[str], naming: Naming) -> str:
+    """A rule of a header and options (empty ones are left out), with what it says of itself, in the order that ET rules have."""
+    tags = [f"created_at {naming.made}", f"updated_at {naming.made}", "deployment Perimeter", "signature_severity Major"]
+    if naming.family:
+        tags.insert(1, f"malware_family {re.sub(r'[^A-Za-z0-9_.-]', '_', naming.family)}")
+    words = [
+        f'msg:"{message_text(message)}";', *options, *(f"reference:{r};" for r in naming.references), "classtype:trojan-activity;",
+        f"sid:{naming.sid};", "rev:1;", f"metadata:{', '.join(tags)};",
+    ]  # fmt: skip
+    return f"{header} ({' '.join(w for w in words if w)})"
+
+
 def _finished(
     proto: str, options: list[str], group: Sequence[Sample], tokens: Sequence[Token], notes: list[str], naming: Naming, total: int,
     *, what: str,
@@ -320,15 +332,7 @@ def _finished(
     message = f"LOCAL MALWARE {family} {f'Request ({what})' if proto == 'http' else f'{proto.upper()} Traffic'}"
     flow = "flow:established,to_server;" if proto in ("http", "tcp") else ""
     limit = "threshold:type limit, track by_src, count 1, seconds 600;" if (naming.rate_per_min or 0) >= 1 else ""
-    about = [f"reference:{r};" for r in naming.references]
-    tags = [f"created_at {naming.made}", f"updated_at {naming.made}", "deployment Perimeter", "signature_severity Major"]
-    if naming.family:
-        tags.insert(1, f"malware_family {re.sub(r'[^A-Za-z0-9_.-]', '_', naming.family)}")
-    words = [
-        f'msg:"{message_text(message)}";', flow, *options, limit, *about, "classtype:trojan-activity;", f"sid:{naming.sid};", "rev:1;",
-        f"metadata:{', '.join(tags)};",
-    ]  # fmt: skip
-    text = f"alert {proto} {ends} {port} ({' '.join(w for w in words if w)})"
+    text = rule_text(f"alert {proto} {ends} {port}", message, [flow, *options, limit], naming)
     if len(group) < total:
         notes.append(f"stands for {len(group)} of {total} requests; the others are of other kinds")
     return Draft(text, naming.sid, len(group), total, tuple(tokens), tuple(notes), tuple(group))

@@ -7,14 +7,13 @@ TLS library and is therefore never enough where others use it, too."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from tracehound.lab.draft import Draft, Naming, Refused
+from tracehound.lab.draft import Draft, Naming, Refused, rule_text
 from tracehound.lab.gate import COMMON, LEAST_TOTAL_BYTES, MOST_BENIGN_SHARE, SMALL_POOL, Token
-from tracehound.rules.render import content_text, message_text
+from tracehound.rules.render import content_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +121,10 @@ def _written(
         ends = ("$HOME_NET any -> any any", "any any -> $HOME_NET any")
     place = f"bsize:{len(data)};" if whole else "endswith;"
     nocase = " nocase;" if way.shared is _suffix else ""
-    family = naming.family or "Unknown"
-    family_tag = f", malware_family {re.sub(r'[^A-Za-z0-9_.-]', '_', naming.family)}" if naming.family else ""
-    words = [
-        f'msg:"{message_text(f"LOCAL MALWARE {family} {way.what} Observed")}";',
-        f"flow:established,{way.side};" if service == "tls" else "", f'{way.buffer}; content:"{content_text(data)}"; {place}{nocase}',
-        *(f"reference:{r};" for r in naming.references), "classtype:trojan-activity;", f"sid:{sid};", "rev:1;",
-        f"metadata:created_at {naming.made}{family_tag}, updated_at {naming.made}, deployment Perimeter, signature_severity Major;",
-    ]  # fmt: skip
-    text = f"alert {service} {ends[inward]} ({' '.join(w for w in words if w)})"
+    flow = f"flow:established,{way.side};" if service == "tls" else ""
+    options = [flow, f'{way.buffer}; content:"{content_text(data)}"; {place}{nocase}']
+    message = f"LOCAL MALWARE {naming.family or 'Unknown'} {way.what} Observed"
+    text = rule_text(f"alert {service} {ends[inward]}", message, options, replace(naming, sid=sid))
     notes = [f"weighed against {others:,} other {service} flows only: a zero there says little"] if others < SMALL_POOL else []
     if way.buffer == "ja3.hash":
         notes.append("JA3 names a TLS library, not a program: expect others that use it")
