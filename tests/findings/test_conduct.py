@@ -469,6 +469,20 @@ def test_handshakes_that_deceive_and_those_that_can_be_read():
     assert weak.host == "10.0.0.80" and "10.0.0.80" not in v.summary
 
 
+@pytest.mark.parametrize(
+    ("note", "host", "said"),
+    [
+        ("client's heartbeat asks for more than it brought; client's heartbeat is answered with more than it brought", HOST, "came back"),
+        ("server's heartbeat asks for more than it brought", "203.0.113.5", "no memory came back"),
+    ],
+)
+def test_heartbeats_that_read_memory(note, host, said):
+    e = Evidence()
+    e.more["tls"] = [{"of": e.answered(T0, HOST, "203.0.113.5", 443, service="ssl"), "note": note}]
+    (found,) = of_kind(verdict(e), "tls_attack")
+    assert found.host == host and "CVE-2014-0160" in found.statement and said in found.statement
+
+
 @pytest.mark.parametrize(("answered", "name"), [(65, "whether a back door"), (81, "it is installed")])
 def test_the_ping_of_a_back_door(answered, name):
     e = Evidence()

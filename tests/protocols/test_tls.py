@@ -78,6 +78,37 @@ def test_an_alert_ends_it():
     assert (r["last_alert"], r["established"], r["version"]) == ("handshake_failure", False, None)
 
 
+def heartbeat(kind: int, declared: int, payload: bytes, padding: int = 16) -> bytes:
+    """RFC 6520 4: type, length of the payload, payload, padding."""
+    return record(24, bytes((kind,)) + declared.to_bytes(2, "big") + payload + bytes(padding))
+
+
+@pytest.mark.parametrize(
+    ("beats", "note"),
+    [
+        ([(True, heartbeat(1, 40, bytes(40))), (False, heartbeat(2, 40, bytes(40)))], None),
+        ([(True, heartbeat(1, 16384, b"", 0))], "client's heartbeat asks for more than it brought"),
+        ([(True, heartbeat(1, 40, bytes(40), 15))], "client's heartbeat asks for more than it brought"),
+        ([(False, heartbeat(1, 4000, b"x", 0)), (True, heartbeat(2, 4000, bytes(4000)))],
+         "server's heartbeat asks for more than it brought; server's heartbeat is answered with more than it brought"),
+        ([(True, record(24, b""))], None),
+    ],
+)  # fmt: skip
+def test_heartbeats_before_encryption(beats, note):
+    (r,) = rows((True, client_hello()), (False, record(22, server_hello())), *beats)
+    assert r["note"] == note
+
+
+@pytest.mark.parametrize(("answer_bytes", "note"), [(120, None), (16000, "client's heartbeat is answered with more than it brought")])
+def test_heartbeats_under_encryption_are_known_by_their_length(answer_bytes, note):
+    asked, answered = record(24, bytes(48)), record(24, bytes(answer_bytes))
+    # Each side may ask, and a longer question later is no answer (path MTU discovery asks for more and more).
+    later = (True, record(24, bytes(1200)))
+    said = [(True, client_hello()), (False, record(22, server_hello())), (True, CHANGE), (False, CHANGE), (True, asked), (False, answered)]
+    (r,) = rows(*said, later)
+    assert r["note"] == note
+
+
 @given(st.lists(st.integers(1, 300), max_size=8))
 def test_cut_anywhere_gives_the_same_row(cuts):
     sent = client_hello("cut.example")

@@ -27,6 +27,14 @@ _SENTENCES: Final[dict[str, tuple[str, str, float, str]]] = {
         "src", "{src} shows {dst} a certificate ({subject}) with a name longer than any may be: it overflows OpenSSL 3.0.0 to 3.0.6 "
         "(CVE-2022-3602)", 0.85, "a label of a name has 63 bytes at most",
     ),
+    "client_heartbeat": (
+        "src", "{src} sends {dst} heartbeats made to read the memory of OpenSSL 1.0.1 to 1.0.1f (Heartbleed, CVE-2014-0160){leak}", 0.85,
+        "the heartbeat asks for more bytes than it brought, or got more back; RFC 6520 forbids both",
+    ),
+    "server_heartbeat": (
+        "dst", "{dst} sends its client {src} heartbeats made to read the memory of OpenSSL 1.0.1 to 1.0.1f (Heartbleed, "
+        "CVE-2014-0160){leak}", 0.85, "the heartbeat asks for more bytes than it brought, or got more back; RFC 6520 forbids both",
+    ),
     "ticket": (
         "dst", "Session tickets of {dst} for {src} are encrypted under a key of zeros (GnuTLS 3.6.4 to 3.6.13, CVE-2020-13777): whoever "
         "recorded these connections can read them", 0.75, "the key's name is all zeros, which chance never gives",
@@ -43,7 +51,8 @@ def judge(rows: Sequence[Row], setting: Setting) -> Judged:
             continue
         side, sentence, confidence, why = _SENTENCES[row["attack"]]
         subject = row["subject"] or row["server_name"] or "an unknown name"
-        told = sentence.format(src=row["src"], dst=row["dst"], subject=subject)
+        leak = ", and memory came back" if row["leaks"] else "; no memory came back in this evidence"
+        told = sentence.format(src=row["src"], dst=row["dst"], subject=subject, leak=leak)
         findings.append(
             setting.finding(
                 WEAKNESS if row["attack"] == "ticket" else KIND, len(findings) + 1, row[side], (row["first_ns"], row["last_ns"]),

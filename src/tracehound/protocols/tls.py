@@ -24,6 +24,14 @@ _SESSION_TICKET: Final = 35
 _KEY_NAME_BYTES: Final = 16
 ZERO_KEY: Final = "session ticket under a key whose name is all zeros"
 """GnuTLS 3.6.4 to 3.6.13 encrypted tickets under a key of zeros: whoever records the connection can read it (CVE-2020-13777)."""
+OVER_ASKED: Final = "heartbeat asks for more than it brought"
+OVER_ANSWERED: Final = "heartbeat is answered with more than it brought"
+"""CVE-2014-0160 (Heartbleed): OpenSSL 1.0.1 to 1.0.1f answers with what lies behind the message in its memory."""
+_SIDES: Final = {True: "client's", False: "server's"}
+_HEARTBEAT_HEAD_BYTES: Final = 3
+_HEARTBEAT_PADDING_BYTES: Final = 16
+_HEARTBEAT_SLACK_BYTES: Final = 256
+"""How much longer an honest answer may be under encryption: RFC 6520 4 leaves the padding free, ciphers pad to blocks."""
 _RECORD_BYTES: Final = 5
 _MAX_RECORD: Final = 16384 + 2048
 _VERSIONS: Final[dict[int, str]] = {
@@ -221,11 +229,12 @@ def _extensions(data: bytes) -> list[tuple[int, bytes]]:
 class _Side:
     """One direction: bytes that are not a whole record yet, and handshake bytes that are not a whole message yet."""
 
-    __slots__ = ("changed", "data", "handshake", "lost", "spoke")
+    __slots__ = ("changed", "data", "handshake", "heartbeat_bytes", "lost", "spoke")
 
     def __init__(self) -> None:
         self.data = b""
         self.handshake = b""
+        self.heartbeat_bytes = 0
         self.changed = False
         self.spoke = False
         self.lost = False
@@ -381,8 +390,19 @@ class TlsSession:
                 except Cut:
                     self._note(f"handshake message {kind} malformed")
 
-    def _nothing(self, _client: bool, _side: _Side, _data: bytes) -> None:
-        """Heartbeats say nothing of the handshake."""
+    def _beat(self, client: bool, side: _Side, data: bytes) -> None:
+        """RFC 6520 4: type (1 asks, 2 answers), length of the payload in two bytes, payload, at least 16 bytes of padding."""
+        asked = self._sides[not client].heartbeat_bytes
+        # Under encryption the type cannot be read, and who sends first asks.
+        kind = data[0] if data and not side.changed else 2 if asked else 1
+        if kind == 1:
+            side.heartbeat_bytes = max(side.heartbeat_bytes, len(data))
+            # "The receiver MUST discard" a message whose payload does not fit beside its padding. One that claims nothing takes nothing.
+            declared = int.from_bytes(data[1:_HEARTBEAT_HEAD_BYTES], "big")
+            if not side.changed and declared > max(len(data) - _HEARTBEAT_HEAD_BYTES - _HEARTBEAT_PADDING_BYTES, 0):
+                self._note(f"{_SIDES[client]} {OVER_ASKED}")
+        elif asked and len(data) > asked + (_HEARTBEAT_SLACK_BYTES if side.changed else 0):
+            self._note(f"{_SIDES[not client]} {OVER_ANSWERED}")
 
     # -- messages: each takes the body of one --------------------------------------------------------------------------
     def _client_hello(self, _client: bool, body: bytes) -> None:
@@ -491,7 +511,7 @@ _READERS: Final[dict[int, Callable[[TlsSession, bool, _Side, bytes], None]]] = {
     _ALERT: TlsSession._alerted,
     _HANDSHAKE: TlsSession._messages,
     _DATA: TlsSession._application,
-    _HEARTBEAT: TlsSession._nothing,
+    _HEARTBEAT: TlsSession._beat,
 }
 _MESSAGES: Final[dict[int, Callable[[TlsSession, bool, bytes], None]]] = {
     1: TlsSession._client_hello,
