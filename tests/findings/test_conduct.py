@@ -555,6 +555,59 @@ def test_a_program_that_is_fetched_under_another_name(name, declared, kind):
     assert found.technique == "T1036" and found.citations.total == 1 and HOST in v.summary
 
 
+def loaded(e: Evidence, server: str, uri: str, agent: str | None, kind: str = "pe", facts: str = "", **more: str | None) -> None:
+    """HOST fetches a program by HTTP."""
+    flow = e.answered(T0, HOST, server, 80, service="http")
+    e.http.append({"of": flow, "host": server, "uri": uri, "user_agent": agent, "method": "GET", "status_code": 200} | more)
+    e.more.setdefault("files", []).append(
+        {"of": flow, "service": "http", "sent_by_src": False, "name": None, "declared_type": "application/octet-stream", "kind": kind,
+         "bytes": 4096, "complete": True, "sha256": f"{len(e.http):064x}", "facts": facts}
+    )  # fmt: skip
+
+
+BROWSER = "Mozilla/5.0 (Windows NT 10.0)"
+
+
+@pytest.mark.parametrize(
+    ("server", "host", "uri", "agent", "facts", "referer"),
+    [
+        ("203.0.113.80", "downloads.example", "/x.php", None, "not signed", None),  # a name
+        ("10.0.0.80", None, "/x.php", None, "not signed", None),  # a server of the house
+        ("203.0.113.80", None, "/setup.exe", "Updater/3.1", "signature present", None),
+        ("203.0.113.80", None, "/setup.exe", BROWSER, "not signed", "http://203.0.113.80/"),
+    ],
+)
+def test_programs_that_are_fetched_as_many_are(server, host, uri, agent, facts, referer):
+    e = Evidence()
+    e.answered(T0, "10.0.0.80", "10.0.0.9", 53)
+    loaded(e, server, uri, agent, facts=facts, host=host or server, referer=referer)
+    quiet(verdict(e), "bare_program")
+
+
+@pytest.mark.parametrize(
+    ("uri", "agent", "kind", "facts", "sign"),
+    [
+        ("/solar.php", "pwtyyEKzNtGatwnJjmCcBLbOveCVpc", "pe", "x86 program; not signed", "unlike browsers"),
+        ("/a.exe", None, "pe", "x86 program; not signed", "no agent"),
+        ("/bins/arm7", "Wget/1.20", "elf", "ARM 32-bit little-endian; executable", "a script"),
+    ],
+)
+def test_a_program_from_a_bare_address(uri, agent, kind, facts, sign):
+    e = Evidence()
+    loaded(e, "203.0.113.80", uri, agent, kind, facts)
+    (found,) = of_kind(verdict(e), "bare_program")
+    assert found.host == HOST and uri in found.statement and found.technique == "T1105"
+    assert any(sign in reason for reason in found.confidence.reasons)
+
+
+def test_one_worm_for_several_processors():
+    e = Evidence()
+    for name, machine in (("mips", "MIPS 32-bit big-endian"), ("mpsl", "MIPS 32-bit little-endian"), ("arm7", "ARM 32-bit little-endian")):
+        loaded(e, "203.0.113.80", f"/bins/{name}", "Mozilla/5.0", "elf", f"{machine}; executable")
+    (found,) = of_kind(verdict(e), "bare_program")
+    assert "3 programs" in found.statement and any("3 kinds of processor" in reason for reason in found.confidence.reasons)
+
+
 def test_a_worm_that_mails_itself_is_told_of_the_sender():
     e = Evidence()
     for _ in range(3):

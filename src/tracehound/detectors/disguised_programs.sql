@@ -12,6 +12,7 @@
 -- tables: files
 -- cannot: see inside archives and encrypted transfers; tell what a program does
 -- source: MITRE ATT&CK T1036.007 (double file extension), T1036.008 (masquerade file type); CERT CA-2000-04 and later worms of mail
+-- seen: a Windows program declared image/png in exe_download_as_png.pcap of the tests of nDPI 4.2
 -- technique: T1036
 WITH named AS (
   SELECT txn_id, flow_id, packet_id, epoch_ns(ts) AS ts_ns, service, kind, name, declared_type, sha256, bytes,

@@ -17,6 +17,8 @@
 -- cannot: see DNS over HTTPS or TLS; tell a tunnel that takes days for every name
 -- source: iodine and dnscat2 manuals (encodings, types); Paxson et al., Practical Comprehensive Bounds on Surreptitious
 --   Communication over DNS, USENIX Security 2013 (bytes by zone and day); Born, Gustafson, 2010 (character frequencies)
+-- seen: iodine, and dnscat2 with a zone and without, in dns-tunnel-iodine.pcap, bad-dns-traffic.pcap and dns_exfiltration.pcap of the
+--   tests of nDPI 4.2
 -- technique: T1071.004
 WITH asked AS (
   SELECT txn_id, epoch_ns(ts) AS ts_ns, src, dst, lower(query) AS query, qtype, rcode, query_packet_id, flow_id,

@@ -12,6 +12,7 @@ from tracehound.errors import Unanswerable
 from tracehound.findings import (
     admin_shares,
     arp_spoofing,
+    bare_programs,
     beacons,
     credentials,
     disguised,
@@ -39,6 +40,7 @@ JUDGES: Final[dict[str, Judge]] = {
     "rpc_attacks": rpc_attacks.judge,
     "tls_attacks": tls_attacks.judge,
     "disguised_programs": disguised.judge,
+    "bare_programs": bare_programs.judge,
     "arp_claims": arp_spoofing.judge,
     "cleartext_logins": credentials.judge,
 }

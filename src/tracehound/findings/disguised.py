@@ -12,9 +12,9 @@ from tracehound.findings.wording import count, listing, moment, size
 
 KIND: Final = "disguised_program"
 MAX_FINDINGS: Final = 20
-_KIND_WORDS: Final[dict[str, str]] = {
+KIND_WORDS: Final[dict[str, str]] = {
     "pe": "a Windows program", "dos_exe": "a DOS program", "elf": "a Unix program (ELF)", "macho": "a macOS program",
-    "dex": "an Android program", "lnk": "a Windows shortcut",
+    "dex": "an Android program", "lnk": "a Windows shortcut", "msi": "a Windows installer",
 }  # fmt: skip
 _MAILED: Final = frozenset({"smtp", "pop3", "imap"})
 _WHY: Final[dict[str, tuple[float, str]]] = {
@@ -49,7 +49,7 @@ def _statement(row: Row) -> str:
     name = listing([n for n in dict.fromkeys(row["names"]) if n]) or "without a name"
     claimed = row["types"][0]
     as_what = f", declared {claimed}" if claimed and row["disguise"] == "type" else ""
-    kind = _KIND_WORDS.get(row["kinds"][0], row["kinds"][0])
+    kind = KIND_WORDS.get(row["kinds"][0], row["kinds"][0])
     digest = f", sha256 {row['hashes'][0]}" if row["hashes"][0] else ""
     return (
         f"{verb} {what} under another name: {name}{as_what}, really {kind}, {size(row['sizes'][0])}{digest}, by "
