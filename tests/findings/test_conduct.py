@@ -492,6 +492,14 @@ def test_the_ping_of_a_back_door(answered, name):
     assert found.host == HOST and "DoublePulsar" in found.statement and name in found.statement
 
 
+def test_compressed_messages_that_overflow():
+    e = Evidence()
+    smb(e, T0, HOST, "10.0.0.10", "compressed", note="size and offset of a compressed message overflow 32 bits", result=None)
+    rpc(e, T0, "10.0.2.1", "10.0.0.10", RPRN, 1)
+    (found,) = of_kind(verdict(e), "rpc_attack")
+    assert found.host == HOST and "CVE-2020-0796" in found.statement and found.technique == "T1210"
+
+
 def test_a_port_mapper_that_answers_too_long():
     e = Evidence()
     rows = []

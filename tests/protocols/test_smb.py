@@ -144,6 +144,26 @@ def test_answers_before_requests_and_gaps():
     assert rows["smb"][-1]["data_bytes"] == len(HALF) + len(REST) and "missing" in rows["smb"][-1]["note"]
 
 
+def compressed(original: int, offset: int, flags: int = 0) -> bytes:
+    """[MS-SMB2] 2.2.42.1: mark, size before compression, algorithm (LZNT1), flags, offset."""
+    return framed(b"\xfcSMB" + struct.pack("<IHHI", original, 1, flags, offset) + bytes(40))
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (compressed(4096, 16), 0),
+        (compressed(0xFFFFFFFF, 16), 1),
+        (compressed(0x28, 0xFFFFFFFF) * 2, 1),
+        (compressed(0xFFFFFFFF, 16, flags=1), 0),  # chained: the field is a length
+        (framed(b"\xfcSMB\xff\xff\xff\xff"), 0),
+    ],
+)
+def test_compressed_messages_whose_lengths_overflow(message, told):
+    rows = talk("smb", [*LOGIN, (True, message)])["smb"]
+    assert [r["note"] for r in rows if r["action"] == "compressed"] == ["size and offset of a compressed message overflow 32 bits"] * told
+
+
 def test_refused_and_unanswered():
     denied = framed(modern(5, 4, bytes(9), answer=True, status=0xC0000022))
     ask = framed(modern(5, 4, create("secret.txt")))

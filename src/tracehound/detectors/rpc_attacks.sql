@@ -3,8 +3,8 @@
 -- title: Remote calls that attacks are made of
 -- question: Does a host call what only attacks on Windows call over the network?
 -- what: One row a source, target and kind of attack, by interface and operation of DCE/RPC calls: how many, which answers, when.
---   Also: SMB1's Trans2 SESSION_SETUP, which no client sends (DoublePulsar answers it), and a port mapper's answer that is longer
---   than any address.
+--   Also: SMB1's Trans2 SESSION_SETUP, which no client sends (DoublePulsar answers it), a compressed message of SMB 3 whose lengths
+--   overflow, and a port mapper's answer that is longer than any address.
 -- why: Some calls have no honest use from one workstation to another server: a printer driver added from afar, an encrypted file
 --   opened on a server so that it logs in elsewhere, the secrets of a directory asked for by what is no domain controller.
 -- look-alikes: Domain controllers replicate among themselves, and administrators of printers add drivers: findings/rpc_attacks.py lets
@@ -15,7 +15,7 @@
 -- source: CVE-2021-1675, CVE-2021-34527 (MS-RPRN 3.1.4.4.8, MS-PAR 3.1.4.2.2); PetitPotam (MS-EFSR); Printerbug (MS-RPRN 3.1.4.10.4);
 --   DFSCoerce (MS-DFSNM); ShadowCoerce (MS-FSRVP); CVE-2022-30216 (Akamai, server service); DCSync (MS-DRSR 4.1.10);
 --   CVE-2020-1472 (MS-NRPC 3.5.4.4.5); DoublePulsar (RiskSense, 2017; multiplex id answered with 16 more = installed);
---   CVE-2022-26937 (Trend Micro ZDI, port mapper's answer to an NFS server)
+--   CVE-2020-0796 (MS-SMB2 2.2.42.1; McAfee Labs, SMBGhost, 2020); CVE-2022-26937 (Trend Micro ZDI, port mapper's answer to an NFS server)
 -- seen: a printer driver added in malcolm/plugins/CVE-2021-1675/PrintNightmare.pcap, DoublePulsar asked for in
 --   malcolm/plugins/zeek-EternalSafety/eternalromance-success-2008r2.pcap
 -- technique: T1210
@@ -52,6 +52,11 @@ pulsars AS (
          LIST(flow_id ORDER BY ts, txn_id)[1:5] AS flow_ids, LIST(packet_id ORDER BY ts, txn_id)[1:5] AS packet_ids
   FROM smb WHERE action = 'trans2_session_setup'
   GROUP BY src, dst),
+ghosts AS (
+  SELECT src, dst, COUNT(*) AS calls, MIN(epoch_ns(ts)) AS ts_ns, MAX(epoch_ns(ts)) AS last_ns,
+         LIST(flow_id ORDER BY ts, txn_id)[1:5] AS flow_ids, LIST(packet_id ORDER BY ts, txn_id)[1:5] AS packet_ids
+  FROM smb WHERE action = 'compressed' AND note LIKE '%overflow 32 bits%'
+  GROUP BY src, dst),
 mappers AS (
   SELECT dst AS src, src AS dst, COUNT(*) AS calls, MIN(epoch_ns(ts)) AS ts_ns, MAX(epoch_ns(ts)) AS last_ns,
          LIST(flow_id ORDER BY ts, txn_id)[1:5] AS flow_ids, LIST(packet_id ORDER BY ts, txn_id)[1:5] AS packet_ids
@@ -69,6 +74,8 @@ UNION ALL
 SELECT t.src, t.dst, t.attack, t.calls, t.ts_ns, t.last_ns, 'NetrServerAuthenticate', t.calls, 0, t.flow_ids, t.packet_ids FROM tries AS t
 UNION ALL
 SELECT p.src, p.dst, p.attack, p.calls, p.ts_ns, p.last_ns, 'Trans2 SESSION_SETUP', p.answered, 0, p.flow_ids, p.packet_ids FROM pulsars AS p
+UNION ALL
+SELECT g.src, g.dst, 'smbghost', g.calls, g.ts_ns, g.last_ns, 'compressed message', 0, 0, g.flow_ids, g.packet_ids FROM ghosts AS g
 UNION ALL
 SELECT m.src, m.dst, 'portmap_overflow', m.calls, m.ts_ns, m.last_ns, 'GETADDR', m.calls, 0, m.flow_ids, m.packet_ids FROM mappers AS m
 ORDER BY first_ns, src, dst, attack

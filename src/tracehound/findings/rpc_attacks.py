@@ -52,6 +52,7 @@ ATTACKS: Final[dict[str, _Attack]] = {
     "portmap_overflow": _Attack(
         "CVE-2022-26937", "answers a question of its port mapper with an address that is longer than any, to", 0.85
     ),
+    "smbghost": _Attack("SMBGhost (CVE-2020-0796)", "sends compressed SMB messages whose lengths overflow to", 0.9),
     "zerologon": _Attack("Zerologon (CVE-2020-1472)", "tries to log on as a machine again and again at", 0.85),
 }  # fmt: skip
 """By the detector's name for it."""

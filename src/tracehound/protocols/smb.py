@@ -13,7 +13,7 @@ from tracehound.protocols.framed import NOT_A_MESSAGE, Framer
 from tracehound.protocols.netbios import session_request
 from tracehound.protocols.reporter import swapped
 from tracehound.protocols.session import Emit, FlowEnds
-from tracehound.protocols.smb_actions import SmbActions
+from tracehound.protocols.smb_actions import SmbActions, When
 from tracehound.protocols.smb_classic import SmbClassic
 from tracehound.protocols.smb_modern import SmbModern
 from tracehound.streams.reassemble import Chunk
@@ -21,6 +21,8 @@ from tracehound.streams.reassemble import Chunk
 _MESSAGE, _SESSION_REQUEST = 0, 0x81
 _SESSION_TYPES: Final = frozenset({0x81, 0x82, 0x83, 0x84, 0x85})
 _RESYNC: Final = re.compile(rb"\x00[\x00\x01].{2}[\xff\xfe\xfd]SMB", re.DOTALL)
+_COMPRESSED_HEAD_BYTES: Final = 16
+OVERFLOW: Final = "size and offset of a compressed message overflow 32 bits"
 _SMB1, _SMB2, _ENCRYPTED, _COMPRESSED = b"\xffSMB", b"\xfeSMB", b"\xfdSMB", b"\xfcSMB"
 
 
@@ -46,6 +48,7 @@ class SmbSession:
         self.finished = False
         self.spoken = ""
         self._in_netbios = False
+        self._overflowed = False
         self._ends = ends
         self._emit = emit
         self._framers = {side: Framer(4, _size, MAX_SMB_MESSAGE_BYTES, _RESYNC) for side in (True, False)}
@@ -83,7 +86,17 @@ class SmbSession:
         elif mark == _ENCRYPTED:
             self._actions.note("encrypted from here on")
         elif mark == _COMPRESSED:
-            self._actions.note("compressed messages are not read")
+            self._compressed(self._actions, message[4:], When(packet_id, ts_ns))
+
+    def _compressed(self, actions: SmbActions, message: bytes, when: When) -> None:
+        """[MS-SMB2] 2.2.42.1: mark, size before compression, algorithm, flags (1: chained), offset of the compressed part. Windows 10
+        1903 and 1909 add size and offset in 32 bits and copy beyond what they then allot (CVE-2020-0796)."""
+        if len(message) >= _COMPRESSED_HEAD_BYTES:
+            original, offset = int.from_bytes(message[4:8], "little"), int.from_bytes(message[12:16], "little")
+            if not message[10] & 1 and original + offset > 0xFFFFFFFF and not self._overflowed:
+                self._overflowed = True
+                actions.action("compressed", when, result=None, note=OVERFLOW)
+        actions.note("compressed messages are not read")
 
     def close(self, note: str) -> None:
         if self._actions is None:
