@@ -183,6 +183,7 @@ MAX_EXTRACTED_NAME_CHARACTERS: Final = 80
 MAX_YARA_BYTES: Final = 64 * MIB
 """First bytes of a file that YARA rules are tried on."""
 HTTP_PREVIEW_BYTES: Final = 256
+HTTP_REQUEST_PREVIEW_BYTES: Final = 1024
 """Bytes of a body kept to be shown."""
 MAX_DNS_POINTERS: Final = 64
 """Compression pointers followed in one name (RFC 1035 4.1.4 allows no loops; a name has at most 127 labels)."""

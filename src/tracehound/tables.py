@@ -459,6 +459,7 @@ HTTP: Final = Table(
         ),
         Column("request_body_sha256", TEXT, "SHA-256 of the request body", nullable=True),
         Column("request_body_kind", NAME, "kind of the request body, recognised from content", nullable=True),
+        Column("request_preview", pa.binary(), "first bytes of the request body", nullable=True),
         Column("status", pa.uint16(), "status code; null where no response is in the evidence", nullable=True),
         Column("reason", TEXT, "reason phrase", nullable=True),
         Column("server", TEXT, "Server header", nullable=True),

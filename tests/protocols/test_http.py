@@ -107,6 +107,7 @@ def test_cut_anywhere_gives_the_same_rows(cuts):
         ("GET", 404, 13, 0),
     ]
     assert rows[2]["body_sha256"] == sha(b"abcdefg") and rows[2]["request_body_sha256"] == sha(b"abc")
+    assert rows[2]["request_preview"] == b"abc" and rows[0]["request_preview"] is None
     assert all(r["complete"] for r in rows) and [r["trans_depth"] for r in rows] == [1, 2, 3, 4]
 
 

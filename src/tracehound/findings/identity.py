@@ -104,10 +104,11 @@ def observations(signs: HostSigns, figures: Mapping[str, float], start_ns: int) 
 
 
 def request_text(r: Row) -> str:
-    """A request as profiles see it: the request line, then a line 'Name: value' a header."""
+    """A request as profiles see it: the request line, a line 'Name: value' a header, and after an empty line what a body begins with."""
     line = f"{r['method']} {r['uri']} HTTP/{r['version']}" if r["version"] else f"{r['method']} {r['uri']}"
     headers = zip(r["header_names"] or (), r["header_values"] or (), strict=False)
-    return "\n".join([line, *(f"{name}: {value}" for name, value in headers)])
+    body = ("", r["body"].decode("latin-1")) if r.get("body") else ()
+    return "\n".join([line, *(f"{name}: {value}" for name, value in headers), *body])
 
 
 def _payloads(signs: HostSigns, *, sent: bool) -> tuple[Seen, ...] | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from tracehound.limits import HTTP_PREVIEW_BYTES
+from tracehound.limits import HTTP_PREVIEW_BYTES, HTTP_REQUEST_PREVIEW_BYTES
 from tracehound.protocols.carried import CarriedFile
 from tracehound.protocols.content_coding import Decoding
 from tracehound.protocols.form_data import FormParts
@@ -192,13 +192,14 @@ _NO_MESSAGE: Final = (None,) * 8
 
 def _request_columns(request: Message | None) -> Row:
     if request is None:
-        return (*_NO_MESSAGE, None, None, None, None)
+        return (*_NO_MESSAGE, None, None, None, None, None)
     body = request.body
     first = request.first
     return (
         request.method, request.uri, request.version, host_of(request), first.get("user-agent"), first.get("referer"),
         request.names, request.values, request.head_bytes, _body_length(request),
         body.whole.sha256 if body is not None else None, body.whole.kind if body is not None else None,
+        body.whole.head[:HTTP_REQUEST_PREVIEW_BYTES] if body is not None and body.length else None,
     )  # fmt: skip
 
 
