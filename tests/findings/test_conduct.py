@@ -552,6 +552,7 @@ def test_files_that_are_what_they_say(name, declared, kind):
         ("picture.jpg", "application/octet-stream", "elf"),
         ("invoice.pdf.exe", "application/octet-stream", "pe"),
         ("photo.jpg   .scr", None, "data"),
+        ("update.bin", "application/octet-stream", "pe_xor"),
     ],
 )
 def test_a_program_that_is_fetched_under_another_name(name, declared, kind):

@@ -25,7 +25,17 @@ def archive(*names: str) -> bytes:
     return out.getvalue()
 
 
+def keyed(data: bytes, key: bytes) -> bytes:
+    return bytes(b ^ key[n % len(key)] for n, b in enumerate(data))
+
+
 SAMPLES = [
+    ("pe_xor", keyed(PE, b"\x5a")),
+    ("pe_xor", keyed(PE, b"sekr")),
+    ("pe_xor", keyed(PE[:70], bytes(range(1, 17)))),
+    ("data", keyed(PE, bytes(range(1, 25)))),  # a longer key is not looked for
+    ("data", keyed(b"MZ" + bytes(58) + (0x80).to_bytes(4, "little") + bytes(64) + b"NOPE", b"\x99")),
+    ("data", b"\x17" * 200),
     ("empty", b""),
     ("pe", PE),
     ("pe", PE[:70]),

@@ -119,6 +119,13 @@ def test_pe():
     assert facts("pe", PE).startswith("x86 DLL; subsystem 0; no link time; not signed; sections .text")
 
 
+def test_a_program_under_a_key():
+    hidden = bytes(b ^ b"key"[n % 3] for n, b in enumerate(PE))
+    assert facts("pe_xor", hidden) == f"XOR key {b'key'.hex()}; {facts('pe', PE)}"
+    cut = file_facts("pe_xor", hidden[:300], hidden[300:], len(hidden))
+    assert cut == f"XOR key {b'key'.hex()}; {file_facts('pe', PE[:300], PE[300:], len(PE))}"
+
+
 @needs_shared
 def test_a_real_program():
     with read(str(SHARED / "captures/zeek/http/putty-upload.pcap")) as reading:

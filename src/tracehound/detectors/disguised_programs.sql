@@ -3,8 +3,8 @@
 -- title: Programs under another name
 -- question: Is a program passed on as a picture, a text or a document?
 -- what: One row a sender, receiver and service with files whose first bytes are those of a program while their declared type or the
---   ending of their name says picture, sound, film, font or text, or whose name ends twice, as photo.jpg.exe: names, types,
---   kinds, hashes of some.
+--   ending of their name says picture, sound, film, font or text, or whose name ends twice, as photo.jpg.exe, and Windows programs
+--   under a short XOR key: names, types, kinds, hashes of some.
 -- why: Filters and people look at names. Loaders fetch their next stage as a picture; worms mail programs as documents.
 -- look-alikes: Web servers that do not know .exe call it text/plain: a declared text counts only where the name is no program's
 --   either; archives and scripts are left out, since their kinds are told from less.
@@ -17,7 +17,7 @@
 WITH named AS (
   SELECT txn_id, flow_id, packet_id, epoch_ns(ts) AS ts_ns, service, kind, name, declared_type, sha256, bytes,
          CASE WHEN sent_by_src THEN src ELSE dst END AS sender, CASE WHEN sent_by_src THEN dst ELSE src END AS receiver, sent_by_src,
-         kind IN ('pe', 'dos_exe', 'elf', 'macho', 'dex', 'lnk') AS program,
+         kind IN ('pe', 'pe_xor', 'dos_exe', 'elf', 'macho', 'dex', 'lnk') AS program,
          lower(regexp_extract(COALESCE(name, ''), '[.]([A-Za-z0-9]{1,5})\s*$', 1)) AS ending,
          lower(COALESCE(declared_type, '')) AS type
   FROM files
@@ -25,6 +25,7 @@ WITH named AS (
 judged AS (
   SELECT *,
          CASE
+           WHEN kind = 'pe_xor' THEN 'key'
            WHEN program AND regexp_matches(type, '^(image|audio|video|font)/') THEN 'type'
            WHEN program AND ending IN ('jpg', 'jpeg', 'png', 'gif', 'bmp', 'ico', 'tif', 'tiff', 'webp', 'svg', 'mp3', 'wav', 'avi', 'mpg',
                                        'mpeg', 'mp4', 'mov', 'pdf', 'doc', 'docx', 'xls', 'xlsx', 'ppt', 'pptx', 'rtf', 'txt', 'css', 'htm',

@@ -13,12 +13,14 @@ from tracehound.findings.wording import count, listing, moment, size
 KIND: Final = "disguised_program"
 MAX_FINDINGS: Final = 20
 KIND_WORDS: Final[dict[str, str]] = {
-    "pe": "a Windows program", "dos_exe": "a DOS program", "elf": "a Unix program (ELF)", "macho": "a macOS program",
+    "pe": "a Windows program", "pe_xor": "a Windows program under an XOR key",
+    "dos_exe": "a DOS program", "elf": "a Unix program (ELF)", "macho": "a macOS program",
     "dex": "an Android program", "lnk": "a Windows shortcut", "msi": "a Windows installer",
 }  # fmt: skip
 _MAILED: Final = frozenset({"smtp", "pop3", "imap"})
 _WHY: Final[dict[str, tuple[float, str]]] = {
     "type": (0.85, "the first bytes are a program's, the declared type says otherwise"),
+    "key": (0.9, "a program is put under a key so that filters do not know it"),
     "name": (0.8, "the first bytes are a program's, the name says otherwise"),
     "double": (0.7, "the name ends twice, so that its true ending goes unseen"),
 }

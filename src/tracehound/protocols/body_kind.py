@@ -10,9 +10,12 @@ from codecs import getincrementaldecoder
 from collections.abc import Callable
 from typing import Final
 
+from tracehound.protocols.hidden_program import xor_key
+
 KINDS: Final[dict[str, str]] = {
     "empty": "No bytes at all.",
     "pe": "Windows program or library (MZ with a PE header).",
+    "pe_xor": "Windows program or library under a short XOR key.",
     "dos_exe": "MS-DOS program (MZ without a PE header).",
     "elf": "Program or library of Linux and other Unix systems.",
     "macho": "Program or library of macOS, one or several architectures.",
@@ -89,7 +92,7 @@ KINDS: Final[dict[str, str]] = {
 
 EXECUTABLE_KINDS: Final = frozenset(
     {
-        "pe", "dos_exe", "elf", "macho", "class", "dex", "jar", "apk", "lnk", "chm", "hta", "vbs", "powershell", "batch",
+        "pe", "pe_xor", "dos_exe", "elf", "macho", "class", "dex", "jar", "apk", "lnk", "chm", "hta", "vbs", "powershell", "batch",
         "shell", "python", "perl", "php", "ooxml_macro",
     }
 )  # fmt: skip
@@ -385,6 +388,9 @@ def body_kind(head: bytes, declared: str | None = None) -> str:
     said = _magic(head)
     if said is not None:
         return said
+    # Zeros under a printable key look like text.
+    if xor_key(head) is not None:
+        return "pe_xor"
     text = _as_text(head)
     if text is None:
         return "data"

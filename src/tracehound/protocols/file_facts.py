@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from tracehound.limits import MAX_FACT_CHARACTERS, MAX_FACT_ENTRIES
+from tracehound.protocols.hidden_program import under_xor, xor_key
 
 _NAMES_SHOWN: Final = 8
 _NAME_CHARACTERS: Final = 80
@@ -395,8 +396,16 @@ def _rtf(head: bytes, _tail: bytes, _size: int) -> list[str]:
 
 Facts = Callable[[bytes, bytes, int], list[str]]
 
+def _pe_xor(head: bytes, tail: bytes, size: int) -> list[str]:
+    key = xor_key(head)
+    if key is None:
+        return []
+    return [f"XOR key {key.hex()}", *_pe(under_xor(head, key), under_xor(tail, key, size - len(tail)), size)]
+
+
 FACTS: Final[dict[str, Facts]] = {
-    "pe": _pe, "elf": _elf, "ole": _ole, "ooxml": _zip, "ooxml_macro": _zip, "zip": _zip, "jar": _zip, "apk": _zip, "rar": _rar,
+    "pe": _pe, "pe_xor": _pe_xor,
+    "elf": _elf, "ole": _ole, "ooxml": _zip, "ooxml_macro": _zip, "zip": _zip, "jar": _zip, "apk": _zip, "rar": _rar,
     "gzip": _gzip, "pdf": _pdf, "lnk": _lnk, "rtf": _rtf, "javascript": _script, "vbs": _script, "powershell": _script,
     "batch": _script, "shell": _script, "hta": _script, "python": _script, "perl": _script, "php": _script,
 }  # fmt: skip
