@@ -88,6 +88,24 @@ def test_request_with_headers_is_seen_whole():
     assert found.identity is not None and found.identity.family == "IcedID" and found.identity.tier == "confirmed"
 
 
+@pytest.mark.parametrize(
+    ("body", "family"),
+    [
+        (b"\xff\xfe machineId=0123456789abcdef0123456789abcdef|ann&configId=00112233445566778899aabbccddeeff", "Raccoon Stealer"),
+        (b"machineId=7&configId=default", None),
+        (b"\x00" * 1024, None),
+    ],
+)
+def test_what_a_request_carries_is_seen(body, family):
+    e = talk(80)
+    e.http.append(
+        {"txn_id": 1, "flow_id": 1, "ts": T0, "src": HOST, "dst": SERVER, "sport": 1, "dport": 80, "method": "POST", "uri": "/",
+         "version": "1.1", "host": "example.com", "header_names": ["Host"], "header_values": ["example.com"], "request_preview": body,
+         "request_packet_id": 7}
+    )  # fmt: skip
+    assert [f.identity.family for f in known(verdict(e)) if f.identity] == ([family] if family else [])
+
+
 def test_outside_hosts_are_one_finding_a_family():
     e = Evidence()
     for n in range(30):

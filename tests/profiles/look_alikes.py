@@ -12,6 +12,7 @@ NETLOGON = "\x05\x00\x0b\x03\x10\x00\x00\x00H\x00\x00\x00" + bytes.fromhex("7856
 LOOK_ALIKES: dict[str, dict[str, list[str]]] = {
     "Adwind": {"certificates": ["subject=CN=assyl.example.com issuer=CN=R3"]},
     "Amadey": {"requests": ["POST /index.php HTTP/1.1" + UA + "\n\nid=123456789012&vs=2&name=ann"]},
+    "Bad Neighbor": {"payloads": ["\x00" * 8 + "\x01\x01" + "a" * 6 + "\x19\x03\x00\x00" + "\x00" * 20], "contacts": ["icmp"]},
     "BlueKeep": {"payloads": ["\x03\x00\x01\x9a\x02\xf0\x80\x7f\x65rdpsnd\x00cliprdr\x00"], "contacts": ["tcp/3389"]},
     "CallStranger": {"requests": ["SUBSCRIBE /upnp/event HTTP/1.1\nHost: 192.168.1.9:49152\nCALLBACK: <http://192.168.1.5:2869/upnp>"]},
     "Confluence OGNL injection": {"requests": ["GET /$%7Bname%7D/index.action HTTP/1.1" + UA, "GET /@user/profile HTTP/1.1" + UA]},

@@ -139,7 +139,24 @@ def _requests(ask: Ask, wanted: dict[str, str]) -> Counter[str]:
     if not tests:
         return Counter()
     sql = f"SELECT src, COUNT(*) AS n FROM http WHERE method IS NOT NULL AND ({' OR '.join(tests)}) GROUP BY src"
-    return _counted(ask(sql, parameters).to_pylist(), ("src",))
+    return _counted(ask(sql, parameters).to_pylist(), ("src",)) + (_bodies(ask, line) if line else Counter())
+
+
+def _bodies(ask: Ask, pattern: str) -> Counter[str]:
+    """Signs in what requests carry. Each stands in the head or in the body of a request, none reaches from one into the other."""
+    found: Counter[str] = Counter()
+    bounds = ask("SELECT MIN(flow_id) AS low, MAX(flow_id) AS high FROM http WHERE request_preview IS NOT NULL", {}).to_pylist()[0]
+    if bounds["low"] is None:
+        return found
+    for low in range(bounds["low"], bounds["high"] + 1, HEADS_AT_ONCE):
+        page = ask(
+            "SELECT src, request_preview FROM http WHERE flow_id >= $low AND flow_id < $high AND method IS NOT NULL "
+            "AND request_preview IS NOT NULL",
+            {"low": low, "high": low + HEADS_AT_ONCE},
+        )
+        if page.num_rows:
+            found.update(page.filter(_matches(page["request_preview"], pattern))["src"].to_pylist())
+    return found
 
 
 def _names(ask: Ask, wanted: dict[str, str]) -> Counter[str]:
