@@ -43,6 +43,15 @@ def rule(body: str, head: str = "alert tcp any any -> any any") -> str:
         ('content:!"absent words"; content:"probe";', True),
         (r'pcre:"/User-Agent\x3a\s+pr[aeiou]be/";', True),
         ('http.uri; to_lowercase; content:"/a/b/c";', True),
+        # Within counts from where distance leads: eight bytes lie between /a and x=1.
+        ('http.uri.raw; content:"/a"; content:"x=1"; distance:8; within:3;', True),
+        ('http.uri.raw; content:"/a"; content:"x=1"; distance:5; within:6;', True),
+        ('http.uri.raw; content:"/a"; content:"x=1"; distance:5; within:5;', False),
+        ('http.uri.raw; content:"/a"; content:"x=1"; within:11;', True),
+        ('http.uri.raw; content:"/a"; content:"x=1"; within:10;', False),
+        ('http.uri.raw; content:"c?"; content:"a%2"; distance:-9; within:3;', True),
+        ('http.uri.raw; content:"c?"; content:"%2f"; distance:-9; within:3;', False),
+        ('http.uri.raw; content:"/a"; content:!"x=1"; distance:5; within:6;', False),
     ],
 )
 def test_what_a_rule_sees_of_a_transaction(tmp_path, body, told):

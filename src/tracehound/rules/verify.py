@@ -111,12 +111,6 @@ def _content(step: Content, retry: bool) -> Callable[[Chain, Sight, int], bool]:
     relative = step.relative
     distance, within = step.distance, step.within
     offset_, depth_ = (0, size) if step.startswith and not relative else (step.offset, step.depth)
-    variable = any(isinstance(v, str) for v in (distance, offset_, depth_))
-    if isinstance(within, int) and isinstance(distance, int) and distance + size > within:
-        # detect-within.c: the window is widened so that the pattern fits behind its distance.
-        within = distance + size
-    elif isinstance(within, int) and distance is None and within < size:
-        within = size
 
     def check(chain: Chain, s: Sight, k: int) -> bool:
         data = s.lower if nocase else s.data
@@ -125,12 +119,11 @@ def _content(step: Content, retry: bool) -> Callable[[Chain, Sight, int], bool]:
         again = 0
         while True:
             if relative:
-                at, end = before, length
-                if distance is not None:
-                    d = value_of(s, distance)
-                    at = max(0, before + d)
+                d = 0 if distance is None else value_of(s, distance)
+                at, end = max(0, before + d), length
                 if within is not None:
-                    end = min(end, before + value_of(s, within))
+                    # detect-engine-content-inspection.c: within counts from where distance leads, also behind the last match's start.
+                    end = min(end, before + d + value_of(s, within))
                     if s.start and not before:
                         if end <= s.start:
                             return _absent(s, k, at, negated, chain)
@@ -148,9 +141,6 @@ def _content(step: Content, retry: bool) -> Callable[[Chain, Sight, int], bool]:
                             return _absent(s, k, at, negated, chain)
                         if end < s.start + length:
                             end -= s.start
-            if variable and (depth_ is not None or within is not None) and relative:
-                # detect-engine-content-inspection.c: a window that a variable moves is counted from where it moved to.
-                end += at
             if again:
                 at = again
             end = min(end, length)

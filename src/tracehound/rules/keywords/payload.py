@@ -733,7 +733,7 @@ KEYWORDS: Final = (
     Keyword("offset", "modifier", "the content lies at or behind this byte", _offset, dialects="s23"),
     Keyword("depth", "modifier", "the content lies within this many bytes from offset", _depth, dialects="s23"),
     Keyword("distance", "modifier", "the content lies at least this far behind the last match", _distance, dialects="s23"),
-    Keyword("within", "modifier", "the content ends within this many bytes behind the last match", _within, dialects="s23"),
+    Keyword("within", "modifier", "the content ends within this many bytes of where distance leads", _within, dialects="s23"),
     Keyword("startswith", "modifier", "the content begins the buffer", _startswith),
     Keyword("endswith", "modifier", "the content ends the buffer", _endswith),
     Keyword("rawbytes", "modifier", "no influence, as in Suricata", _rawbytes, dialects="s23"),
