@@ -8,6 +8,7 @@ import zoneinfo
 import pytest
 
 from tests.report import sample
+from tracehound.findings.model import DraftedRule
 from tracehound.report import brief, terminal
 from tracehound.report.visible import cells
 
@@ -78,8 +79,10 @@ def test_hosts_beyond_the_first_few_get_a_line():
 
 
 def test_drafted_rules_stand_in_their_section_only():
-    row = {"rule": "alert tcp any any -> any 80 (sid:1;)", "table": "sid 1  measured", "notes": ["a note"]}
-    verdict = dataclasses.replace(sample.model_case(), extra={"rules": [row], "external_scanners": 2})
-    text = terminal.render(verdict, color=False)
-    assert "DRAFTED RULE" in text and "sid 1  measured" in text and "external scanners: 2" in text
-    assert "rules: [" not in text and "{'rule'" not in text
+    rule = DraftedRule("10.0.0.5 tcp/80", 3, 9, "alert tcp any any -> any 80 (sid:1;)", 1, ("a note",), None, "sid 1  measured")
+    none = DraftedRule("POST requests", 1, refused="too few", needs="more of them")
+    verdict = dataclasses.replace(sample.model_case(), drafted_rules=(rule, none), extra={"external_scanners": 2})
+    for text in (terminal.render(verdict, color=False), brief.render(verdict, color=False)):
+        assert "DRAFTED RULES" in text and "sid 1  measured" in text and "- a note" in text
+        assert "No rule for POST requests: too few. It would take more of them." in text and "DraftedRule(" not in text
+    assert "external scanners: 2" in terminal.render(verdict, color=False)

@@ -64,9 +64,9 @@ def drafted(reading: Reading, verdict: Verdict, home: Sequence[str] = ()) -> Ver
     """The verdict with a drafted rule where a host probes; the rule engine is loaded only then."""
     if not verdict.probing:
         return verdict
-    from tracehound.edges.rule_lab import with_rules
+    from tracehound.edges.rule_lab import with_drafts
 
-    return with_rules(reading, verdict, home)
+    return with_drafts(reading, verdict, home)
 
 
 _NAMED: Final = 5

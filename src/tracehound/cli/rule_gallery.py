@@ -90,10 +90,10 @@ def _page(reading: Reading, captures: Path, exhibits: Sequence[Exhibit]) -> str:
         half, chosen = frozenset(ids[::2]), frozenset(ids)
         ports = {r["dport"] for r in rows}
         naming = Naming(sid, MADE, e.family, (), rows[0]["proto"] if rows else 6, ports.pop() if len(ports) == 1 else None)
-        results = rule_lab.all_drafts(
-            [s for s in samples if s.flow_id in half], [s for s in samples if s.flow_id not in chosen],
-            [n for n in names if n.flow_id in half], [n for n in names if n.flow_id not in chosen], naming,
-        )  # fmt: skip
+        results = rule_lab.Material(
+            rule_lab.Chosen(chosen), [s for s in samples if s.flow_id in half], [s for s in samples if s.flow_id not in chosen],
+            [n for n in names if n.flow_id in half], [n for n in names if n.flow_id not in chosen],
+        ).drafts(naming)  # fmt: skip
         sid += sum(isinstance(r, Draft) for r in results)
         made.append(_Made(e, chosen, chosen - half, results))
     texts = [d.text for m in made for d in m.results if isinstance(d, Draft)]

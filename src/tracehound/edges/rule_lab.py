@@ -9,7 +9,7 @@ import datetime
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,7 @@ from tracehound.edges.reading import Reading, read
 from tracehound.edges.rule_files import load_rules, read_settings
 from tracehound.edges.sid_register import FIRST_SID
 from tracehound.errors import RuleError, UsageError
-from tracehound.findings.model import Finding, Verdict
+from tracehound.findings.model import DraftedRule, Finding, Probing, Verdict
 from tracehound.findings.template import Sample
 from tracehound.lab.draft import Draft, Naming, Refused, drafts
 from tracehound.lab.heldout import Over, parts
@@ -203,15 +203,40 @@ def names(reading: Reading, wanted: frozenset[int] | None) -> list[Named]:
     return sorted(out, key=lambda n: n.ts_ns)
 
 
-def all_drafts(
-    bad: Sequence[Sample], good: Sequence[Sample], bad_names: Sequence[Named], good_names: Sequence[Named], naming: Naming
-) -> list[Draft | Refused]:
-    """Rules on what handshakes and queries name, and on requests and payload of the flows that name nothing."""
-    first = named_drafts(bad_names, good_names, naming)
-    spoken = {n.flow_id for n in bad_names}
-    rest = [s for s in bad if s.flow_id not in spoken]
-    sid = naming.sid + sum(isinstance(d, Draft) for d in first)
-    return [*first, *drafts(rest, good, replace(naming, sid=sid))]
+@dataclass(slots=True)
+class Material:
+    """What rules are drafted from: requests and names of the malicious flows (bad), and those of all others (good)."""
+
+    chosen: Chosen
+    bad: list[Sample]
+    good: list[Sample]
+    bad_names: list[Named]
+    good_names: list[Named]
+
+    def drafts(self, naming: Naming, without: Collection[int] = ()) -> list[Draft | Refused]:
+        """Rules on what handshakes and queries name, and on requests and payload of the flows that name nothing.
+
+        without   malicious flows that are held out"""
+        bad_names = [n for n in self.bad_names if n.flow_id not in without]
+        first = named_drafts(bad_names, self.good_names, naming)
+        spoken = {n.flow_id for n in bad_names}
+        rest = [s for s in self.bad if s.flow_id not in spoken and s.flow_id not in without]
+        sid = naming.sid + sum(isinstance(d, Draft) for d in first)
+        return [*first, *drafts(rest, self.good, replace(naming, sid=sid))]
+
+
+def material(reading: Reading, chosen: Chosen, benign: Sequence[str] = ()) -> Material:
+    """The malicious flows of a reading against everything else of it, and of the captures `benign`."""
+    made = Material(
+        chosen, samples(reading, chosen.flow_ids, MOST_SAMPLES),
+        [s for s in samples(reading, None, MOST_BENIGN) if s.flow_id not in chosen.flow_ids],
+        names(reading, chosen.flow_ids), [n for n in names(reading, None) if n.flow_id not in chosen.flow_ids],
+    )  # fmt: skip
+    for path in benign:
+        with read([path]) as other:
+            made.good += samples(other, None, MOST_BENIGN)
+            made.good_names += names(other, None)
+    return made
 
 
 @dataclass(slots=True)
@@ -233,27 +258,16 @@ def draft(
     half   use every other sample only, so that the rest can test the rule
     Raises UsageError, EvidenceError."""
     with read(evidence) as reading:
-        if flows is not None:
-            chosen = flows_where(reading, flows)
-        else:
-            verdict = verdict_of(reading)
-            chosen = flows_of(reading, verdict, finding_of(verdict, finding))
-        bad = samples(reading, chosen.flow_ids, MOST_SAMPLES)
-        good = [s for s in samples(reading, None, MOST_BENIGN) if s.flow_id not in chosen.flow_ids]
-        bad_names = names(reading, chosen.flow_ids)
-        good_names = [n for n in names(reading, None) if n.flow_id not in chosen.flow_ids]
-    for path in benign:
-        with read([path]) as reading:
-            good += samples(reading, None, MOST_BENIGN)
-            good_names += names(reading, None)
+        chosen = _chosen(reading, flows, finding)
+        made = material(reading, chosen, benign)
     day = datetime.datetime.fromtimestamp(now_ns() / 1e9, datetime.UTC)
     naming = Naming(
         sid=sid, made=f"{day:%Y_%m_%d}", family=family or chosen.family, references=chosen.references, proto=chosen.proto,
         dport=chosen.dport, rate_per_min=chosen.rate_per_min,
     )  # fmt: skip
     if half:
-        bad, bad_names = bad[::2], bad_names[::2]
-    return Drafted(all_drafts(bad, good, bad_names, good_names, naming), chosen, len(bad), len(good))
+        made.bad, made.bad_names = made.bad[::2], made.bad_names[::2]
+    return Drafted(made.drafts(naming), chosen, len(made.bad), len(made.good))
 
 
 # -- held out ---------------------------------------------------------------------------------------------------------
@@ -267,19 +281,15 @@ def held_out(
     Raises UsageError, EvidenceError."""
     with read(evidence) as reading:
         chosen = _chosen(reading, flows, finding)
-        bad = samples(reading, chosen.flow_ids, MOST_SAMPLES)
-        good = [s for s in samples(reading, None, MOST_BENIGN) if s.flow_id not in chosen.flow_ids]
+        pool = material(reading, chosen, benign)
         ends = {flow_id: e for e, flow_id in named_flows(reading)}
-    for path in benign:
-        with read([path]) as reading:
-            good += samples(reading, None, MOST_BENIGN)
     texts: list[str] = []
     made: list[tuple[str, set[Ends], list[int], str]] = []
     sid = FIRST_SID
-    for name, part in parts(bad, count, over):
+    for name, part in parts(pool.bad, count, over):
         mine = {int(s.flow_id) for s in part if s.flow_id is not None}
         naming = Naming(sid, "2026_01_01", chosen.family, (), chosen.proto, chosen.dport)
-        found = drafts([s for s in bad if s.flow_id not in mine], good, naming)
+        found = pool.drafts(naming, without=mine)
         rules = [d for d in found if isinstance(d, Draft)]
         why = next((r.why for r in found if isinstance(r, Refused)), "no flow is left") if not rules else ""
         made.append((name, {ends[f] for f in mine if f in ends}, [d.sid for d in rules], why))
@@ -302,6 +312,7 @@ def held_out(
 
 
 def _chosen(reading: Reading, flows: str | None, finding: str | None) -> Chosen:
+    """Flows where a condition holds, or those of a finding (None and "strongest": of the strongest)."""
     if flows is not None:
         return flows_where(reading, flows)
     verdict = verdict_of(reading)
@@ -574,48 +585,40 @@ def conversation(sample: Sample, port: int = 80) -> bytes:
 
 # -- in the verdict -------------------------------------------------------------------------------------------------------
 
-def with_rules(reading: Reading, verdict: Verdict, home: Sequence[str] = ()) -> Verdict:
-    """The verdict with a drafted rule for its strongest probing host under `extra["rules"]`, tried where the evidence is small enough
-    to be read again (RULES_UP_TO_BYTES); unchanged where no host probes. Each entry is a dict: of a draft `rule`, `sid`, `samples`,
-    `total`, `notes`, `measured` (trial.as_dict of it, or None) and `table` (its text, or why there is none); of a refusal `refused`,
-    `needs`, `kind`, `samples`."""
+def with_drafts(reading: Reading, verdict: Verdict, home: Sequence[str] = ()) -> Verdict:
+    """The verdict with rules drafted for its strongest probing host, tried where the evidence is small enough to be read again
+    (RULES_UP_TO_BYTES); unchanged where no host probes."""
     finding = next((f for f in verdict.findings if f.probing is not None), None)
     if finding is None or finding.probing is None:
         return verdict
-    rows = _rule_rows(reading, verdict, finding, home)
-    return replace(verdict, extra={**verdict.extra, "rules": rows})
+    return replace(verdict, drafted_rules=tuple(_drafted(reading, verdict, finding, finding.probing, home)))
 
 
-def _rule_rows(reading: Reading, verdict: Verdict, finding: Finding, home: Sequence[str]) -> list[dict[str, Any]]:
-    probing = finding.probing
-    shown = f"{probing.host} {probing.service}" if probing is not None else ""
-    nothing = {"kind": shown, "samples": 0, "refused": "the evidence holds nothing that these flows say"}
-    if probing is None or not probing.payload_seen or "heads" not in reading.names():
-        return [{**nothing, "needs": "a capture with payload of this host, from the beginning of its connections on"}]
+def _drafted(reading: Reading, verdict: Verdict, finding: Finding, probing: Probing, home: Sequence[str]) -> Iterator[DraftedRule]:
+    nothing = DraftedRule(f"{probing.host} {probing.service}", 0, refused="the evidence holds nothing that these flows say")
+    if not probing.payload_seen or "heads" not in reading.names():
+        yield replace(nothing, needs="a capture with payload of this host, from the beginning of its connections on")
+        return
     chosen = flows_of(reading, verdict, finding)
-    bad = samples(reading, chosen.flow_ids, MOST_SAMPLES)
-    if not bad:
-        return [{**nothing, "needs": "attempts that are answered (a service that listens for them, such as a honeypot), and their payload"}]
-    good = [s for s in samples(reading, None, MOST_BENIGN) if s.flow_id not in chosen.flow_ids]
+    made = material(reading, chosen)
+    if not made.bad:
+        yield replace(nothing, needs="attempts that are answered (a service that listens for them, such as a honeypot), and their payload")
+        return
     day = datetime.datetime.fromtimestamp((verdict.end_ns or now_ns()) / 1e9, datetime.UTC)
     naming = Naming(
         FIRST_SID, f"{day:%Y_%m_%d}", chosen.family, chosen.references, chosen.proto, chosen.dport, rate_per_min=chosen.rate_per_min
     )
-    found = drafts(bad, good, naming)
-    made = [d for d in found if isinstance(d, Draft)]
-    tried, why = _tried_again(reading, made, chosen, home or verdict.home_networks)
-    rows: list[dict[str, Any]] = []
+    found = made.drafts(naming)
+    tried, why = _tried_again(reading, [d for d in found if isinstance(d, Draft)], chosen, home or verdict.home_networks)
     for r in found:
         if isinstance(r, Refused):
-            rows.append({"kind": r.kind, "samples": r.samples, "refused": r.why, "needs": r.needs})
+            yield DraftedRule(r.kind, r.samples, refused=r.why, needs=r.needs)
             continue
         outcome = tried.get(r.sid)
-        rows.append({
-            "rule": r.text, "sid": r.sid, "samples": r.samples, "total": r.total, "notes": list(r.notes),
-            "measured": as_dict([outcome], [])["rules"][0] if outcome else None,
-            "table": table([replace(outcome, cost_us=None)], []).rstrip("\n") if outcome else why,
-        })  # fmt: skip
-    return rows
+        yield DraftedRule(
+            nothing.kind, r.samples, r.total, r.text, r.sid, r.notes, as_dict([outcome], [])["rules"][0] if outcome else None,
+            table([replace(outcome, cost_us=None)], []).rstrip("\n") if outcome else why,
+        )  # fmt: skip
 
 
 def _tried_again(reading: Reading, made: Sequence[Draft], chosen: Chosen, home: Sequence[str]) -> tuple[dict[int, Outcome], str]:

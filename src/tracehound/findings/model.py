@@ -306,6 +306,28 @@ class EvidenceItem:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftedRule:
+    """A rule that was drafted for what a host did; or, where `rule` is empty, why there is none (refused) and what it would take (needs).
+
+    kind      which requests it is made of
+    samples   how many of them; total: how many there are
+    notes     what a reader must know of it
+    measured  what the engine found on the evidence (lab/trial.as_dict of it); None = not tried
+    table     the same as text, or why it was not tried"""
+
+    kind: str
+    samples: int
+    total: int = 0
+    rule: str = ""
+    sid: int | None = None
+    notes: tuple[str, ...] = ()
+    measured: dict[str, Any] | None = None
+    table: str = ""
+    refused: str = ""
+    needs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The answer: a sentence, the findings behind it, those let go, what could not be answered, and how it was found."""
 
@@ -324,6 +346,7 @@ class Verdict:
     start_ns: int | None = None
     end_ns: int | None = None
     looked_for: tuple[str, ...] = ()
+    drafted_rules: tuple[DraftedRule, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -26,6 +26,7 @@ from tracehound.findings.outcomes import OPEN
 from tracehound.report import narrative
 from tracehound.report.terminal import (
     Page,
+    drafted_rules,
     evidence_files,
     outcome_line,
     rests_on,
@@ -224,6 +225,7 @@ def further(page: Brief, verdict: Verdict) -> None:
 
 SECTIONS: Final[tuple[Callable[[Brief, Verdict], None], ...]] = (
     other_findings,
+    drafted_rules,
     let_go,
     unanswered_questions,
     weaknesses,

@@ -124,7 +124,6 @@ def render(verdict: Verdict, *, tz: datetime.tzinfo | None = None) -> str:
         "others": narrative.other_findings(verdict),
         "quality": narrative.quality_shown(verdict.quality),
         "damaged": [item for item in verdict.evidence if item.damage],
-        "rules": narrative.drafted_rules(verdict),
         "extra": narrative.extra_facts(verdict),
         "chart": lambda probing, ident, wide: drawn_timeline(verdict, probing, ident, tz, wide=wide),
     }

@@ -8,7 +8,7 @@ import datetime
 import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from tracehound.findings.model import (
     Citation,
@@ -401,17 +401,11 @@ def singular(plural: str) -> str:
 
 
 def extra_facts(verdict: Verdict) -> list[tuple[str, str]]:
-    """What else a verdict says, as (name, text) in order of name; drafted rules have a section of their own."""
-    return [(str(key), str(verdict.extra[key])) for key in sorted(verdict.extra, key=str) if key != "rules"]
+    """What else a verdict says, as (name, text) in order of name."""
+    return [(str(key), str(verdict.extra[key])) for key in sorted(verdict.extra, key=str)]
 
 
 # -- drafted rules --------------------------------------------------------------------------------------------------------
-def drafted_rules(verdict: Verdict) -> list[dict[str, Any]]:
-    """What `extra["rules"]` of a verdict says (edges/rule_lab.with_rules), a dict for each rule or refusal."""
-    rows = verdict.extra.get("rules")
-    return [r for r in rows if isinstance(r, dict)] if isinstance(rows, list) else []
-
-
 def rule_lines(rule: str) -> list[str]:
     """A rule's text in lines that can be read: header, then options as they belong together; joined by blanks they are the rule."""
     head, _, rest = rule.partition(" (")

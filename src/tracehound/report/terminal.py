@@ -411,20 +411,20 @@ def remaining_hosts(page: Page, findings: Sequence[Finding]) -> None:
 # -- what backs it ------------------------------------------------------------------------------------------------------
 def drafted_rules(page: Page, verdict: Verdict) -> None:
     """The rule that was drafted for the strongest finding, with what was measured of it; or what is missing for one."""
-    rows = narrative.drafted_rules(verdict)
-    if not rows:
+    drafted = verdict.drafted_rules
+    if not drafted:
         return
-    page.heading("DRAFTED RULE" if len(rows) == 1 else "DRAFTED RULES")
-    for row in rows[: limits.MAX_TERMINAL_HOSTS]:
+    page.heading("DRAFTED RULE" if len(drafted) == 1 else "DRAFTED RULES")
+    for one in drafted[: limits.MAX_TERMINAL_HOSTS]:
         page.blank()
-        if "rule" not in row:
-            page.put(f"No rule for {row['kind']}: {row['refused']}. It would take {row['needs']}.", hang=2)
+        if not one.rule:
+            page.put(f"No rule for {one.kind}: {one.refused}. It would take {one.needs}.", hang=2)
             continue
-        for line in narrative.rule_lines(row["rule"]):
+        for line in narrative.rule_lines(one.rule):
             page.put(line.strip(), indent=4 if line.startswith(" ") else 2, hang=2)
         page.blank()
-        page.lines.extend("  " + clip(visible(line, limits.MAX_REPORT_TEXT), page.width - 2) for line in row["table"].split("\n"))
-        page.items((f"{note}" for note in row["notes"]), indent=2)
+        page.lines.extend("  " + clip(visible(line, limits.MAX_REPORT_TEXT), page.width - 2) for line in one.table.split("\n"))
+        page.items(one.notes, indent=2)
 
 
 def other_findings(page: Page, verdict: Verdict) -> None:

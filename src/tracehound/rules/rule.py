@@ -155,9 +155,9 @@ class FastPattern:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """`content`. offset and depth count from the buffer's start (depth from offset); distance from the end of the
-    previous match of this buffer, within from where distance leads (a content with either is relative). startswith: at byte 0; endswith: ends at the buffer's
-    end. A negated content holds where the pattern is not found in that window."""
+    """`content`. offset and depth count from the buffer's start (depth from offset); distance from the end of the previous match
+    of this buffer, within from where distance leads (a content with either is relative). startswith: at byte 0; endswith: ends at
+    the buffer's end. A negated content holds where the pattern is not found in that window."""
 
     pattern: bytes
     negated: bool = False
