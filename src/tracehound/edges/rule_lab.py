@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,11 +25,12 @@ from tracehound.edges.reading import Reading, read
 from tracehound.edges.rule_files import load_rules, read_settings
 from tracehound.edges.sid_register import FIRST_SID
 from tracehound.errors import RuleError, UsageError
-from tracehound.findings.model import DraftedRule, Finding, Probing, Verdict
+from tracehound.findings.model import DraftedRule, Finding, Identity, Probing, Verdict
 from tracehound.findings.template import Sample
 from tracehound.lab.draft import Draft, Naming, Refused, drafts
 from tracehound.lab.heldout import Over, parts
 from tracehound.lab.named import Named, named_drafts
+from tracehound.lab.signs import flows_showing
 from tracehound.lab.trial import Exposure, Fold, Outcome, Twin, as_dict, table
 from tracehound.lab.twins import request, twins
 from tracehound.rules.engine import Options
@@ -78,6 +80,15 @@ class Chosen:
     dport: int | None = None
     rate_per_min: float | None = None
     says: str = ""
+    category: str = "malware"
+    originator_at_home: bool = True
+
+    def naming(self, sid: int, made: str, family: str | None = None) -> Naming:
+        """What rules for these flows say of themselves."""
+        return Naming(
+            sid, made, family or self.family, self.references, self.proto, self.dport, self.originator_at_home, self.rate_per_min,
+            self.category,
+        )  # fmt: skip
 
 
 def finding_of(verdict: Verdict, named: str | None) -> Finding:
@@ -95,31 +106,57 @@ def finding_of(verdict: Verdict, named: str | None) -> Finding:
 
 
 def flows_of(reading: Reading, verdict: Verdict, finding: Finding) -> Chosen:
-    """The flows that a finding is about: a probing host's attempts, otherwise the flows it cites and others of the same service."""
+    """The flows that a finding is about: a probing host's attempts; of what a known program did, the flows that show a sign of it;
+    otherwise the flows it cites and others between the same ends by the same service. Raises UsageError where there is none."""
     identity = finding.identity or next((i for i in (finding.probing.identities if finding.probing else ()) if i.tier != "none"), None)
     family = identity.family if identity is not None and identity.tier in ("confirmed", "likely") else None
     references = tuple(f"url,{s.split('://', 1)[1].split(' ')[0]}" for s in (identity.sources if identity else ()) if "://" in s)[:2]
     p = finding.probing
     if p is not None:
-        rows = reading.ask(
-            "SELECT a.flow_id FROM attempts AS a JOIN contacts AS c ON c.src = a.src AND c.dst = a.dst AND c.proto = a.proto "
+        ids = _flow_ids(
+            reading, "SELECT a.flow_id FROM attempts AS a JOIN contacts AS c ON c.src = a.src AND c.dst = a.dst AND c.proto = a.proto "
             "AND c.dport = a.dport WHERE a.src = $host AND a.proto = $proto AND ($port < 0 OR a.dport = $port) AND NOT c.wanted",
             {"host": p.host, "proto": p.proto, "port": -1 if p.dport is None else p.dport},
-        )
-        ids = frozenset(int(x) for x in rows.column(0).to_pylist())
+        )  # fmt: skip
         return Chosen(ids, family, references, p.proto, p.dport, p.attempts_per_min, finding.statement)
+    ids = _of_identity(reading, finding, identity) if identity is not None else frozenset[int]()
+    ids = ids or _of_citations(reading, finding)
+    category = identity.category if identity is not None else "malware"
+    at_home = _begun_at_home(reading, verdict, ids)
+    return Chosen(ids, family, references, *_service(reading.ask, ids), None, finding.statement, category, at_home)
+
+
+def _flow_ids(reading: Reading, sql: str, parameters: Mapping[str, Any]) -> frozenset[int]:
+    return frozenset(int(x) for x in reading.ask(sql, dict(parameters)).column(0).to_pylist())
+
+
+def _of_identity(reading: Reading, finding: Finding, identity: Identity) -> frozenset[int]:
+    """The host's flows that show a sign of the identity themselves."""
+    mine = "SELECT flow_id FROM flows WHERE $host = '' OR src = $host OR dst = $host"
+    ids = _flow_ids(reading, mine, {"host": finding.host or ""})
+    return flows_showing(identity.indicators, samples(reading, ids, MOST_BENIGN), names(reading, ids))
+
+
+def _of_citations(reading: Reading, finding: Finding) -> frozenset[int]:
     cited = {c.flow_id for c in finding.citations.shown if c.flow_id is not None}
     if not cited:
-        raise UsageError(f"--finding {finding.finding_id}: cites no flow; say which flows are malicious with --flows")
-    rows = reading.ask(
-        "SELECT DISTINCT f.flow_id FROM flows AS f "
+        raise UsageError(f"--finding {finding.finding_id}: none of its flows can be told by itself; say which are malicious with --flows")
+    return _flow_ids(
+        reading, "SELECT DISTINCT f.flow_id FROM flows AS f "
         "JOIN (SELECT DISTINCT src, proto, dport FROM flows WHERE list_contains($ids, flow_id)) AS c "
         "ON f.src = c.src AND f.proto = c.proto AND f.dport = c.dport "
         "WHERE list_contains($ids, f.flow_id) OR f.dst IN (SELECT dst FROM flows WHERE list_contains($ids, flow_id))",
         {"ids": sorted(cited)},
-    )
-    ids = frozenset(int(x) for x in rows.column(0).to_pylist())
-    return Chosen(ids, family, references, *_service(reading.ask, cited), None, finding.statement)
+    )  # fmt: skip
+
+
+def _begun_at_home(reading: Reading, verdict: Verdict, ids: Collection[int]) -> bool:
+    """Whether the first of these flows was begun in the home networks."""
+    rows = reading.ask(
+        "SELECT src::VARCHAR AS src FROM flows WHERE list_contains($ids, flow_id) ORDER BY start LIMIT 1", {"ids": sorted(ids)}
+    ).to_pylist()
+    nets = [ip_network(n) for n in verdict.home_networks]
+    return not rows or not nets or any(ip_address(rows[0]["src"]) in n for n in nets)
 
 
 def _service(ask: Ask | Any, ids: Iterable[int]) -> tuple[int, int | None]:
@@ -261,10 +298,7 @@ def draft(
         chosen = _chosen(reading, flows, finding)
         made = material(reading, chosen, benign)
     day = datetime.datetime.fromtimestamp(now_ns() / 1e9, datetime.UTC)
-    naming = Naming(
-        sid=sid, made=f"{day:%Y_%m_%d}", family=family or chosen.family, references=chosen.references, proto=chosen.proto,
-        dport=chosen.dport, rate_per_min=chosen.rate_per_min,
-    )  # fmt: skip
+    naming = chosen.naming(sid, f"{day:%Y_%m_%d}", family)
     if half:
         made.bad, made.bad_names = made.bad[::2], made.bad_names[::2]
     return Drafted(made.drafts(naming), chosen, len(made.bad), len(made.good))
@@ -288,7 +322,7 @@ def held_out(
     sid = FIRST_SID
     for name, part in parts(pool.bad, count, over):
         mine = {int(s.flow_id) for s in part if s.flow_id is not None}
-        naming = Naming(sid, "2026_01_01", chosen.family, (), chosen.proto, chosen.dport)
+        naming = replace(chosen.naming(sid, "2026_01_01"), references=(), rate_per_min=None)
         found = pool.drafts(naming, without=mine)
         rules = [d for d in found if isinstance(d, Draft)]
         why = next((r.why for r in found if isinstance(r, Refused)), "no flow is left") if not rules else ""
@@ -605,9 +639,7 @@ def _drafted(reading: Reading, verdict: Verdict, finding: Finding, probing: Prob
         yield replace(nothing, needs="attempts that are answered (a service that listens for them, such as a honeypot), and their payload")
         return
     day = datetime.datetime.fromtimestamp((verdict.end_ns or now_ns()) / 1e9, datetime.UTC)
-    naming = Naming(
-        FIRST_SID, f"{day:%Y_%m_%d}", chosen.family, chosen.references, chosen.proto, chosen.dport, rate_per_min=chosen.rate_per_min
-    )
+    naming = chosen.naming(FIRST_SID, f"{day:%Y_%m_%d}")
     found = made.drafts(naming)
     tried, why = _tried_again(reading, [d for d in found if isinstance(d, Draft)], chosen, home or verdict.home_networks)
     for r in found:

@@ -35,6 +35,14 @@ _CLASS_REGEX: Final = {
 }  # fmt: skip
 
 
+ATTACKS: Final = frozenset({"exploit", "tool"})
+_CATEGORIES: Final[dict[str, tuple[str, str]]] = {
+    "malware": ("MALWARE", "trojan-activity"), "victim": ("MALWARE", "trojan-activity"), "exploit": ("EXPLOIT", "attempted-admin"),
+    "tool": ("SCAN", "attempted-recon"),
+}  # fmt: skip
+"""Category of a profile -> word of the message, classtype; both as Emerging Threats uses them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Naming:
     """What a rule says of itself. `made` is the day as 2026_11_27; `sid` comes from the site's register."""
@@ -47,6 +55,21 @@ class Naming:
     dport: int | None = None
     originator_at_home: bool = True
     rate_per_min: float | None = None
+    category: str = "malware"
+    """Of profiles/profile.py. An attack on a service comes from anywhere; malware calls out from home."""
+
+    def ends(self) -> str:
+        """Networks and direction of a rule on what the originator sends, without the ports' end."""
+        if self.category in ATTACKS:
+            return "any any -> $HOME_NET"
+        return "$HOME_NET any -> $EXTERNAL_NET" if self.originator_at_home else "$EXTERNAL_NET any -> $HOME_NET"
+
+    def message(self, what: str) -> str:
+        return f"LOCAL {_CATEGORIES[self.category][0]} {self.family or 'Unknown'} {what}"
+
+    @property
+    def classtype(self) -> str:
+        return _CATEGORIES[self.category][1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +336,7 @@ def rule_text(header: str, message: str, options: Sequence[str], naming: Naming)
     if naming.family:
         tags.insert(1, f"malware_family {re.sub(r'[^A-Za-z0-9_.-]', '_', naming.family)}")
     words = [
-        f'msg:"{message_text(message)}";', *options, *(f"reference:{r};" for r in naming.references), "classtype:trojan-activity;",
+        f'msg:"{message_text(message)}";', *options, *(f"reference:{r};" for r in naming.references), f"classtype:{naming.classtype};",
         f"sid:{naming.sid};", "rev:1;", f"metadata:{', '.join(tags)};",
     ]  # fmt: skip
     return f"{header} ({' '.join(w for w in words if w)})"
@@ -324,15 +347,12 @@ def _finished(
     *, what: str,
 ) -> Draft:
     """Header, message, flow, contents, threshold, and what the rule says of itself, in the order that ET rules have."""
-    away = naming.originator_at_home
-    ends = "$HOME_NET any -> $EXTERNAL_NET" if away else "$EXTERNAL_NET any -> $HOME_NET"
     # The port is part of the behaviour where it is always the same and the protocol does not say it already.
     port = str(naming.dport) if naming.dport is not None and proto != "http" else "any"
-    family = naming.family or "Unknown"
-    message = f"LOCAL MALWARE {family} {f'Request ({what})' if proto == 'http' else f'{proto.upper()} Traffic'}"
+    message = naming.message(f"Request ({what})" if proto == "http" else f"{proto.upper()} Traffic")
     flow = "flow:established,to_server;" if proto in ("http", "tcp") else ""
     limit = "threshold:type limit, track by_src, count 1, seconds 600;" if (naming.rate_per_min or 0) >= 1 else ""
-    text = rule_text(f"alert {proto} {ends} {port}", message, [flow, *options, limit], naming)
+    text = rule_text(f"alert {proto} {naming.ends()} {port}", message, [flow, *options, limit], naming)
     if len(group) < total:
         notes.append(f"stands for {len(group)} of {total} requests; the others are of other kinds")
     return Draft(text, naming.sid, len(group), total, tuple(tokens), tuple(notes), tuple(group))

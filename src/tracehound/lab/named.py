@@ -123,7 +123,7 @@ def _written(
     nocase = " nocase;" if way.shared is _suffix else ""
     flow = f"flow:established,{way.side};" if service == "tls" else ""
     options = [flow, f'{way.buffer}; content:"{content_text(data)}"; {place}{nocase}']
-    message = f"LOCAL MALWARE {naming.family or 'Unknown'} {way.what} Observed"
+    message = naming.message(f"{way.what} Observed")
     text = rule_text(f"alert {service} {ends[inward]}", message, options, replace(naming, sid=sid))
     notes = [f"weighed against {others:,} other {service} flows only: a zero there says little"] if others < SMALL_POOL else []
     if way.buffer == "ja3.hash":
