@@ -8,7 +8,7 @@ from tracehound.findings.model import IndicatorHit
 from tracehound.findings.template import Sample
 from tracehound.lab.draft import Draft, Naming, drafts
 from tracehound.lab.named import Named
-from tracehound.lab.signs import flows_showing
+from tracehound.lab.signs import showing
 
 
 def hit(kind: str, value: str, state: str = "matched", weight: float = 3.0) -> IndicatorHit:
@@ -43,7 +43,8 @@ NAMES = [
     ],
 )
 def test_flows_that_show_a_sign(sign, flows):
-    assert flows_showing([sign], REQUESTS, NAMES) == flows
+    requests, names = showing([sign], REQUESTS, NAMES)
+    assert {s.flow_id for s in requests} | {n.flow_id for n in names} == flows
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,9 @@ def test_what_a_rule_says_of_itself(category, at_home, begins, classtype):
         ("malcolm/plugins/zeek-EternalSafety/eternalblue-success-unpatched-win7.pcap",
          'alert tcp any any -> $HOME_NET 445 (msg:"LOCAL EXPLOIT EternalBlue TCP Traffic"; flow:established,to_server; '
          'content:"|00 00 FF F7 FE|SMB'),
+        # The first message of a flow is a sample, its later ones are not.
+        ("malcolm/plugins/zeek-strrat-detector/strrat-4423258f-59bc-4a88-bfec-d8ac08c88538.pcap",
+         'content:"144|0D 0A 0D 0A|ping|7C|STRRAT'),
         ("chrissanders/http_dvwa_sqlinjection.pcapng", 'content:"/dvwa/vulnerabilities/sqli/?id='),
     ],
 )  # fmt: skip

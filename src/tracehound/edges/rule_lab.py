@@ -25,12 +25,12 @@ from tracehound.edges.reading import Reading, read
 from tracehound.edges.rule_files import load_rules, read_settings
 from tracehound.edges.sid_register import FIRST_SID
 from tracehound.errors import RuleError, UsageError
-from tracehound.findings.model import DraftedRule, Finding, Identity, Probing, Verdict
+from tracehound.findings.model import DraftedRule, Finding, Identity, IndicatorHit, Probing, Verdict
 from tracehound.findings.template import Sample
 from tracehound.lab.draft import Draft, Naming, Refused, drafts
 from tracehound.lab.heldout import Over, parts
 from tracehound.lab.named import Named, named_drafts
-from tracehound.lab.signs import flows_showing
+from tracehound.lab.signs import showing
 from tracehound.lab.trial import Exposure, Fold, Outcome, Twin, as_dict, table
 from tracehound.lab.twins import request, twins
 from tracehound.rules.engine import Options
@@ -82,6 +82,8 @@ class Chosen:
     says: str = ""
     category: str = "malware"
     originator_at_home: bool = True
+    signs: tuple[IndicatorHit, ...] = ()
+    """What of a profile was matched: of these flows, only requests and names that show some of it are samples."""
 
     def naming(self, sid: int, made: str, family: str | None = None) -> Naming:
         """What rules for these flows say of themselves."""
@@ -119,11 +121,12 @@ def flows_of(reading: Reading, verdict: Verdict, finding: Finding) -> Chosen:
             {"host": p.host, "proto": p.proto, "port": -1 if p.dport is None else p.dport},
         )  # fmt: skip
         return Chosen(ids, family, references, p.proto, p.dport, p.attempts_per_min, finding.statement)
-    ids = _of_identity(reading, finding, identity) if identity is not None else frozenset[int]()
-    ids = ids or _of_citations(reading, finding)
+    shown = _of_identity(reading, finding, identity) if identity is not None else frozenset[int]()
+    ids = shown or _of_citations(reading, finding)
     category = identity.category if identity is not None else "malware"
     at_home = _begun_at_home(reading, verdict, ids)
-    return Chosen(ids, family, references, *_service(reading.ask, ids), None, finding.statement, category, at_home)
+    signs = identity.indicators if identity is not None and shown else ()
+    return Chosen(ids, family, references, *_service(reading.ask, ids), None, finding.statement, category, at_home, signs)
 
 
 def _flow_ids(reading: Reading, sql: str, parameters: Mapping[str, Any]) -> frozenset[int]:
@@ -134,7 +137,8 @@ def _of_identity(reading: Reading, finding: Finding, identity: Identity) -> froz
     """The host's flows that show a sign of the identity themselves."""
     mine = "SELECT flow_id FROM flows WHERE $host = '' OR src = $host OR dst = $host"
     ids = _flow_ids(reading, mine, {"host": finding.host or ""})
-    return flows_showing(identity.indicators, samples(reading, ids, MOST_BENIGN), names(reading, ids))
+    requests, named = showing(identity.indicators, samples(reading, ids, MOST_BENIGN), names(reading, ids))
+    return frozenset(int(s.flow_id) for s in requests if s.flow_id is not None) | {n.flow_id for n in named}
 
 
 def _of_citations(reading: Reading, finding: Finding) -> frozenset[int]:
@@ -269,6 +273,8 @@ def material(reading: Reading, chosen: Chosen, benign: Sequence[str] = ()) -> Ma
         [s for s in samples(reading, None, MOST_BENIGN) if s.flow_id not in chosen.flow_ids],
         names(reading, chosen.flow_ids), [n for n in names(reading, None) if n.flow_id not in chosen.flow_ids],
     )  # fmt: skip
+    if chosen.signs:
+        made.bad, made.bad_names = showing(chosen.signs, made.bad, made.bad_names)
     for path in benign:
         with read([path]) as other:
             made.good += samples(other, None, MOST_BENIGN)

@@ -1,4 +1,4 @@
-"""In: what of a profile was matched in a finding, and requests and names of its flows. Out: the flows that show such a sign
+"""In: what of a profile was matched in a finding, and requests and names of its flows. Out: those that show such a sign
 themselves, so that a rule is drafted from them and not from all that went to the same place.
 Never here: matching whole profiles (profiles/match.py)."""
 
@@ -67,18 +67,20 @@ OF_NAMES: Final[dict[str, tuple[Callable[[str], Test], tuple[str, ...]]]] = {
 """Likewise for the fields of handshakes and queries."""
 
 
-def flows_showing(matched: Iterable[IndicatorHit], requests: Sequence[Sample], names: Sequence[Named]) -> frozenset[int]:
-    """Flows with a telling sign of their own: one that weighs enough, since honest flows show the others, too."""
-    found: set[int] = set()
+def showing(matched: Iterable[IndicatorHit], requests: Sequence[Sample], names: Sequence[Named]) -> tuple[list[Sample], list[Named]]:
+    """Requests and names with a telling sign of their own: one that weighs enough, since honest flows show the others, too."""
+    of_requests: list[tuple[Test, Callable[[Sample], str]]] = []
+    of_names: list[tuple[Test, tuple[str, ...]]] = []
     for sign in matched:
-        if sign.state != MATCHED or sign.weight < SPECIFIC_WEIGHT or sign.kind not in OF_REQUESTS | OF_NAMES:
+        if sign.state != MATCHED or sign.weight < SPECIFIC_WEIGHT:
             continue
         if sign.kind in OF_REQUESTS:
             make, text = OF_REQUESTS[sign.kind]
-            test = make(sign.value)
-            found.update(s.flow_id for s in requests if s.flow_id is not None and (said := text(s)) and test(said))
-        else:
+            of_requests.append((make(sign.value), text))
+        elif sign.kind in OF_NAMES:
             make, places = OF_NAMES[sign.kind]
-            test = make(sign.value)
-            found.update(n.flow_id for n in names if any(test(n.fields.get(place) or "") for place in places))
-    return frozenset(found)
+            of_names.append((make(sign.value), places))
+    return (
+        [s for s in requests if any((said := text(s)) and test(said) for test, text in of_requests)],
+        [n for n in names if any(test(n.fields.get(place) or "") for test, places in of_names for place in places)],
+    )
