@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tracehound.flows.assignment import Assignment
 from tracehound.packets.batch import PacketBatch
+from tracehound.streams.interleave import in_turns, interleave
 from tracehound.streams.reassemble import StreamState, end_flow, gather, reassemble
 from tracehound.streams.segment_map import SegmentMap
 
@@ -100,6 +101,37 @@ def test_overlaps_deliver_every_byte_once(spans):
         got.update({c.offset + i: c.data[i : i + 1] for i in range(len(c.data))})
     assert set(got) == covered and all(got[i] == TEXT[i : i + 1] for i in covered)
     assert sum(c.gap_before for c in chunks) == max(covered) + 1 - len(covered)
+
+
+@given(st.data())
+def test_turns_are_what_cutting_whole_directions_gives(data):
+    """Two flows with both directions in any order, with or without a lost, repeated or late segment, in batches cut anywhere."""
+    places = {(flow, orig): iter(pieces(range(0, 104, 8))) for flow in (1, 2) for orig in (True, False)}
+    order = data.draw(st.lists(st.sampled_from(sorted(places)), max_size=40))
+    segments = []
+    for flow, orig in order:
+        at, part = next(places[flow, orig], (0, b""))
+        if part:
+            segments.append((at, part, {"flow": flow, "orig": orig, "ack": ISN + 1 + data.draw(st.integers(0, 104))}))
+    for _ in range(data.draw(st.integers(0, 3)) if segments else 0):
+        i = data.draw(st.integers(0, len(segments) - 1))
+        kind = data.draw(st.sampled_from(["lost", "again", "late"]))
+        if kind == "again":
+            segments.append(segments[i])
+        elif len(segments) > 1:
+            moved = segments.pop(i)
+            if kind == "late":
+                segments.insert(data.draw(st.integers(0, len(segments))), moved)
+    cut = data.draw(st.integers(0, len(segments)))
+    one, other = StreamState(), StreamState()
+    for part, first in ((segments[:cut], 1), (segments[cut:], 1 + cut)):
+        p, a = batch(part, first)
+        every = np.ones(p.ts.size, np.bool_)
+        turns, cuts = list(in_turns(p, a, every, one)), list(interleave(reassemble(p, a, every, other)))
+        assert [c._replace(segments=tuple(map(list, c.segments))) for c in turns] == [
+            c._replace(segments=tuple(map(list, c.segments))) for c in cuts
+        ]
+    assert one == other
 
 
 def test_missing_segment_is_a_gap_that_says_its_size():

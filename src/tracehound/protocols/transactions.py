@@ -32,8 +32,8 @@ from tracehound.protocols.session import (
     Session,
     rows_table,
 )
-from tracehound.streams.interleave import interleave
-from tracehound.streams.reassemble import Chunk, StreamState, end_flow, forget, reassemble
+from tracehound.streams.interleave import in_turns
+from tracehound.streams.reassemble import Chunk, StreamState, end_flow, forget
 from tracehound.tables import ALL
 
 STREAMS: Final[dict[str, str]] = {
@@ -258,7 +258,7 @@ class Transactions:
         codes = np.where(flow_id >= 0, self._codes[flow_id], 0)
         enough = (np.where(flow_id >= 0, self._flags[flow_id], 0) & _ENOUGH) > 0
         wanted = ((self._read.streams[codes] | spoken.undecided) & ~enough) | ((packets.tcp_flags & _SYN) > 0)
-        for chunk in interleave(reassemble(packets, assignment, wanted, self.streams)):
+        for chunk in in_turns(packets, assignment, wanted, self.streams):
             if chunk.flow_id not in self._ends:
                 self._ends[chunk.flow_id] = _ends(packets, chunk, self.interest)
             self._feed(chunk)
@@ -291,7 +291,7 @@ class Transactions:
             self._flags[flow_id] = _MET | _TIED
             self._sessions.pop(flow_id, None)
         mine = np.isin(assignment.flow_id, np.fromiter(tied, np.int64)) & ~(read & ((packets.tcp_flags & _SYN) == 0))
-        for chunk in interleave(reassemble(packets, assignment, mine, self.streams)):
+        for chunk in in_turns(packets, assignment, mine, self.streams):
             if chunk.flow_id not in self._ends:
                 self._ends[chunk.flow_id] = _ends(packets, chunk, self.interest)
             self._feed(chunk)
