@@ -43,7 +43,7 @@ def in_turns(
         both = n + 1 < len(keys) and keys[n + 1] == key + 1 and not key & 1
         last = n + 2 if both else n + 1
         ways = [opened(key, state), opened(key + 1, state)] if both else [opened(key, state)]
-        if all([goes_on(n + i, there, d) for i, d in enumerate(ways)]):
+        if goes_on(n, there, ways[0]) and (not both or goes_on(n + 1, there, ways[1])):
             yield from _turns(n, last, there, ways)
             _settled(n, there, ways, state)
         else:

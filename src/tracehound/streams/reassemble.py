@@ -281,7 +281,8 @@ def _survey(
     first_turn: NDArray[np.int64],
 ) -> tuple[Int, Int]:
     """What lies in rows that are sorted by direction: where each direction begins, whether it has disorder, overlap or loss, and
-    where the other direction of its flow takes over. Each of the last four arguments must have room for all rows, and one more.
+    where the other direction of its flow takes over. The last four arguments must have room for all
+    rows, and one more.
 
     turns        place where a stretch begins that the other direction does not interrupt, in order of arrival within a flow
     first_turn   by direction: the first of its flow's turns; those of the second direction of a flow are among them
@@ -371,7 +372,8 @@ def directions(
     held = packets.payload_caplen[rows].astype(np.int64)
     out = np.empty(int(held.sum()), dtype=np.uint8)
     gather(packets.buffer, packets.payload_offset[rows], held, out)
-    starts, odd, turns, first_turn = (np.empty(rows.size + 1, t) for t in (np.int64, np.bool_, np.int64, np.int64))
+    starts, turns, first_turn = (np.empty(rows.size + 1, np.int64) for _ in range(3))
+    odd = np.empty(rows.size, np.bool_)
     count, turn = _survey(keys, rows, seq, length, held, starts, odd, turns, first_turn)
     begins = starts[:count]
     return Directions(
