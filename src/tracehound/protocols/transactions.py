@@ -471,6 +471,14 @@ class Transactions:
             self.streams.differing.discard(flow_id)
         if session is not None:
             session.close("retransmitted with other bytes; the first were taken" if differs else "")
+            _let_go(session)
+
+
+def _let_go(session: Session) -> None:
+    """What a session is made of mostly knows it in turn: once it has let go of its parts they go at once, and nobody has to look for
+    them among all others (edges/lean_imports.py)."""
+    if hasattr(session, "__dict__"):
+        vars(session).clear()
 
 
 def _ends(packets: PacketBatch, chunk: Chunk, interest: Interest) -> FlowEnds:
