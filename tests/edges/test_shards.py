@@ -58,7 +58,7 @@ def test_shared_memory_is_given_out_round_and_round():
             assert held, "an empty ring has room"
             ring.free()
             held.pop(0)
-        assert place % 64 == 0 and 0 <= place and place + size <= 1000
+        assert place % 64 == 0 and place >= 0 and place + size <= 1000
         assert all(place + size <= begin or end <= place for begin, end in held if begin < end and size)
         held.append((place, place + size))
         assert ring.waiting == len(held)

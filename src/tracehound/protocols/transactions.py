@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tracehound.flows.assignment import Assignment
-from tracehound.packets import addresses
+from tracehound.packets.addresses import address_text
 from tracehound.packets.batch import PacketBatch
 from tracehound.protocols.dns import DnsState, may_be_dns
 from tracehound.protocols.expectations import Expectations
@@ -139,10 +138,6 @@ _NO_OTHERS: Final[dict[int, tuple[int, int]]] = {}
 _NONE_EXPECTED: Final[list[Expected]] = []
 _TCP, _UDP = 6, 17
 _CODES: Final = 256
-
-
-address_text = lru_cache(maxsize=16_384)(addresses.address_text)
-"""The same hosts talk again and again."""
 
 
 def _located(place: str) -> Any:

@@ -8,8 +8,9 @@ has found the turns, and each is made a chunk; only where one has disorder, over
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,9 @@ from tracehound.streams.reassemble import (
     opened,
 )
 from tracehound.streams.segment_map import SegmentMap
+
+_tuple: Final[Callable[..., Any]] = tuple.__new__
+"""Makes a NamedTuple of what is known to be whole: in half the time of its own constructor, which counts where turns are many."""
 
 
 def in_turns(
@@ -57,6 +61,7 @@ def _turns(n: int, last: int, there: Directions, ways: list[Direction]) -> Itera
     key, starts = there.keys[n], there.starts
     flow_id, middle = key >> 1, starts[n + 1]
     own = [d.offset - edges[starts[n + i]] for i, d in enumerate(ways)]
+    sent, rows = not key & 1, there.first_row[n:last]
     begin, end = there.first_turn[n], there.first_turn[last]
     for turn in range(begin, end):
         start = turns[turn]
@@ -66,13 +71,13 @@ def _turns(n: int, last: int, there: Directions, ways: list[Direction]) -> Itera
         shift = own[second]
         if stop == start + 1:
             offset = edges[start] + shift
-            segments = SegmentMap((offset,), (ids[start],), (times[start],))
+            segments = _tuple(SegmentMap, ((offset,), (ids[start],), (times[start],)))
         else:
             offsets = [edge + shift for edge in edges[start:stop]]
             offset = offsets[0]
-            segments = SegmentMap(offsets, ids[start:stop], times[start:stop])
+            segments = _tuple(SegmentMap, (offsets, ids[start:stop], times[start:stop]))
         data = bytes(whole[edges[start] : edges[stop]])
-        yield Chunk(flow_id, not (key & 1 or second), data, offset, 0, segments, there.first_row[n + second])
+        yield _tuple(Chunk, (flow_id, sent != second, data, offset, 0, segments, rows[second]))
 
 
 def _settled(n: int, there: Directions, ways: list[Direction], state: StreamState) -> None:
