@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tracehound.flows.assignment import Assignment
 from tracehound.packets.batch import PacketBatch
 from tracehound.streams.interleave import in_turns, interleave
-from tracehound.streams.reassemble import StreamState, end_flow, gather, reassemble
+from tracehound.streams.reassemble import StreamState, _survey, end_flow, gather, reassemble
 from tracehound.streams.segment_map import SegmentMap
 
 ISN = 2**32 - 20
@@ -197,3 +197,24 @@ def test_gather_compiled_and_plain(kernel):
     out = np.empty(5, np.uint8)
     kernel(np.arange(20, dtype=np.uint8), np.array([3, 10]), np.array([2, 3]), out)
     assert out.tolist() == [3, 4, 10, 11, 12]
+
+
+def test_survey_compiled_and_plain():
+    """Flows with one direction or two, in and out of order, cut short: the compiled text and the plain one see the same."""
+    rng = np.random.default_rng(5)
+    for _ in range(50):
+        n = int(rng.integers(1, 60))
+        keys = np.sort(rng.integers(0, 12, n))
+        rows = np.concatenate([np.sort(rng.permutation(1000)[: int((keys == k).sum())]) for k in np.unique(keys)]).astype(np.int64)
+        length = rng.integers(1, 4, n)
+        seq = (np.cumsum(length) - length + (rng.random(n) < 0.1)) & 0xFFFFFFFF
+        held = length - (rng.random(n) < 0.05)
+        found = []
+        for survey in (_survey, plain(_survey)):
+            starts, turns, first_turn = (np.zeros(n + 1, np.int64) for _ in range(3))
+            odd = np.zeros(n, np.bool_)
+            count, turn = survey(keys, rows, seq, length, held, starts, odd, turns, first_turn)
+            found.append((count, turn, starts[: count + 1].tolist(), odd[:count].tolist(), turns[:turn].tolist(),
+                          first_turn[: count + 1].tolist()))  # fmt: skip
+        assert found[0] == found[1]
+        assert found[0][0] == np.unique(keys).size and sorted(found[0][4])[0] == 0

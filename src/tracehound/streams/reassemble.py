@@ -316,7 +316,7 @@ def _survey(
                     one += 1
             else:
                 turns[turn] = other
-                while other < end and (one >= middle or rows[other] < rows[one]):
+                while other < end and (one >= middle or rows[other] <= rows[one]):
                     other += 1
             turn += 1
         i = end
