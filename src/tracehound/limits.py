@@ -75,10 +75,12 @@ SHARD_FROM_BYTES: Final = 48 * MIB
 """Evidence of this size and more is read by several processes; starting them takes as long as reading this much."""
 MAX_SHARDS: Final = 8
 """Processes that read conversations: the one that cuts packets into flows feeds no more than that."""
-PARCELS_WAITING: Final = 4
-"""Batches that may wait for such a process, each of at most a batch's size."""
+PARCELS_WAITING: Final = 64
+"""Parcels that may wait for such a process; most are flows that ended."""
+SHARD_MEMORY_BYTES: Final = 32 * MIB
+"""Memory that is shared with such a process, for the parcels that wait for it."""
 PIPE_BYTES: Final = 1 * MIB
-"""Room of the pipe to such a process: Linux gives no more to an ordinary user; its usual 64 KiB make both sides wait in turn."""
+"""Room of the pipe to such a process: Linux gives no more to an ordinary user."""
 MAX_OPEN_FLOWS: Final = 1_048_576
 """Flows open at once; beyond it those idle longest are closed first, and the quality record counts them."""
 TCP_IDLE_NS: Final = 300 * 1_000_000_000

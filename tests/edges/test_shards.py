@@ -46,3 +46,30 @@ def test_a_process_that_dies_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="ended with status 1"):
         group.collect(lambda name, paths: None)
     group.stop()
+
+
+def test_shared_memory_is_given_out_round_and_round():
+    rng = np.random.default_rng(2)
+    ring = shards.Ring(1000)
+    held: list[tuple[int, int]] = []
+    sizes = rng.integers(0, 400, 3000).tolist()
+    for size in sizes:
+        while (place := ring.place(size)) is None:
+            assert held, "an empty ring has room"
+            ring.free()
+            held.pop(0)
+        assert place % 64 == 0 and place >= 0 and place + size <= 1000
+        assert all(place + size <= begin or end <= place for begin, end in held if begin < end and size)
+        held.append((place, place + size))
+        assert ring.waiting == len(held)
+    assert max(ring.waiting, 1) < 1000
+
+
+def test_a_parcel_larger_than_the_shared_memory_goes_by_the_pipe(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "SHARD_MEMORY_BYTES", 4096)
+    group = shards.Shards(2, tmp_path / "work")
+    group.end(np.arange(100_000))
+    group.end(np.arange(10))
+    group.finish()
+    files: list[object] = []
+    assert group.collect(lambda name, paths: files.append(name)) == {}

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tracehound.flows.assignment import Assignment
 from tracehound.packets.batch import PacketBatch
-from tracehound.streams.reassemble import StreamState, end_flow, gather, reassemble
+from tracehound.streams.interleave import in_turns, interleave
+from tracehound.streams.reassemble import StreamState, _survey, end_flow, gather, reassemble
 from tracehound.streams.segment_map import SegmentMap
 
 ISN = 2**32 - 20
@@ -102,6 +103,37 @@ def test_overlaps_deliver_every_byte_once(spans):
     assert sum(c.gap_before for c in chunks) == max(covered) + 1 - len(covered)
 
 
+@given(st.data())
+def test_turns_are_what_cutting_whole_directions_gives(data):
+    """Two flows with both directions in any order, with or without a lost, repeated or late segment, in batches cut anywhere."""
+    places = {(flow, orig): iter(pieces(range(0, 104, 8))) for flow in (1, 2) for orig in (True, False)}
+    order = data.draw(st.lists(st.sampled_from(sorted(places)), max_size=40))
+    segments = []
+    for flow, orig in order:
+        at, part = next(places[flow, orig], (0, b""))
+        if part:
+            segments.append((at, part, {"flow": flow, "orig": orig, "ack": ISN + 1 + data.draw(st.integers(0, 104))}))
+    for _ in range(data.draw(st.integers(0, 3)) if segments else 0):
+        i = data.draw(st.integers(0, len(segments) - 1))
+        kind = data.draw(st.sampled_from(["lost", "again", "late"]))
+        if kind == "again":
+            segments.append(segments[i])
+        elif len(segments) > 1:
+            moved = segments.pop(i)
+            if kind == "late":
+                segments.insert(data.draw(st.integers(0, len(segments))), moved)
+    cut = data.draw(st.integers(0, len(segments)))
+    one, other = StreamState(), StreamState()
+    for part, first in ((segments[:cut], 1), (segments[cut:], 1 + cut)):
+        p, a = batch(part, first)
+        every = np.ones(p.ts.size, np.bool_)
+        turns, cuts = list(in_turns(p, a, every, one)), list(interleave(reassemble(p, a, every, other)))
+        assert [(*c[:5], *map(list, c.segments), c.first_row) for c in turns] == [
+            (*c[:5], *map(list, c.segments), c.first_row) for c in cuts
+        ]
+    assert one == other
+
+
 def test_missing_segment_is_a_gap_that_says_its_size():
     chunks, _ = read([SYN, (0, b"abc"), (10, b"xyz")])
     assert [(c.offset, c.gap_before, c.data) for c in chunks] == [(0, 0, b"abc"), (10, 7, b"xyz")]
@@ -165,3 +197,24 @@ def test_gather_compiled_and_plain(kernel):
     out = np.empty(5, np.uint8)
     kernel(np.arange(20, dtype=np.uint8), np.array([3, 10]), np.array([2, 3]), out)
     assert out.tolist() == [3, 4, 10, 11, 12]
+
+
+def test_survey_compiled_and_plain():
+    """Flows with one direction or two, in and out of order, cut short: the compiled text and the plain one see the same."""
+    rng = np.random.default_rng(5)
+    for _ in range(50):
+        n = int(rng.integers(1, 60))
+        keys = np.sort(rng.integers(0, 12, n))
+        rows = np.concatenate([np.sort(rng.permutation(1000)[: int((keys == k).sum())]) for k in np.unique(keys)]).astype(np.int64)
+        length = rng.integers(1, 4, n)
+        seq = (np.cumsum(length) - length + (rng.random(n) < 0.1)) & 0xFFFFFFFF
+        held = length - (rng.random(n) < 0.05)
+        found = []
+        for survey in (_survey, plain(_survey)):
+            starts, turns, first_turn = (np.zeros(n + 1, np.int64) for _ in range(3))
+            odd = np.zeros(n, np.bool_)
+            count, turn = survey(keys, rows, seq, length, held, starts, odd, turns, first_turn)
+            found.append((count, turn, starts[: count + 1].tolist(), odd[:count].tolist(), turns[:turn].tolist(),
+                          first_turn[: count + 1].tolist()))  # fmt: skip
+        assert found[0] == found[1]
+        assert found[0][0] == np.unique(keys).size and sorted(found[0][4])[0] == 0

@@ -25,4 +25,4 @@ def collect_seldom() -> None:
     """Conversations keep tens of thousands of objects alive, none of them in circles. To look through them all after every
     700 new ones, as Python does, takes a tenth of the time of reading them; what was loaded so far stays to the end."""
     gc.freeze()
-    gc.set_threshold(400_000, 20, 50)
+    gc.set_threshold(1_500_000, 20, 50)

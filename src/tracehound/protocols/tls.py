@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from struct import Struct, unpack
 from typing import Any, Final
 
@@ -105,7 +106,7 @@ def is_grease(number: int) -> bool:
     return number in GREASE
 
 
-def _plain(numbers: list[int]) -> list[int]:
+def _plain(numbers: Iterable[int]) -> list[int]:
     return [n for n in numbers if n not in GREASE]
 
 
@@ -119,7 +120,10 @@ class ClientHello:
     extensions: list[tuple[int, bytes]] = field(default_factory=list)
 
     def extension(self, number: int) -> bytes | None:
-        return next((data for kind, data in self.extensions if kind == number), None)
+        for kind, data in self.extensions:
+            if kind == number:
+                return data
+        return None
 
     def server_name(self) -> str | None:
         """RFC 6066 3: a list of (type, name); type 0 is a host name."""
@@ -149,31 +153,57 @@ class ClientHello:
 
     def ja3(self) -> str:
         """MD5 of version, cipher suites, extensions, groups and point formats in decimal."""
-        parts = (
-            _plain(self.ciphers), _plain([kind for kind, _ in self.extensions]), _plain(self.list_of(_GROUPS, 2, 2)),
-            self.list_of(_POINTS, 1, 1),
+        return _ja3(
+            self.version, tuple(self.ciphers), tuple([kind for kind, _ in self.extensions]), tuple(self.list_of(_GROUPS, 2, 2)),
+            tuple(self.list_of(_POINTS, 1, 1)),
         )  # fmt: skip
-        text = ",".join([str(self.version), *("-".join(map(str, part)) for part in parts)])
-        return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
     def ja4(self, transport: str) -> str:
         """JA4: a readable part, a hash of the sorted cipher suites, a hash of the sorted extensions with the signature
         algorithms. transport: 't' TCP, 'q' QUIC, 'd' DTLS."""
-        offered = _plain(self.list_of(_SUPPORTED_VERSIONS, 1, 2))
-        # Versions of DTLS count down.
-        newest = min if transport == "d" else max
-        version = _JA4_VERSIONS.get(newest(offered, default=self.version), "00")
-        ciphers = sorted(f"{c:04x}" for c in _plain(self.ciphers))
-        kinds = _plain([kind for kind, _ in self.extensions])
-        hashed = sorted(f"{k:04x}" for k in kinds if k not in (_SNI, _ALPN))
-        signatures = [f"{s:04x}" for s in _plain(self.list_of(_SIGNATURES, 2, 2))]
-        reached = "d" if _SNI in kinds else "i"
-        counts = f"{min(len(ciphers), 99):02d}{min(len(kinds), 99):02d}"
-        text = ",".join(hashed) + (f"_{','.join(signatures)}" if signatures else "")
-        return (
-            f"{transport}{version}{reached}{counts}{_alpn_letters(self.protocols())}"
-            f"_{_short_hash(','.join(ciphers))}_{_short_hash(text if hashed else '')}"
-        )
+        return _ja4(
+            transport, self.version, tuple(self.list_of(_SUPPORTED_VERSIONS, 1, 2)), tuple(self.ciphers),
+            tuple([kind for kind, _ in self.extensions]), tuple(self.list_of(_SIGNATURES, 2, 2)), _alpn_letters(self.protocols()),
+        )  # fmt: skip
+
+
+Numbers = tuple[int, ...]
+
+
+@lru_cache(maxsize=4096)
+def _ja3(version: int, ciphers: Numbers, extensions: Numbers, groups: Numbers, points: Numbers) -> str:
+    """A program says the same hello again and again."""
+    parts = (_plain(ciphers), _plain(extensions), _plain(groups), points)
+    text = ",".join([str(version), *("-".join(map(str, part)) for part in parts)])
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _ja4(
+    transport: str, legacy: int, versions: Numbers, suites: Numbers, extensions: Numbers, algorithms: Numbers, letters: str
+) -> str:
+    offered = _plain(versions)
+    # Versions of DTLS count down.
+    newest = min if transport == "d" else max
+    version = _JA4_VERSIONS.get(newest(offered, default=legacy), "00")
+    ciphers = sorted(f"{c:04x}" for c in _plain(suites))
+    kinds = _plain(extensions)
+    hashed = sorted(f"{k:04x}" for k in kinds if k not in (_SNI, _ALPN))
+    signatures = [f"{s:04x}" for s in _plain(algorithms)]
+    reached = "d" if _SNI in kinds else "i"
+    counts = f"{min(len(ciphers), 99):02d}{min(len(kinds), 99):02d}"
+    text = ",".join(hashed) + (f"_{','.join(signatures)}" if signatures else "")
+    return (
+        f"{transport}{version}{reached}{counts}{letters}"
+        f"_{_short_hash(','.join(ciphers))}_{_short_hash(text if hashed else '')}"
+    )
+
+
+@lru_cache(maxsize=4096)
+def _ja3s(version: int, cipher: int, extensions: Numbers) -> str:
+    """MD5 of version, cipher suite and extensions in decimal."""
+    text = f"{version},{cipher},{'-'.join(map(str, extensions))}"
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _alpn(data: bytes | None) -> list[bytes]:
@@ -434,8 +464,7 @@ class TlsSession:
             self._resumed = _PSK in found
         elif self._hello is not None:
             self._resumed = bool(session_id) and session_id == self._hello.session_id
-        text = f"{legacy},{cipher},{'-'.join(str(kind) for kind, _ in extensions)}"
-        self._ja3s = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+        self._ja3s = _ja3s(legacy, cipher, tuple([kind for kind, _ in extensions]))
 
     def _certificate(self, client: bool, body: bytes) -> None:
         # RFC 5246 7.4.2: a vector of certificates, each behind its length in three bytes.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tracehound.flows.assignment import Assignment
-from tracehound.packets import addresses
+from tracehound.packets.addresses import address_text
 from tracehound.packets.batch import PacketBatch
 from tracehound.protocols.dns import DnsState, may_be_dns
 from tracehound.protocols.expectations import Expectations
@@ -32,8 +31,8 @@ from tracehound.protocols.session import (
     Session,
     rows_table,
 )
-from tracehound.streams.interleave import interleave
-from tracehound.streams.reassemble import Chunk, StreamState, end_flow, forget, reassemble
+from tracehound.streams.interleave import in_turns
+from tracehound.streams.reassemble import Chunk, StreamState, end_flow, forget
 from tracehound.tables import ALL
 
 STREAMS: Final[dict[str, str]] = {
@@ -139,10 +138,6 @@ _NO_OTHERS: Final[dict[int, tuple[int, int]]] = {}
 _NONE_EXPECTED: Final[list[Expected]] = []
 _TCP, _UDP = 6, 17
 _CODES: Final = 256
-
-
-address_text = lru_cache(maxsize=16_384)(addresses.address_text)
-"""The same hosts talk again and again."""
 
 
 def _located(place: str) -> Any:
@@ -258,7 +253,7 @@ class Transactions:
         codes = np.where(flow_id >= 0, self._codes[flow_id], 0)
         enough = (np.where(flow_id >= 0, self._flags[flow_id], 0) & _ENOUGH) > 0
         wanted = ((self._read.streams[codes] | spoken.undecided) & ~enough) | ((packets.tcp_flags & _SYN) > 0)
-        for chunk in interleave(reassemble(packets, assignment, wanted, self.streams)):
+        for chunk in in_turns(packets, assignment, wanted, self.streams):
             if chunk.flow_id not in self._ends:
                 self._ends[chunk.flow_id] = _ends(packets, chunk, self.interest)
             self._feed(chunk)
@@ -291,7 +286,7 @@ class Transactions:
             self._flags[flow_id] = _MET | _TIED
             self._sessions.pop(flow_id, None)
         mine = np.isin(assignment.flow_id, np.fromiter(tied, np.int64)) & ~(read & ((packets.tcp_flags & _SYN) == 0))
-        for chunk in interleave(reassemble(packets, assignment, mine, self.streams)):
+        for chunk in in_turns(packets, assignment, mine, self.streams):
             if chunk.flow_id not in self._ends:
                 self._ends[chunk.flow_id] = _ends(packets, chunk, self.interest)
             self._feed(chunk)
@@ -471,6 +466,14 @@ class Transactions:
             self.streams.differing.discard(flow_id)
         if session is not None:
             session.close("retransmitted with other bytes; the first were taken" if differs else "")
+            _let_go(session)
+
+
+def _let_go(session: Session) -> None:
+    """What a session is made of mostly knows it in turn: once it has let go of its parts they go at once, and nobody has to look for
+    them among all others (edges/lean_imports.py)."""
+    if hasattr(session, "__dict__"):
+        vars(session).clear()
 
 
 def _ends(packets: PacketBatch, chunk: Chunk, interest: Interest) -> FlowEnds:

@@ -1,8 +1,8 @@
 """In: TCP packets of the flows that somebody wants to read, a batch at a time. Out: for each flow and direction its bytes in
 order, with gaps named and the map from byte to packet. Never here: what the bytes say (protocols/).
 
-Most of a capture is in order: rows are grouped per flow and direction with one sort, checked for contiguity in one vector
-operation, and their payload is gathered by a kernel. Only a direction with disorder, overlap or loss takes the exact path
+Most of a capture is in order: rows are grouped per flow and direction with one sort, checked for contiguity by a kernel, and
+their payload is gathered by another. Only a direction with disorder, overlap or loss takes the exact path
 segment by segment. Where bytes arrive twice, the first arrival stays (as Zeek and the BSD stacks do); a second arrival that
 differs is counted, because that is how detection is evaded (Ptacek and Newsham, 1998).
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracehound.flows.assignment import Assignment
-from tracehound.kernels import kernel
+from tracehound.kernels import Int, kernel
 from tracehound.limits import (
     MAX_OVERLAP_WINDOW_BYTES,
     MAX_PENDING_PER_STREAM_BYTES,
@@ -268,17 +268,101 @@ class _Acks:
         return known
 
 
-def reassemble(
-    packets: PacketBatch, assignment: Assignment, wanted: NDArray[np.bool_], state: StreamState
-) -> Iterator[Chunk]:
-    """Chunks of this batch, flow by flow, the originator's before the responder's.
+@kernel
+def _survey(
+    keys: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    seq: NDArray[np.int64],
+    length: NDArray[np.int64],
+    held: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    odd: NDArray[np.bool_],
+    turns: NDArray[np.int64],
+    first_turn: NDArray[np.int64],
+) -> tuple[Int, Int]:
+    """What lies in rows that are sorted by direction: where each direction begins, whether it has disorder, overlap or loss, and
+    where the other direction of its flow takes over. The last four arguments must have room for all
+    rows, and one more.
 
-    wanted   for each packet whether its flow is read; False costs nothing"""
+    turns        place where a stretch begins that the other direction does not interrupt, in order of arrival within a flow
+    first_turn   by direction: the first of its flow's turns; those of the second direction of a flow are among them
+    Returns how many directions and how many turns there are."""
+    count, turn, i = np.int64(0), np.int64(0), np.int64(0)
+    while i < keys.size:
+        key = keys[i]
+        middle, begin = i, i
+        while middle < keys.size and keys[middle] == key:
+            middle += 1
+        end = middle
+        if key & 1 == 0:
+            while end < keys.size and keys[end] == key + 1:
+                end += 1
+        while begin < end:
+            stop = middle if begin < middle else end
+            starts[count] = begin
+            first_turn[count] = turn
+            strange = held[begin] != length[begin]
+            for row in range(begin + 1, stop):
+                if held[row] != length[row] or seq[row] != (seq[row - 1] + length[row - 1]) & 0xFFFFFFFF:
+                    strange = True
+            odd[count] = strange
+            count += 1
+            begin = stop
+        one, other = i, middle
+        while one < middle or other < end:
+            if other >= end or (one < middle and rows[one] < rows[other]):
+                turns[turn] = one
+                while one < middle and (other >= end or rows[one] < rows[other]):
+                    one += 1
+            else:
+                turns[turn] = other
+                while other < end and (one >= middle or rows[other] <= rows[one]):
+                    other += 1
+            turn += 1
+        i = end
+    starts[count] = keys.size
+    first_turn[count] = turn
+    return count, turn
+
+
+class Directions(NamedTuple):
+    """The rows of a batch that carry bytes, by flow and direction; Python's own numbers, as each is used once or twice, and taking
+    one out of an array costs more than that.
+
+    packets, rows, seq, length   rows of the batch, sorted by direction, with sequence number and length
+    whole, edges, ids, times     their bytes one behind the other, where each row's begin (one more at the end), packet and time
+    keys, starts, odd            by direction: flow_id * 2 + (0 originator, 1 responder), its first place, and whether it needs the
+                                 exact path; starts has one more at the end
+    first, first_row, last_ack   by direction: first sequence number, first row, and what its last packet acknowledges
+    turns, first_turn            as _survey gives them; turns has one more at the end"""
+
+    packets: PacketBatch
+    rows: NDArray[np.int64]
+    seq: NDArray[np.int64]
+    length: NDArray[np.int64]
+    whole: memoryview
+    edges: list[int]
+    ids: list[int]
+    times: list[int]
+    keys: list[int]
+    starts: list[int]
+    odd: list[bool]
+    first: list[int]
+    first_row: list[int]
+    last_ack: list[int]
+    turns: list[int]
+    first_turn: list[int]
+
+
+def directions(
+    packets: PacketBatch, assignment: Assignment, wanted: NDArray[np.bool_], state: StreamState
+) -> Directions | None:
+    """What of a batch belongs to which direction of the flows that are read; None where nothing does."""
     tcp = wanted & (packets.proto == 6) & (packets.note == 0) & (assignment.flow_id >= 0)
     _note_syns(packets, assignment, tcp, state)
     rows = np.flatnonzero(tcp & (packets.payload_len > 0) & ((packets.tcp_flags & _RST) == 0))
     if not rows.size:
-        return
+        return None
     keys = assignment.flow_id[rows] * 2 + ~assignment.from_originator[rows]
     order = np.argsort(keys, kind="stable")
     rows, keys = rows[order], keys[order]
@@ -288,58 +372,87 @@ def reassemble(
     held = packets.payload_caplen[rows].astype(np.int64)
     out = np.empty(int(held.sum()), dtype=np.uint8)
     gather(packets.buffer, packets.payload_offset[rows], held, out)
-    whole = out.data
-    new_group = np.ones(rows.size, dtype=np.bool_)
-    new_group[1:] = keys[1:] != keys[:-1]
-    follows = np.zeros(rows.size, dtype=np.bool_)
-    follows[1:] = seq[1:] == (seq[:-1] + length[:-1]) & 0xFFFFFFFF
-    odd = (held != length) | ~(follows | new_group)
-    starts = np.flatnonzero(new_group)
-    odd_group = np.logical_or.reduceat(odd, starts)
-    stops = np.append(starts[1:], rows.size)
-    # Python's own numbers from here on: each is used once or twice, and taking one out of an array costs more than that.
-    edges: list[int] = [0, *np.cumsum(held).tolist()]
-    ids, times = packets.packet_id[rows].tolist(), packets.ts[rows].tolist()
-    last_acks: list[int] = packets.ack[rows[stops - 1]].tolist()
-    groups = (column.tolist() for column in (keys[starts], starts, stops, odd_group, seq[starts], rows[starts]))
-    all_keys = keys[starts].tolist()
-    for g, (key, start, stop, irregular, first, first_row) in enumerate(zip(*groups, strict=True)):
-        d = state.directions.get(key)
-        if d is None:
-            d = state.directions[key] = Direction(next_seq=state.first_seq.pop(key, None))
-        # What the other direction acknowledges counts from the packet on that says so, wherever the batch was cut.
-        other = g - 1 if key & 1 else g + 1
-        beside = 0 <= other < len(all_keys) and all_keys[other] == key ^ 1
-        peer = state.directions.get(key ^ 1)
-        if peer is not None and not (beside and not key & 1):
-            peer.peer_ack = last_acks[g]
-        if not irregular and not d.pending and not d.gap and d.next_seq in (None, first):
-            begin, end = edges[start], edges[stop]
-            data = bytes(whole[begin:end])
-            shift = d.offset - begin
-            offsets = [edge + shift for edge in edges[start:stop]]
-            segments = SegmentMap(offsets, ids[start:stop], times[start:stop])
-            yield Chunk(key >> 1, not key & 1, data, d.offset, 0, segments, first_row)
-            d.offset += end - begin
-            d.next_seq = (first + end - begin) & 0xFFFFFFFF
-            d.tail = data[-MAX_OVERLAP_WINDOW_BYTES:]
-            if beside and key & 1:
-                d.peer_ack = last_acks[other]
-            continue
-        output = _Output(key, first_row)
-        sequence, lengths = seq[start:stop].tolist(), length[start:stop].tolist()
-        acks = _Acks(packets, rows[starts[other] : stops[other]] if beside else rows[:0])
-        own_rows = rows[start:stop].tolist()
-        for i, row, number, size in zip(range(start, stop), own_rows, sequence, lengths, strict=True):
-            d.peer_ack = acks.before(row, d.peer_ack)
-            data = bytes(whole[edges[i] : edges[i + 1]])
-            _take(d, Segment(number, data, size, ids[i], times[i]), state, output)
-            if d.pending:
-                _drain(d, state, output)
-                _settle(d, state, output)
-        d.peer_ack = acks.before(packets.ts.size, d.peer_ack)
-        output.flush()
-        yield from output.chunks
+    starts, turns, first_turn = (np.empty(rows.size + 1, np.int64) for _ in range(3))
+    odd = np.empty(rows.size, np.bool_)
+    count, turn = _survey(keys, rows, seq, length, held, starts, odd, turns, first_turn)
+    begins = starts[:count]
+    return Directions(
+        packets, rows, seq, length, out.data, [0, *np.cumsum(held).tolist()], packets.packet_id[rows].tolist(),
+        packets.ts[rows].tolist(), keys[begins].tolist(), starts[: count + 1].tolist(), odd[:count].tolist(), seq[begins].tolist(),
+        rows[begins].tolist(), packets.ack[rows[starts[1 : count + 1] - 1]].tolist(), [*turns[:turn].tolist(), -1],
+        first_turn[: count + 1].tolist(),
+    )  # fmt: skip
+
+
+def opened(key: int, state: StreamState) -> Direction:
+    """A direction as it stands; a new one begins behind its SYN."""
+    d = state.directions.get(key)
+    if d is None:
+        d = state.directions[key] = Direction(next_seq=state.first_seq.pop(key, None))
+    return d
+
+
+def goes_on(n: int, there: Directions, d: Direction) -> bool:
+    """Whether the n-th direction of a batch simply continues what was read of it."""
+    return not there.odd[n] and not d.pending and not d.gap and d.next_seq in (None, there.first[n])
+
+
+def advance(n: int, there: Directions, d: Direction) -> None:
+    """A direction that simply continues was read to the end of the batch."""
+    begin, end = there.edges[there.starts[n]], there.edges[there.starts[n + 1]]
+    d.offset += end - begin
+    d.next_seq = (there.first[n] + end - begin) & 0xFFFFFFFF
+    # All that is held of a row was sent, so the window holds nothing from before where the batch brought more than it.
+    d.tail = bytes(there.whole[max(begin, end - MAX_OVERLAP_WINDOW_BYTES) : end])
+
+
+def reassemble(
+    packets: PacketBatch, assignment: Assignment, wanted: NDArray[np.bool_], state: StreamState
+) -> Iterator[Chunk]:
+    """Chunks of this batch, flow by flow, the originator's before the responder's (interleave.py has them in turns).
+
+    wanted   for each packet whether its flow is read; False costs nothing"""
+    there = directions(packets, assignment, wanted, state)
+    for n in range(len(there.keys) if there is not None else 0):
+        assert there is not None
+        yield from direction_chunks(n, there, state)
+
+
+def direction_chunks(n: int, there: Directions, state: StreamState) -> list[Chunk]:
+    """The n-th direction of a batch, whatever is wrong with it; of a flow's two the originator's must be asked first."""
+    key = there.keys[n]
+    d = opened(key, state)
+    start, stop = there.starts[n], there.starts[n + 1]
+    # What the other direction acknowledges counts from the packet on that says so, wherever the batch was cut.
+    other = n - 1 if key & 1 else n + 1
+    beside = 0 <= other < len(there.keys) and there.keys[other] == key ^ 1
+    peer = state.directions.get(key ^ 1)
+    if peer is not None and not (beside and not key & 1):
+        peer.peer_ack = there.last_ack[n]
+    edges = there.edges
+    if goes_on(n, there, d):
+        shift = d.offset - edges[start]
+        segments = SegmentMap([edge + shift for edge in edges[start:stop]], there.ids[start:stop], there.times[start:stop])
+        data = bytes(there.whole[edges[start] : edges[stop]])
+        chunk = Chunk(key >> 1, not key & 1, data, d.offset, 0, segments, there.first_row[n])
+        advance(n, there, d)
+        if beside and key & 1:
+            d.peer_ack = there.last_ack[other]
+        return [chunk]
+    output = _Output(key, there.first_row[n])
+    rows = there.rows
+    acks = _Acks(there.packets, rows[there.starts[other] : there.starts[other + 1]] if beside else rows[:0])
+    columns = (rows[start:stop].tolist(), there.seq[start:stop].tolist(), there.length[start:stop].tolist())
+    for i, row, number, size in zip(range(start, stop), *columns, strict=True):
+        d.peer_ack = acks.before(row, d.peer_ack)
+        data = bytes(there.whole[edges[i] : edges[i + 1]])
+        _take(d, Segment(number, data, size, there.ids[i], there.times[i]), state, output)
+        if d.pending:
+            _drain(d, state, output)
+            _settle(d, state, output)
+    d.peer_ack = acks.before(there.packets.ts.size, d.peer_ack)
+    output.flush()
+    return output.chunks
 
 
 def forget(flow_id: int, state: StreamState) -> None:
