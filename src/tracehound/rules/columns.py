@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracehound.packets.batch import PacketBatch
+from tracehound.rules.packet import WITH_PORTS
 from tracehound.rules.plan import Plan
 from tracehound.rules.rule import AddressSet, Event, FlagTest, Numbers, NumberTest, PortSet, WordTest
 
@@ -29,6 +30,7 @@ class Columns:
         self._dports[p.dport] = True
         self._sports = np.zeros(65536, np.bool_)
         self._sports[p.sport] = True
+        self._by_proto: dict[frozenset[int], Mask] = {}
         self._protos = frozenset(np.unique(p.proto).tolist())
 
     def address(self, addresses: AddressSet, side: str) -> Mask | None:
@@ -43,6 +45,11 @@ class Columns:
         if key not in self._masks:
             self._masks[key] = in_ports(ports, self.p.sport if side == "src" else self.p.dport)
         return self._masks[key]
+
+    def protos(self, wanted: frozenset[int]) -> Mask:
+        if wanted not in self._by_proto:
+            self._by_proto[wanted] = np.isin(self.p.proto, list(wanted))
+        return self._by_proto[wanted]
 
     def has(self, plan: Plan) -> bool:
         """Whether any packet has the protocol and the ports of a rule."""
@@ -135,6 +142,25 @@ def _may_be_odd(name: str, columns: Columns) -> Mask:
     elif layer in ("ltnull", "ipraw", "sll", "sll2"):
         out |= p.ip_version == 0
     return out
+
+
+def header_mask(plan: Plan, columns: Columns) -> Mask:
+    """Rows that a rule's protocol, addresses and ports hold of: the exact answer where the rows have whole headers."""
+    p = columns.p
+    if not columns.has(plan):
+        return np.zeros(p.ts.size, np.bool_)
+    out: Mask = p.ip_version > 0 if not plan.link_only else np.ones(p.ts.size, np.bool_)
+    if plan.protos is not None:
+        out = out & columns.protos(plan.protos)
+    if plan.family:
+        out = out & (p.ip_version == plan.family)
+    if plan.sports is not None or plan.dports is not None:
+        out = out & columns.protos(WITH_PORTS)
+    ends = _ends(plan, columns, swapped=False)
+    if plan.both_ways and ends is not None:
+        other = _ends(plan, columns, swapped=True)
+        ends = ends | other if other is not None else None
+    return out if ends is None else out & ends
 
 
 def may_match(plan: Plan, columns: Columns) -> Mask:

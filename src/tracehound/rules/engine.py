@@ -26,17 +26,18 @@ from tracehound.flows.state import FLOW_ID, NEXT_ID, FlowState
 from tracehound.limits import MAX_RULE_COUNTERS, MAX_RULE_HISTORY_BYTES, MAX_RULE_STREAM_BYTES
 from tracehound.packets.batch import NOTE, PacketBatch
 from tracehound.packets.decode import DecodeState, decode
-from tracehound.rules.columns import Columns, Mask, may_match
+from tracehound.rules.columns import Columns, Mask, header_mask, may_match
 from tracehound.rules.events import decode_events
 from tracehound.rules.frames import Frames, frames, inside_ip
 from tracehound.rules.inspect import Clock, Flow, Inspector, Match, Note
 from tracehound.rules.link_events import link_events
-from tracehound.rules.outline import Outline
+from tracehound.rules.outline import BOTH_SIDES, Outline
 from tracehound.rules.packet import TCP, UDP, WITH_PORTS, Packet
 from tracehound.rules.plan import Plan
 from tracehound.rules.predicates import covers
 from tracehound.rules.prefilter import CODED, MAILED, Prefilter, has_all
 from tracehound.rules.rule import Event
+from tracehound.rules.screen import Heard, Screen, screen_of
 from tracehound.rules.services import catalog
 from tracehound.rules.services.http import Http
 from tracehound.rules.services.identify import by_content
@@ -54,9 +55,16 @@ _TAIL_BYTES: Final = 128
 _REQUEST: Final = re.compile(rb"(?m)^[A-Z-]{3,20}[ \t]([^\r\n]*(?:%[0-9a-fA-F]{2}|//|/\.|\\)[^\r\n]*)")
 _BASE64_LINES: Final = re.compile(rb"(?:[A-Za-z0-9+/]{60,76}={0,2}\r?\n){1,}[A-Za-z0-9+/]*={0,2}")
 
+_MOST_SCREENED_BYTES: Final = 1 << 19
+"""What is kept of a flow beyond this is not looked through again with each batch: its rules are tried."""
+
 _COLUMNS: Final = (
     "packet_id", "ts", "ip_version", "proto", "sport", "dport", "tcp_flags", "seq", "ack", "window", "payload_len", "note",
 )  # fmt: skip
+
+
+_HELD: Final = (_COLUMNS.index("seq"), _COLUMNS.index("payload_len"), *(len(_COLUMNS) + k for k in (4, 5, 6, 7)))
+"""Of what is kept of a packet: sequence number, payload on the wire, where it begins, captured bytes, size of all, direction."""
 
 
 @dataclass(slots=True)
@@ -81,7 +89,8 @@ class _Held:
 @dataclass(slots=True)
 class _Known:
     """What is kept of every open flow. end: who sent its first packet (a hash); sides: bits 1 to_client seen, 2 to_server seen;
-    service: recognised by content; coded: reader of decoded bodies; once: sides for which IP-only rules are done."""
+    service: recognised by content; coded: reader of decoded bodies; once: sides for which IP-only rules are done; whole: all of it is in
+    this batch; held_back: by direction, rules that may hold when more is said."""
 
     end: int
     sides: int = 0
@@ -93,6 +102,51 @@ class _Known:
     tails: list[bytes] = field(default_factory=lambda: [b"", b""])
     asked: int = 0
     whole: bool = True
+    held_back: tuple[set[int], set[int]] = field(default_factory=lambda: (set(), set()))
+
+
+@dataclass(slots=True)
+class _Said:
+    """What one direction of a flow says in a batch. row: its first packet; data: its bytes in order; as_it_came: where the packets were
+    not in order, their bytes as they were; extra: texts decoded from it; sound: all bytes are there that the packets had, and those that
+    came twice were the same; holes: some are missing between packets; first: sequence number of the first."""
+
+    flow_id: int
+    row: int
+    to_server: bool
+    proto: int
+    data: bytes
+    sound: bool
+    as_it_came: bytes = b""
+    extra: bytes = b""
+    holes: bool = False
+    first: int = 0
+
+
+class _Text:
+    """All that a direction has said: data in order, texts with whatever else is to be looked through for literals."""
+
+    __slots__ = ("_folded", "_lower", "data", "holes", "sound", "texts")
+
+    def __init__(self, data: bytes, as_it_came: bytes, extra: bytes, sound: bool, holes: bool) -> None:
+        self.data = data
+        self.sound = sound
+        self.holes = holes
+        self.texts = data + b"\0" + as_it_came if as_it_came else data
+        if extra:
+            self.texts += b"\0" + extra
+        self._lower: bytes | None = None
+        self._folded: bytes | None = None
+
+    def lower(self) -> bytes:
+        if self._lower is None:
+            self._lower = self.data.lower()
+        return self._lower
+
+    def folded(self) -> bytes:
+        if self._folded is None:
+            self._folded = self.texts.lower() if self.texts is not self.data else self.lower()
+        return self._folded
 
 
 @dataclass(slots=True)
@@ -187,6 +241,13 @@ class Engine:
                 self._by_header.append(plan)
         self._setters = _setters(outline, frozenset(p.order for p in (*self._ip_only, *self._by_header)))
         self._silent, self._readers = _silent(outline)
+        self._heads: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+        self._like: dict[int, int] = {}
+        self._screens: dict[int, Screen] = {}
+        self._heard_now: dict[int, Heard] = {}
+        self._may_speak: dict[str | None, list[Plan]] = {}
+        # Sides that may turn out to be the other way round are not told apart beforehand.
+        self._screening = not options.midstream and notes is None
 
     # -- batches ----------------------------------------------------------------------------------------------------------
 
@@ -317,6 +378,8 @@ class Engine:
     def _scan(self, p: PacketBatch, flow_id: NDArray[np.int64], to_server: Mask) -> dict[int, set[int]]:
         """Rules that each flow of the batch is to be tried with beside those it has: flow -> orders."""
         fresh: dict[int, set[int]] = {}
+        asked: dict[int, set[int]] = {}
+        self._heard_now.clear()
         rows = np.flatnonzero(flow_id >= 0)
         if self.options.everything:
             everything = {plan.order for plan in self._by_flow}
@@ -324,7 +387,7 @@ class Engine:
                 fresh[number] = set(everything)
             return fresh
         if self._by_flow:
-            self._flow_rules(p, rows, flow_id, fresh)
+            self._flow_rules(p, rows, flow_id, fresh, asked)
         with_payload = rows[(p.payload_caplen[rows] > 0) & (p.payload_offset[rows] >= 0)]
         if not with_payload.size:
             return fresh
@@ -339,79 +402,198 @@ class Engine:
         stops = np.append(starts[1:], keys.size)
         whole = joined.tobytes()
         seq = p.seq[with_payload].astype(np.int64)
+        wire = p.payload_len[with_payload].astype(np.int64)
         follows = np.ones(keys.size, np.bool_)
-        follows[1:] = (seq[1:] == (seq[:-1] + p.payload_len[with_payload][:-1]) & 0xFFFFFFFF) | (keys[1:] != keys[:-1])
+        follows[1:] = (seq[1:] == (seq[:-1] + wire[:-1]) & 0xFFFFFFFF) | (keys[1:] != keys[:-1])
         in_order = np.logical_and.reduceat(follows, starts).tolist()
-        for start, stop, ordered in zip(starts.tolist(), stops.tolist(), in_order, strict=True):
-            begin = int(ends[start] - held[start])
-            data = whole[begin : int(ends[stop - 1])]
+        uncut = np.logical_and.reduceat(held == wire, starts).tolist()
+        said: list[_Said] = []
+        for start, stop, ordered, whole_packets in zip(starts.tolist(), stops.tolist(), in_order, uncut, strict=True):
+            data = whole[int(ends[start] - held[start]) : int(ends[stop - 1])]
             row = int(with_payload[start])
-            as_it_came = b""
-            if not ordered and p.proto[row] == TCP:
-                as_it_came = data
-                data = _by_sequence(seq[start:stop], ends[start:stop] - held[start:stop], held[start:stop], whole)
-            self._scan_direction(p, row, int(flow_id[row]), bool(to_server[row]), data, as_it_came, fresh)
+            one = _Said(int(flow_id[row]), row, bool(to_server[row]), int(p.proto[row]), data, sound=whole_packets)
+            if one.proto == TCP:
+                one.first = int(seq[start])
+            if not ordered and one.proto == TCP:
+                one.as_it_came = data
+                one.first, one.data, agrees, holes = _by_sequence(
+                    seq[start:stop], ends[start:stop] - held[start:stop], held[start:stop], whole
+                )
+                one.sound, one.holes = one.sound and agrees, holes
+            said.append(one)
+        self._choose(p, said, asked, fresh)
         return fresh
 
-    def _scan_direction(
-        self, p: PacketBatch, row: int, flow_id: int, to_server: bool, data: bytes, as_it_came: bytes,
-        fresh: dict[int, set[int]],
-    ) -> None:
-        known = self._known[flow_id]
-        proto = int(p.proto[row])
-        if proto == TCP:
+    def _choose(self, p: PacketBatch, said: list[_Said], asked: dict[int, set[int]], fresh: dict[int, set[int]]) -> None:
+        """The rules that each direction of the batch may match: by their literals and headers, then by what else they must find."""
+        found: list[int] = []
+        counts = np.zeros(len(said), np.int64)
+        for k, one in enumerate(said):
+            numbers = self._patterns_of(p, one, fresh)
+            found += numbers
+            counts[k] = len(numbers)
+        orders, many = self.prefilter.orders(np.array(found, np.int64))
+        of = np.repeat(np.repeat(np.arange(len(said)), counts), many)
+        keep = self._header_allows(p, said, of, orders)
+        of, orders = of[keep], orders[keep]
+        bounds = np.searchsorted(of, np.arange(len(said) + 1)).tolist()
+        chosen = orders.tolist()
+        by_flow: dict[int, list[_Said]] = {}
+        for one in said:
+            by_flow.setdefault(one.flow_id, []).append(one)
+        for k, one in enumerate(said):
+            known = self._known[one.flow_id]
+            mine = set(chosen[bounds[k] : bounds[k + 1]])
+            if one.flow_id in asked:
+                mine |= asked[one.flow_id]
+            back = known.held_back[one.to_server]
+            if back:
+                mine |= back
+                back.clear()
+            if not mine:
+                continue
+            taken = self._taken.get(one.flow_id)
+            if taken is not None:
+                mine -= taken.chosen
+            have = fresh.get(one.flow_id)
+            if have:
+                mine -= have
+            if mine:
+                self._screen(p, one, mine, by_flow[one.flow_id], fresh)
+
+    def _patterns_of(self, p: PacketBatch, one: _Said, fresh: dict[int, set[int]]) -> set[int]:
+        """Patterns that are found in what one direction says, in whatever form."""
+        known = self._known[one.flow_id]
+        data = one.data
+        found: list[int] = []
+        if one.proto == TCP:
             # What began in the batch before may end in this one.
-            before = known.tails[to_server]
-            known.tails[to_server] = data[-_TAIL_BYTES:] if len(data) >= _TAIL_BYTES else (before + data)[-_TAIL_BYTES:]
-            found = self.prefilter.found(before + data)
+            before = known.tails[one.to_server]
+            known.tails[one.to_server] = data[-_TAIL_BYTES:] if len(data) >= _TAIL_BYTES else (before + data)[-_TAIL_BYTES:]
+            found = self.prefilter.found(before + data if before else data)
         else:
             found = self.prefilter.found(data)
-        texts = data + b"\0" + as_it_came if as_it_came else data
-        if as_it_came:
-            found += self.prefilter.found(as_it_came)
+        if one.as_it_came:
+            found += self.prefilter.found(one.as_it_came)
         if MAILED in found:
             known.mailed = True
-        extra = self._decoded(known, to_server, proto, data, CODED in found)
-        if extra:
-            found = found + self.prefilter.found(extra)
-            texts += b"\0" + extra
-        ends = _ends_of(p, row, to_server)
-        if self._by_service and not known.looked & (2 if to_server else 1):
-            self._service_rules(known, proto, to_server, data, ends, flow_id, fresh)
-        if not found:
-            return
-        lower: list[bytes] = []
+        one.extra = self._decoded(known, one.to_server, one.proto, data, CODED in found)
+        if one.extra:
+            found += self.prefilter.found(one.extra)
+        if self._by_service and not known.looked & (2 if one.to_server else 1):
+            self._service_rules(known, one.proto, one.to_server, data, _ends_of(p, one.row, one.to_server), one.flow_id, fresh)
+        return set(found)
 
-        def folded() -> bytes:
-            if not lower:
-                lower.append(texts.lower())
-            return lower[0]
+    def _header_allows(self, p: PacketBatch, said: list[_Said], of: NDArray[np.int64], orders: NDArray[np.int64]) -> Mask:
+        """Whether the header of each rule holds of the direction that it was found in (`of`: place in `said`)."""
+        if self._heads is None:
+            outline = self.prefilter.outline
+            self._heads = np.array(outline.heads, np.int64), np.array(outline.sides, np.int64)
+            for order, head in enumerate(outline.heads):
+                self._like.setdefault(head, order)
+        heads, sides = self._heads
+        to_server = np.array([one.to_server for one in said], np.int64)
+        asks = sides[orders]
+        keep: Mask = (asks < 0) | (asks == to_server[of])
+        if self.options.midstream:
+            keep[:] = True
+        rows = np.flatnonzero(keep & (asks != BOTH_SIDES))
+        if rows.size:
+            columns = Columns(_rows(p, np.array([one.row for one in said], np.int64)))
+            # Thousands of rules share a few headers.
+            distinct, place = np.unique(heads[orders[rows]], return_inverse=True)
+            holds = np.array([header_mask(self.plans[self._like[head]], columns) for head in distinct.tolist()])
+            keep[rows] = holds[place, of[rows]]
+        return keep
 
-        taken = self._taken.get(flow_id)
-        have = taken.chosen if taken is not None else ()
-        mine = fresh.get(flow_id)
-        heads: dict[tuple[object, ...], bool] = {}
-        for number in set(found):
-            for order in self.prefilter.outline.by_pattern[number]:
-                if order in have or (mine is not None and order in mine):
+    def _screen(self, p: PacketBatch, one: _Said, orders: set[int], of_flow: list[_Said], fresh: dict[int, set[int]]) -> None:
+        """Take those rules that may hold in all that this direction has said; keep the others in mind."""
+        known = self._known[one.flow_id]
+        mine = fresh.setdefault(one.flow_id, set())
+        others = self.prefilter.outline.others
+        so_far = self._so_far(p, known, one)
+        heard: Heard | None = None
+        for order in orders:
+            plan = self.plans[order]
+            if so_far is not None and not plan.transactional:
+                literals = others.get(order)
+                held = literals is None or has_all(literals, so_far.texts, so_far.folded)
+                if held and self._screening:
+                    screen = self._screen_for(plan)
+                    if screen.chain is not None and so_far.sound:
+                        held = screen.chain_may(so_far.data, so_far.lower)
+                    if held and screen.http and one.proto == TCP:
+                        if heard is None:
+                            heard = self._heard(p, known, of_flow, one)
+                        held = not heard.readable or screen.http_may(heard, one.to_server)
+                if not held:
+                    if one.proto == TCP:
+                        known.held_back[one.to_server].add(order)
                     continue
-                plan = self.plans[order]
-                if not plan.transactional:
-                    if plan.side is not None and plan.side != to_server and not self.options.midstream:
-                        continue
-                    # Thousands of rules share a few headers.
-                    held = heads.get(plan.head)
-                    if held is None:
-                        held = heads[plan.head] = plan.header_holds(ends)
-                    if not held:
-                        continue
-                others = self.prefilter.outline.others.get(order)
-                if others and known.whole and not plan.transactional and not has_all(others, texts, folded):
-                    continue
-                plan.counts.candidates += 1
-                if mine is None:
-                    mine = fresh.setdefault(flow_id, set())
-                mine.add(plan.order)
+            plan.counts.candidates += 1
+            mine.add(order)
+        if not mine:
+            del fresh[one.flow_id]
+
+    def _so_far(self, p: PacketBatch, known: _Known, one: _Said) -> _Text | None:
+        """All that a direction has said; None where not all of it is known any more."""
+        if known.whole:
+            data, sound, holes, extra = one.data, one.sound, one.holes, one.extra
+        else:
+            if known.coded is not None or known.mailed:
+                return None
+            before = self._said_before(one.flow_id, one.to_server)
+            if before is None:
+                return None
+            seq, size, data, sound = before
+            if data and one.first != (seq + size) & 0xFFFFFFFF:
+                return None
+            if one.as_it_came or not one.sound or not sound:
+                return None
+            data, holes, extra = data + one.data, one.holes, one.extra
+        return _Text(data, one.as_it_came, extra, sound, holes)
+
+    def _said_before(self, number: int, to_server: bool) -> tuple[int, int, bytes, bool] | None:
+        """What a direction of a flow that is not taken up said before this batch: first sequence number, size, bytes, whether they
+        follow each other without contradiction or hole; None where not all is kept."""
+        held = self._held.get(number)
+        if held is None or number in self._taken or held.size > _MOST_SCREENED_BYTES:
+            return None
+        out = bytearray()
+        first = 0
+        sound = True
+        for columns, data in held.pieces:
+            seq, wire, offset, caplen, size, side = (columns[k] for k in _HELD)
+            at = np.cumsum(size) - size
+            for k in np.flatnonzero((caplen > 0) & (offset >= 0) & (side == to_server)).tolist():
+                if not out:
+                    first = int(seq[k])
+                elif int(seq[k]) != (first + len(out)) & 0xFFFFFFFF:
+                    sound = False
+                sound = sound and caplen[k] == wire[k] and offset[k] + caplen[k] <= size[k]
+                out += data[at[k] + offset[k] : at[k] + offset[k] + caplen[k]]
+        return first, len(out), bytes(out), sound
+
+    def _heard(self, p: PacketBatch, known: _Known, of_flow: list[_Said], one: _Said) -> Heard:
+        """What the flow said so far, as HTTP. Read once for both of its directions."""
+        if one.flow_id in self._heard_now:
+            return self._heard_now[one.flow_id]
+        said = {}
+        for each in of_flow:
+            text = self._so_far(p, known, each)
+            if text is None or not text.sound or text.holes:
+                said = {True: b"", False: b""}
+                break
+            said[each.to_server] = text.data
+        for side in (True, False):
+            if side not in said:
+                before = (0, 0, b"", True) if known.whole else self._said_before(one.flow_id, side)
+                said[side] = before[2] if before is not None and before[3] else b""
+                if before is None or not before[3]:
+                    said = {True: b"", False: b""}
+                    break
+        heard = self._heard_now[one.flow_id] = Heard(said[True][:MAX_RULE_STREAM_BYTES], said[False][:MAX_RULE_STREAM_BYTES])
+        return heard
 
     def _decoded(self, known: _Known, to_server: bool, proto: int, data: bytes, coded: bool) -> bytes:
         """Texts that are in the payload in another form: URIs with escapes, bodies with codings, mail in base64."""
@@ -448,22 +630,40 @@ class Engine:
             name = catalog.by_datagram(data, to_server, ends.sport, ends.dport)
         else:
             return
-        for plan in self._by_service:
-            if _may_speak(plan, name) and _either_way(plan, ends):
+        plans = self._may_speak.get(name)
+        if plans is None:
+            plans = self._may_speak[name] = [plan for plan in self._by_service if _may_speak(plan, name)]
+        for plan in plans:
+            if not _either_way(plan, ends):
+                continue
+            if proto == TCP and self._screening and plan.side is not None and not plan.transactional and self._screen_for(plan).asks:
+                known.held_back[plan.side].add(plan.order)
+            else:
                 fresh.setdefault(flow_id, set()).add(plan.order)
 
-    def _flow_rules(self, p: PacketBatch, rows: NDArray[np.int64], flow_id: NDArray[np.int64], fresh: dict[int, set[int]]) -> None:
-        """Rules without literal that ask about the flow: tried in all flows that their header allows."""
+    def _screen_for(self, plan: Plan) -> Screen:
+        screen = self._screens.get(plan.order)
+        if screen is None:
+            screen = self._screens[plan.order] = screen_of(plan)
+        return screen
+
+    def _flow_rules(
+        self, p: PacketBatch, rows: NDArray[np.int64], flow_id: NDArray[np.int64], fresh: dict[int, set[int]], asked: dict[int, set[int]]
+    ) -> None:
+        """Rules without literal that ask about the flow: tried in all flows that their header allows. asked: those of them that must
+        find something in the payload."""
         if not rows.size:
             return
         columns = Columns(_rows(p, rows))
         for plan in self._by_flow:
             if not columns.has(plan):
                 continue
+            screened = self._screening and plan.unit == "packet" and self._screen_for(plan).chain is not None
+            where = asked if screened else fresh
             for number in np.unique(flow_id[rows[may_match(plan, columns)]]).tolist():
                 taken = self._taken.get(number)
                 if taken is None or plan.order not in taken.chosen:
-                    fresh.setdefault(number, set()).add(plan.order)
+                    where.setdefault(number, set()).add(plan.order)
 
     # -- carrying out -------------------------------------------------------------------------------------------------------
 
@@ -660,17 +860,28 @@ def _place(m: Match) -> tuple[int, bool, int, int]:
     return m.packet.number, m.packet.pseudo, m.packet.place, m.plan.order
 
 
-def _by_sequence(seq: NDArray[np.int64], begin: NDArray[np.int64], held: NDArray[np.int64], whole: bytes) -> bytes:
-    """Segments in the order of their sequence numbers, without what comes twice."""
+def _by_sequence(
+    seq: NDArray[np.int64], begin: NDArray[np.int64], held: NDArray[np.int64], whole: bytes
+) -> tuple[int, bytes, bool, bool]:
+    """Segments in the order of their sequence numbers, without what comes twice: the first number, the bytes, whether what came twice
+    was the same, whether some are missing in between."""
     ahead = (seq - seq[0] + 0x80000000 & 0xFFFFFFFF) - 0x80000000
-    out, reach = [], -(1 << 40)
-    for k in np.argsort(ahead, kind="stable").tolist():
+    out, reach = bytearray(), -(1 << 40)
+    agrees, holes = True, False
+    places = np.argsort(ahead, kind="stable").tolist()
+    for k in places:
         at, size, start = int(ahead[k]), int(held[k]), int(begin[k])
         skip = max(0, reach - at) if reach > -(1 << 39) else 0
+        if skip:
+            again = min(skip, size)
+            from_ = len(out) - skip
+            agrees = agrees and from_ >= 0 and not holes and out[from_ : from_ + again] == whole[start : start + again]
+        elif out and at > reach:
+            holes = True
         if skip < size:
-            out.append(whole[start + skip : start + size])
+            out += whole[start + skip : start + size]
             reach = at + size
-    return b"".join(out)
+    return int(seq[places[0]]), bytes(out), agrees, holes
 
 
 def _rows(p: PacketBatch, rows: NDArray[np.int64]) -> PacketBatch:

@@ -14,11 +14,15 @@ from importlib import metadata
 from typing import Any, Final
 
 import hyperscan
+import numpy as np
+from numpy.typing import NDArray
 
 from tracehound.rules.literals import Literal, chosen, expression
 from tracehound.rules.outline import Outline
 from tracehound.rules.plan import Plan
 from tracehound.rules.rule import Pcre
+
+Counts = NDArray[np.int64]
 
 CODED: Final = 0
 MAILED: Final = 1
@@ -37,6 +41,7 @@ class Prefilter:
 
     database: Any
     outline: Outline
+    _orders: tuple[Counts, Counts, Counts] | None = None
 
     def found(self, data: bytes) -> list[int]:
         """Numbers of the patterns that are in `data`."""
@@ -44,6 +49,20 @@ class Prefilter:
         if data:
             self.database.scan(data, match_event_handler=_collect, context=out)
         return out
+
+
+    def orders(self, patterns: Counts) -> tuple[Counts, Counts]:
+        """The rules of each of the given patterns, one behind the other, and how many each pattern has."""
+        if self._orders is None:
+            sizes = np.array([len(orders) for orders in self.outline.by_pattern], np.int64)
+            self._orders = (
+                np.fromiter((o for orders in self.outline.by_pattern for o in orders), np.int64, int(sizes.sum())),
+                np.cumsum(sizes) - sizes, sizes,
+            )  # fmt: skip
+        flat, starts, sizes = self._orders
+        many = sizes[patterns]
+        ends = np.cumsum(many)
+        return flat[np.repeat(starts[patterns] - (ends - many), many) + np.arange(int(many.sum()))], many
 
 
 def _collect(number: int, _start: int, _end: int, _flags: int, context: list[int]) -> None:
@@ -103,6 +122,7 @@ def outline_of(plans: Sequence[Plan]) -> Outline:
             out.by_pattern.append([])
         out.by_pattern[number].append(plan.order)
     out.add_states(plans)
+    out.add_headers(plans)
     return out
 
 
