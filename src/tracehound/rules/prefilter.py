@@ -17,7 +17,7 @@ import hyperscan
 import numpy as np
 from numpy.typing import NDArray
 
-from tracehound.rules.literals import Literal, chosen, expression
+from tracehound.rules.literals import Literal, chosen, expression, without_ends
 from tracehound.rules.outline import Outline
 from tracehound.rules.plan import Plan
 from tracehound.rules.rule import Pcre
@@ -32,6 +32,7 @@ _CODED: Final = (
     rb"\r?\n(?i:content-encoding)[ \t]*:[ \t]*(?i:x-)?(?i:gzip|deflate|lzma)",
 )
 _MAILED: Final = rb"\n(?i:content-transfer-encoding)[ \t]*:[ \t]*(?i:base64|quoted-printable)"
+_ENDS: Final = re.compile(rb"(?<!\\)(?<!\[)\^|(?<!\\)\$|\\[AzZbB]")
 _FLAGS: Final = {"i": hyperscan.HS_FLAG_CASELESS, "s": hyperscan.HS_FLAG_DOTALL, "m": hyperscan.HS_FLAG_MULTILINE}
 
 
@@ -78,11 +79,12 @@ def _expression_of_pcre(plan: Plan) -> tuple[bytes, int] | None:
             flags = hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_SINGLEMATCH
             for letter in step.flags:
                 flags |= _FLAGS.get(letter, 0)
-            pattern = step.pattern.removeprefix(b"^")
-            if re.search(rb"(?<!\\)(?<!\[)\^|(?<!\\)\$|\\[AzZbB]", pattern):
-                # What is joined for the scan has other ends than the packet that the expression is meant for.
-                return None
-            return pattern, flags
+            # What is joined for the scan has other ends than the packet that the expression is meant for.
+            pattern = without_ends(step.pattern)
+            if pattern is None and not _ENDS.search(step.pattern):
+                # Hyperscan leaves out what it does not understand, and so finds more.
+                pattern = step.pattern
+            return (pattern, flags) if pattern else None
     return None
 
 

@@ -8,11 +8,11 @@ whole of both sides is read once, as inspect.py would read it piece by piece."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from tracehound.rules.literals import without_ends
 from tracehound.rules.plan import GroupPlan, Plan
 from tracehound.rules.rule import ByteExtract, ByteJump, ByteMath, ByteTest, Content, IsDataAt, Pcre, Step
 from tracehound.rules.services.http import Http
@@ -23,22 +23,9 @@ from tracehound.rules.verify import Chain, Sight
 
 MOST_STEPS: Final = 20_000
 """Steps after which the answer is yes."""
-_NOT_MORE_BYTES: Final = re.compile(rb"\(\?[!<>(|]|\\[bBAzZGKRXC1-9gk]|[$^]|[*+?}]\+|\(\*|\(\?P[>=]|\(\?[a-zA-Z-]*\)")
-"""What makes an expression say something else when more bytes stand around those that it matched: ends, bounds, what must not
-stand there, and what does not give back."""
 
 
 # -- the payload ------------------------------------------------------------------------------------------------------------
-
-
-def _holds_in_more(step: Pcre) -> bool:
-    """Whether an expression that matches in some bytes matches in all that contain them."""
-    pattern = step.pattern
-    if step.relative and pattern.startswith(b"^") and "m" not in step.flags:
-        pattern = pattern[1:]
-    if set(step.flags) - set("isG") or _NOT_MORE_BYTES.search(re.sub(rb"\\\\|\[\^", b"..", pattern)):
-        return False
-    return True
 
 
 def _variables(step: Step) -> list[str]:
@@ -46,50 +33,128 @@ def _variables(step: Step) -> list[str]:
             if isinstance(v := getattr(step, name, None), str)]  # fmt: skip
 
 
-def relaxed(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """What is left of the steps of a buffer when it is not known where it begins and ends."""
-    out: list[Step] = []
-    known: set[str] = set()
-    adrift = True
-    for step in steps:
+def _expression(step: Pcre, *, begins: bool) -> Pcre | None:
+    """An expression that matches wherever this one does, with whatever bytes around it. begins: the bytes begin where they did."""
+    if step.negated or set(step.flags) - set("imsG"):
+        return None
+    pattern = without_ends(step.pattern, starts=begins or (step.relative and "m" not in step.flags))
+    return None if pattern is None else replace(step, pattern=pattern, captures=())
+
+
+class _Relaxing:
+    """Steps as they are let go of one by one. adrift: what relates to the match before has nothing to relate to; place: where the search
+    stands, counted from the beginning of the buffer, where every step so far was at a fixed place; begins: the buffer's beginning is
+    known."""
+
+    def __init__(self, *, begins: bool) -> None:
+        self.out: list[Step] = []
+        self.known: set[str] = set()
+        self.begins = begins
+        self.adrift = not begins
+        self.place: int | None = None
+
+    def _lost(self, step: Step) -> bool:
         relative = bool(getattr(step, "relative", False))
-        lost = (relative and adrift) or any(name not in known for name in _variables(step))
-        if isinstance(step, Content):
-            if step.negated:
-                continue
-            if lost or not relative:
-                out.append(replace(step, offset=None, depth=None, distance=None, within=None, startswith=False, endswith=False))
-            else:
-                out.append(replace(step, offset=None, depth=None, startswith=False, endswith=False))
-            adrift = False
-        elif isinstance(step, Pcre):
-            if not step.negated and not lost and _holds_in_more(step):
-                out.append(replace(step, captures=()))
-            if not step.negated:
-                # Where it ends depends on what follows.
-                adrift = True
-        elif isinstance(step, ByteTest):
-            if relative and not lost and not step.digits:
-                out.append(step)
-        elif isinstance(step, ByteJump):
-            if relative and not lost and not step.digits and step.origin == "here":
-                out.append(step)
-            else:
-                adrift = True
-        elif isinstance(step, ByteExtract | ByteMath):
-            name = step.name if isinstance(step, ByteExtract) else step.result
-            if relative and not lost and not step.digits:
-                out.append(step)
-                known.add(name)
-            else:
-                known.discard(name)
-                adrift = True
-        elif isinstance(step, IsDataAt):
-            if relative and not lost and not step.negated:
-                out.append(step)
+        return (relative and self.adrift) or any(name not in self.known for name in _variables(step))
+
+    def content(self, step: Content, never: bytes) -> None:
+        size = len(step.pattern)
+        lost, begin = self._lost(step), _fixed(step)
+        relative = step.relative and not lost
+        if self.begins and not lost:
+            self.out.append(replace(step, endswith=False))
+        elif relative:
+            self.out.append(replace(step, offset=None, depth=None, startswith=False, endswith=False))
+            self.place = None
+        elif begin is not None and self.place is not None and not never:
+            distance = begin - self.place
+            self.out.append(Content(step.pattern, nocase=step.nocase, distance=distance, within=distance + size))
+            self.place = begin + size
+        elif never:
+            self.out.append(Pcre(b"(?!" + _escaped(never) + b")" + (b"(?i:" if step.nocase else b"(?:") + _escaped(step.pattern) + b")", "s"))
+            self.place = (begin or 0) + size
         else:
-            adrift = True
-    return tuple(out)
+            self.out.append(Content(step.pattern, nocase=step.nocase))
+            self.place = begin + size if begin is not None else None
+        self.adrift = False
+
+    def expression(self, step: Pcre) -> None:
+        made = None if self._lost(step) else _expression(step, begins=self.begins)
+        if made is not None:
+            self.out.append(made)
+        if not step.negated:
+            # Where it ends depends on what follows.
+            self.adrift, self.place = True, None
+
+    def number(self, step: ByteTest | ByteJump | ByteExtract | ByteMath) -> None:
+        kept: Step | None = None
+        if not step.digits and not self._lost(step) and getattr(step, "origin", "here") == "here":
+            if step.relative or self.begins:
+                kept = step
+            elif self.place is not None and isinstance(step.offset, int):
+                kept = replace(step, relative=True, offset=step.offset - self.place)
+        if kept is not None:
+            self.out.append(kept)
+        if isinstance(step, ByteTest):
+            return
+        name = step.name if isinstance(step, ByteExtract) else step.result if isinstance(step, ByteMath) else ""
+        self.known.discard(name)
+        self.place = None
+        if kept is None:
+            self.adrift = True
+        elif name:
+            self.known.add(name)
+
+    def more(self, step: IsDataAt) -> None:
+        if step.negated or self._lost(step):
+            return
+        if step.relative or self.begins:
+            self.out.append(step)
+        elif self.place is not None and isinstance(step.at, int):
+            self.out.append(replace(step, relative=True, at=step.at - self.place + 1))
+
+
+def _fixed(step: Content) -> int | None:
+    """Where in the buffer a content must begin; None where there is more than one place."""
+    if step.relative:
+        return None
+    if step.startswith:
+        return 0
+    offset = 0 if step.offset is None else step.offset
+    return offset if isinstance(offset, int) and step.depth == len(step.pattern) else None
+
+
+def _escaped(data: bytes) -> bytes:
+    return b"".join(b"\\x%02x" % byte for byte in data)
+
+
+def _never_there(steps: tuple[Step, ...], step: Content) -> bytes:
+    """What must not stand where a content must, where a rule tells two spellings apart so."""
+    begin = _fixed(step)
+    if begin is None or not step.nocase:
+        return b""
+    for other in steps:
+        if isinstance(other, Content) and other.negated and not other.nocase and _fixed(other) == begin and len(other.pattern) == len(step.pattern):
+            return other.pattern
+    return b""
+
+
+def relaxed(steps: tuple[Step, ...], *, begins: bool = False) -> tuple[Step, ...]:
+    """What is left of the steps of a buffer when it is not known where it ends, nor, unless `begins`, where it begins."""
+    state = _Relaxing(begins=begins)
+    for step in steps:
+        if isinstance(step, Content):
+            if not step.negated:
+                state.content(step, b"" if begins else _never_there(steps, step))
+        elif isinstance(step, Pcre):
+            state.expression(step)
+        elif isinstance(step, ByteTest | ByteJump | ByteExtract | ByteMath):
+            state.number(step)
+        elif isinstance(step, IsDataAt):
+            state.more(step)
+        else:
+            state.adrift, state.place = True, None
+    return tuple(state.out)
 
 
 # -- HTTP -------------------------------------------------------------------------------------------------------------------
@@ -116,40 +181,35 @@ class Heard:
         )
 
 
-_GROWS: Final = (Content, ByteTest, ByteJump, ByteExtract, ByteMath, IsDataAt)
-
-
-def _grows_with(group: GroupPlan) -> bool:
-    """Whether what holds of the beginning of a body holds of all of it."""
-    return not group.transforms and not group.absent and all(
-        (isinstance(s, _GROWS) and not getattr(s, "endswith", False) and not (isinstance(s, Content | IsDataAt) and s.negated)
-         and getattr(s, "origin", "here") != "end")
-        or (isinstance(s, Pcre) and not s.negated and _holds_in_more(replace(s, pattern=s.pattern.removeprefix(b"^"))))
-        for s in group.chain.steps
-    )
+def _beginning_of(group: GroupPlan) -> Chain | None:
+    """What must hold of all of a body where its group held of the beginning; None where nothing must."""
+    steps = relaxed(group.chain.steps, begins=True) if not group.transforms and not group.absent else ()
+    return Chain(steps) if steps else None
 
 
 def _asks_sets(chain: Chain) -> bool:
     return chain.sets is not None and any(type(s).__name__ in ("Dataset", "Datarep") for s in chain.steps)
 
 
-def _group_may(group: GroupPlan, data: bytes | None, names: dict[str, int]) -> bool:
+def _group_may(group: GroupPlan, chain: Chain, data: bytes | None, names: dict[str, int]) -> bool:
     if data is None:
         return bool(group.absent)
     if group.absent == "only":
         return False
     sight = Sight(apply(data, group.transforms) if group.transforms else data, names=names)
-    return group.chain.holds(sight) or sight.exhausted or sight.budget < 0
+    return chain.holds(sight) or sight.exhausted or sight.budget < 0
 
 
 @dataclass(slots=True)
 class Screen:
-    """What one rule must find. chain: steps in the payload of its direction; http: it is tried on what was heard as HTTP."""
+    """What one rule must find. chain: steps in the payload of its direction, folds: in lower case too; http: it is tried on
+    what was heard as HTTP; chains: what must hold of all of a body, by group."""
 
     plan: Plan
     chain: Chain | None
     http: bool
-    folds: bool = False
+    folds: bool
+    chains: dict[int, Chain | None]
 
     @property
     def asks(self) -> bool:
@@ -182,11 +242,12 @@ class Screen:
                 return False
             if tx.progress[side] < min(source.progress, COMPLETE):
                 return False
-            if _asks_sets(group.chain) or (source.grows and not _grows_with(group)):
+            chain = self.chains[group.number] if source.grows else group.chain
+            if chain is None or _asks_sets(group.chain):
                 continue
             data = source.get(tx, side)
             values = (data or [None]) if isinstance(data, list) else [data]
-            if not any(_group_may(group, value, names) for value in values):
+            if not any(_group_may(group, chain, value, names) for value in values):
                 return False
         return True
 
@@ -198,4 +259,5 @@ def screen_of(plan: Plan) -> Screen:
         steps = relaxed(plan.payload.chain.steps)
         chain = Chain(steps) if steps else None
     http = plan.unit == "transaction" and not plan.transactional and any(g.name in Http.sources for g in plan.groups)
-    return Screen(plan, chain, http, chain is not None and any(isinstance(s, Content) and s.nocase for s in chain.steps))
+    grown = {g.number: _beginning_of(g) for g in plan.groups if g.name in Http.sources and Http.sources[g.name].grows} if http else {}
+    return Screen(plan, chain, http, chain is not None and any(isinstance(s, Content) and s.nocase for s in chain.steps), grown)
