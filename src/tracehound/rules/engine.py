@@ -26,7 +26,7 @@ from tracehound.flows.state import FLOW_ID, NEXT_ID, FlowState
 from tracehound.limits import MAX_RULE_COUNTERS, MAX_RULE_HISTORY_BYTES, MAX_RULE_STREAM_BYTES
 from tracehound.packets.batch import NOTE, PacketBatch
 from tracehound.packets.decode import DecodeState, decode
-from tracehound.rules.columns import Columns, Mask, header_mask, may_match
+from tracehound.rules.columns import Columns, Mask, header_mask, rows_that_may_match
 from tracehound.rules.events import decode_events
 from tracehound.rules.frames import Frames, frames, inside_ip
 from tracehound.rules.inspect import Clock, Flow, Inspector, Match, Note
@@ -349,13 +349,11 @@ class Engine:
             if rows.size:
                 part = Columns(_rows(p, rows))
                 for plan in self._ip_only:
-                    for row in rows[may_match(plan, part)].tolist():
+                    for row in rows[rows_that_may_match(plan, part)].tolist():
                         out.setdefault(row, []).append(plan)
         columns = Columns(p, seen.fragment, seen.header_len)
         for plan in self._by_header:
-            if not columns.has(plan):
-                continue
-            for row in np.flatnonzero(may_match(plan, columns)).tolist():
+            for row in rows_that_may_match(plan, columns).tolist():
                 out.setdefault(row, []).append(plan)
         return out
 
@@ -633,8 +631,12 @@ class Engine:
         plans = self._may_speak.get(name)
         if plans is None:
             plans = self._may_speak[name] = [plan for plan in self._by_service if _may_speak(plan, name)]
+        heads: dict[tuple[object, ...], bool] = {}
         for plan in plans:
-            if not _either_way(plan, ends):
+            fits = heads.get(plan.head)
+            if fits is None:
+                fits = heads[plan.head] = _either_way(plan, ends)
+            if not fits:
                 continue
             if proto == TCP and self._screening and plan.side is not None and not plan.transactional and self._screen_for(plan).asks:
                 known.held_back[plan.side].add(plan.order)
@@ -656,11 +658,9 @@ class Engine:
             return
         columns = Columns(_rows(p, rows))
         for plan in self._by_flow:
-            if not columns.has(plan):
-                continue
             screened = self._screening and plan.unit == "packet" and self._screen_for(plan).chain is not None
             where = asked if screened else fresh
-            for number in np.unique(flow_id[rows[may_match(plan, columns)]]).tolist():
+            for number in np.unique(flow_id[rows[rows_that_may_match(plan, columns)]]).tolist():
                 taken = self._taken.get(number)
                 if taken is None or plan.order not in taken.chosen:
                     where.setdefault(number, set()).add(plan.order)

@@ -162,4 +162,7 @@ MAKER: Final = f"hyperscan {metadata.version('hyperscan')}"
 
 def has_all(literals: list[Literal], data: bytes, lower: Callable[[], bytes]) -> bool:
     """Whether all literals are in the data."""
-    return all((literal.data in lower()) if literal.nocase else (literal.data in data) for literal in literals)
+    for literal in literals:  # noqa: SIM110 (it is asked very often)
+        if literal.data not in (lower() if literal.nocase else data):
+            return False
+    return True

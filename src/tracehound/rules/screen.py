@@ -8,6 +8,7 @@ whole of both sides is read once, as inspect.py would read it piece by piece."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -19,7 +20,7 @@ from tracehound.rules.services.http import Http
 from tracehound.rules.services.identify import by_content
 from tracehound.rules.services.service import COMPLETE
 from tracehound.rules.transforms import apply
-from tracehound.rules.verify import Chain, Sight
+from tracehound.rules.verify import Chain, Sight, number_fits
 
 MOST_STEPS: Final = 20_000
 """Steps after which the answer is yes."""
@@ -157,6 +158,28 @@ def relaxed(steps: tuple[Step, ...], *, begins: bool = False) -> tuple[Step, ...
     return tuple(state.out)
 
 
+def runs_of(steps: tuple[Step, ...]) -> list[re.Pattern[bytes]]:
+    """What relaxed steps must find, as expressions, the longest first: contents at known distances with what single bytes must be."""
+    runs: list[list[bytes]] = []
+    together = False
+    for step in steps:
+        if isinstance(step, Content):
+            text = _escaped(step.pattern) if not step.nocase else b"(?i:" + _escaped(step.pattern) + b")"
+            distance, within, size = step.distance or 0, step.within, len(step.pattern)
+            if together and step.relative and isinstance(distance, int) and isinstance(within, int) and distance >= 0:
+                runs[-1].append(b"(?s:.{%d,%d}?)" % (distance, max(within - size, distance)) + text)
+            else:
+                runs.append([text])
+            together = True
+        elif isinstance(step, ByteTest) and together:
+            if step.count == 1 and isinstance(step.offset, int) and step.offset >= 0 and isinstance(step.value, int):
+                fits = bytes(n for n in range(256) if number_fits(step, n))
+                runs[-1].append(b"(?=(?s:.{%d})[%s])" % (step.offset, _escaped(fits)) if fits else b"(?!)")
+        elif not isinstance(step, IsDataAt | ByteTest):
+            together = False
+    return [re.compile(b"".join(run)) for run in sorted(runs, key=lambda run: -sum(map(len, run)))]
+
+
 # -- HTTP -------------------------------------------------------------------------------------------------------------------
 
 
@@ -165,6 +188,7 @@ class Heard:
 
     def __init__(self, requests: bytes, responses: bytes) -> None:
         self.readable = False
+        self._buffers: dict[tuple[int, str, bool], list[bytes | None]] = {}
         if by_content(requests[:512], True) != "http" or by_content(responses[:512], False) not in (None, "http"):
             return
         reader = Http()
@@ -179,6 +203,16 @@ class Heard:
         self.readable = not turned and not odd and not any(
             tx.method == b"CONNECT" or tx.unseen_request for tx in self.transactions
         )
+
+
+    def buffer(self, tx: Any, name: str, side: bool) -> list[bytes | None]:
+        """What a buffer of a transaction holds: one value, several, or one None where it does not exist."""
+        key = (tx.number, name, side)
+        values = self._buffers.get(key)
+        if values is None:
+            data = Http.sources[name].get(tx, side)
+            values = self._buffers[key] = (data or [None]) if isinstance(data, list) else [data]
+        return values
 
 
 def _beginning_of(group: GroupPlan) -> Chain | None:
@@ -203,13 +237,15 @@ def _group_may(group: GroupPlan, chain: Chain, data: bytes | None, names: dict[s
 @dataclass(slots=True)
 class Screen:
     """What one rule must find. chain: steps in the payload of its direction, folds: in lower case too; http: it is tried on
-    what was heard as HTTP; chains: what must hold of all of a body, by group."""
+    what was heard as HTTP; chains: what must hold of all of a body, by group; runs: parts
+    of the chain that are found at once."""
 
     plan: Plan
     chain: Chain | None
     http: bool
     folds: bool
     chains: dict[int, Chain | None]
+    runs: list[re.Pattern[bytes]]
 
     @property
     def asks(self) -> bool:
@@ -219,6 +255,9 @@ class Screen:
         """Whether the payload's steps may hold somewhere in these bytes."""
         if self.chain is None:
             return True
+        for run in self.runs:
+            if run.search(data) is None:
+                return False
         sight = Sight(data, budget=MOST_STEPS)
         if self.folds:
             sight._lower = lower()
@@ -226,9 +265,9 @@ class Screen:
 
     def http_may(self, heard: Heard, to_server: bool) -> bool:
         """Whether it may hold in one of the transactions, on packets of this direction."""
-        return any(self._transaction_may(tx, to_server) for tx in heard.transactions)
+        return any(self._transaction_may(heard, tx, to_server) for tx in heard.transactions)
 
-    def _transaction_may(self, tx: Any, to_server: bool) -> bool:
+    def _transaction_may(self, heard: Heard, tx: Any, to_server: bool) -> bool:
         for late in self.plan.late:
             if late.name == "urilen" and late.check(tx, to_server) is False:
                 return False
@@ -245,8 +284,7 @@ class Screen:
             chain = self.chains[group.number] if source.grows else group.chain
             if chain is None or _asks_sets(group.chain):
                 continue
-            data = source.get(tx, side)
-            values = (data or [None]) if isinstance(data, list) else [data]
+            values = heard.buffer(tx, group.name, side)
             if not any(_group_may(group, chain, value, names) for value in values):
                 return False
         return True
@@ -260,4 +298,5 @@ def screen_of(plan: Plan) -> Screen:
         chain = Chain(steps) if steps else None
     http = plan.unit == "transaction" and not plan.transactional and any(g.name in Http.sources for g in plan.groups)
     grown = {g.number: _beginning_of(g) for g in plan.groups if g.name in Http.sources and Http.sources[g.name].grows} if http else {}
-    return Screen(plan, chain, http, chain is not None and any(isinstance(s, Content) and s.nocase for s in chain.steps), grown)
+    runs = runs_of(chain.steps) if chain is not None else []
+    return Screen(plan, chain, http, chain is not None and any(isinstance(s, Content) and s.nocase for s in chain.steps), grown, runs)
