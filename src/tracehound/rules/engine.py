@@ -63,8 +63,12 @@ _COLUMNS: Final = (
 )  # fmt: skip
 
 
-_HELD: Final = (_COLUMNS.index("seq"), _COLUMNS.index("payload_len"), *(len(_COLUMNS) + k for k in (4, 5, 6, 7)))
-"""Of what is kept of a packet: sequence number, payload on the wire, where it begins, captured bytes, size of all, direction."""
+_KEPT: Final = np.dtype([
+    ("packet_id", "<i8"), ("ts", "<i8"), ("ip_version", "u1"), ("proto", "u1"), ("sport", "<u2"), ("dport", "<u2"), ("tcp_flags", "u1"),
+    ("seq", "<u4"), ("ack", "<u4"), ("window", "<u2"), ("payload_len", "<i4"), ("note", "u1"), ("src_hi", "<u8"), ("src_lo", "<u8"),
+    ("dst_hi", "<u8"), ("dst_lo", "<u8"), ("payload_offset", "<i8"), ("payload_caplen", "<i4"), ("size", "<i4"), ("to_server", "?"),
+])  # fmt: skip
+"""What is kept of a packet beside its bytes. payload_offset: from its IP header on; size: its bytes from there on."""
 
 
 @dataclass(slots=True)
@@ -82,7 +86,7 @@ class Options:
 class _Held:
     """Packets of a flow that has not been taken up: rows as columns, and their bytes."""
 
-    pieces: list[tuple[list[NDArray[Any]], bytes]] = field(default_factory=list)
+    pieces: list[tuple[bytes, bytes]] = field(default_factory=list)
     size: int = 0
 
 
@@ -90,7 +94,8 @@ class _Held:
 class _Known:
     """What is kept of every open flow. end: who sent its first packet (a hash); sides: bits 1 to_client seen, 2 to_server seen;
     service: recognised by content; coded: reader of decoded bodies; once: sides for which IP-only rules are done; whole: all of it is in
-    this batch; held_back: by direction, rules that may hold when more is said."""
+    this batch; held_back: by direction, rules that may hold when more is said; broken: its beginning is
+    not kept any more."""
 
     end: int
     sides: int = 0
@@ -102,6 +107,7 @@ class _Known:
     tails: list[bytes] = field(default_factory=lambda: [b"", b""])
     asked: int = 0
     whole: bool = True
+    broken: bool = False
     held_back: tuple[set[int], set[int]] = field(default_factory=lambda: (set(), set()))
 
 
@@ -555,14 +561,17 @@ class Engine:
         """What a direction of a flow that is not taken up said before this batch: first sequence number, size, bytes, whether they
         follow each other without contradiction or hole; None where not all is kept."""
         held = self._held.get(number)
-        if held is None or number in self._taken or held.size > _MOST_SCREENED_BYTES:
+        if held is None or self._known[number].broken or number in self._taken or held.size > _MOST_SCREENED_BYTES:
             return None
         out = bytearray()
         first = 0
         sound = True
-        for columns, data in held.pieces:
-            seq, wire, offset, caplen, size, side = (columns[k] for k in _HELD)
-            at = np.cumsum(size) - size
+        for rows, data in held.pieces:
+            kept = np.frombuffer(rows, _KEPT)
+            seq, wire, offset, caplen, size, side = (
+                kept[name] for name in ("seq", "payload_len", "payload_offset", "payload_caplen", "size", "to_server")
+            )
+            at = np.cumsum(size, dtype=np.int64) - size
             for k in np.flatnonzero((caplen > 0) & (offset >= 0) & (side == to_server)).tolist():
                 if not out:
                     first = int(seq[k])
@@ -802,35 +811,41 @@ class Engine:
         rows = np.flatnonzero((flow_id >= 0) & (p.proto == TCP))
         if not rows.size:
             return
-        order = np.argsort(flow_id[rows], kind="stable")
-        rows = rows[order]
-        ids = flow_id[rows]
-        starts = np.flatnonzero(np.append(True, ids[1:] != ids[:-1]))
-        stops = np.append(starts[1:], ids.size)
-        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-            number = int(ids[start])
-            known = self._known[number]
-            if number in self._taken:
-                known.whole = False
-                continue
+        ids, starts = np.unique(flow_id[rows], return_index=True)
+        for number in ids.tolist():
+            self._known[number].whole = False
+        if self._taken:
+            rows = rows[~np.isin(flow_id[rows], np.fromiter(self._taken, np.int64, len(self._taken)))]
+            if not rows.size:
+                return
+        rows = rows[np.argsort(flow_id[rows], kind="stable")]
+        ids, starts = np.unique(flow_id[rows], return_index=True)
+        stops = np.append(starts[1:], rows.size)
+        begin = np.maximum(seen.ip_at[rows], 0)
+        size = np.where(seen.ip_at[rows] >= 0, seen.ip_end[rows] - begin, 0).astype(np.int64)
+        table = np.empty(rows.size, _KEPT)
+        for name in (*_COLUMNS, "src_hi", "src_lo", "dst_hi", "dst_lo", "payload_caplen"):
+            table[name] = getattr(p, name)[rows]
+        table["payload_offset"] = p.payload_offset[rows] - seen.ip_at[rows]
+        table["size"], table["to_server"] = size, to_server[rows]
+        places = np.append(0, np.cumsum(size))
+        data = np.empty(int(places[-1]), np.uint8)
+        gather(p.buffer, begin, size, data)
+        view = data.data
+        for number, start, stop, first, last in zip(
+            ids.tolist(), starts.tolist(), stops.tolist(), places[starts].tolist(), places[stops].tolist(), strict=True
+        ):
             held = self._held.setdefault(number, _Held())
-            known.whole = False
             if held.size > 2 * MAX_RULE_STREAM_BYTES:
                 continue
-            part = rows[start:stop]
-            begin = np.maximum(seen.ip_at[part], 0)
-            size = np.where(seen.ip_at[part] >= 0, seen.ip_end[part] - begin, 0).astype(np.int64)
-            data = np.empty(int(size.sum()), np.uint8)
-            gather(p.buffer, begin, size, data)
-            columns: list[NDArray[Any]] = [getattr(p, name)[part] for name in _COLUMNS]
-            columns += [p.src_hi[part], p.src_lo[part], p.dst_hi[part], p.dst_lo[part], p.payload_offset[part] - seen.ip_at[part],
-                        p.payload_caplen[part], size, to_server[part]]  # fmt: skip
-            held.pieces.append((columns, data.tobytes()))
-            took = data.nbytes + 120 * part.size
+            held.pieces.append((table[start:stop].tobytes(), bytes(view[first:last])))
+            took = last - first + _KEPT.itemsize * (stop - start)
             held.size += took
             self._held_bytes += took
         while self._held_bytes > MAX_RULE_HISTORY_BYTES and self._held:
-            _, oldest = self._held.popitem(last=False)
+            number, oldest = self._held.popitem(last=False)
+            if number in self._known:
+                self._known[number].broken = True
             self._held_bytes -= oldest.size
             self.lost.flows += 1
 
@@ -841,9 +856,9 @@ class Engine:
             return []
         self._held_bytes -= held.size
         out: list[Packet] = []
-        for columns, data in held.pieces:
+        for rows, data in held.pieces:
             at = 0
-            for values in zip(*(c.tolist() for c in columns), strict=True):
+            for values in np.frombuffer(rows, _KEPT).tolist():
                 packet = _packet(values[: len(_COLUMNS)], values[-1])
                 src_hi, src_lo, dst_hi, dst_lo, offset, caplen, size = values[len(_COLUMNS) : -1]
                 packet.src, packet.dst = src_hi << 64 | src_lo, dst_hi << 64 | dst_lo
