@@ -15,7 +15,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,7 +115,8 @@ class _Known:
 class _Said:
     """What one direction of a flow says in a batch. row: its first packet; data: its bytes in order; as_it_came: where the packets were
     not in order, their bytes as they were; extra: texts decoded from it; sound: all bytes are there that the packets had, and those that
-    came twice were the same; holes: some are missing between packets; first: sequence number of the first."""
+    came twice were the same; holes: (place in data, how many) are missing there; first: sequence number of the first; starts: of datagrams,
+    where each begins."""
 
     flow_id: int
     row: int
@@ -125,17 +126,22 @@ class _Said:
     sound: bool
     as_it_came: bytes = b""
     extra: bytes = b""
-    holes: bool = False
+    holes: list[tuple[int, int]] = field(default_factory=list)
     first: int = 0
+    starts: list[int] = field(default_factory=list)
 
 
 class _Text:
-    """All that a direction has said: data in order, texts with whatever else is to be looked through for literals."""
+    """All that a direction has said: data in order, texts with whatever else is to be looked through for literals; starts: where
+    packets and windows of the stream may begin, None where that is not known."""
 
-    __slots__ = ("_folded", "_lower", "data", "holes", "sound", "texts")
+    __slots__ = ("_folded", "_lower", "data", "holes", "sound", "starts", "texts")
 
-    def __init__(self, data: bytes, as_it_came: bytes, extra: bytes, sound: bool, holes: bool) -> None:
+    def __init__(
+        self, data: bytes, as_it_came: bytes, extra: bytes, sound: bool, holes: list[tuple[int, int]], starts: list[int] | None
+    ) -> None:
         self.data = data
+        self.starts = starts
         self.sound = sound
         self.holes = holes
         self.texts = data + b"\0" + as_it_came if as_it_came else data
@@ -153,6 +159,26 @@ class _Text:
         if self._folded is None:
             self._folded = self.texts.lower() if self.texts is not self.data else self.lower()
         return self._folded
+
+
+def _pieces(text: _Text) -> list[bytes | int]:
+    """The bytes of a direction, and between them how many are missing."""
+    out: list[bytes | int] = []
+    begin = 0
+    for place, missing in text.holes:
+        out += [text.data[begin:place], missing]
+        begin = place
+    return [*out, text.data[begin:]]
+
+
+class _Before(NamedTuple):
+    """What a direction said in batches before: first sequence number, bytes, whether they follow each other without contradiction or
+    hole, sequence numbers at which packets begin and end or that were acknowledged."""
+
+    first: int
+    data: bytes
+    sound: bool
+    marks: NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -251,6 +277,9 @@ class Engine:
         self._like: dict[int, int] = {}
         self._screens: dict[int, Screen] = {}
         self._heard_now: dict[int, Heard] = {}
+        self._marks: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+        self._flow_id: NDArray[np.int64] = np.empty(0, np.int64)
+        self._to_server: Mask = np.empty(0, np.bool_)
         self._may_speak: dict[str | None, list[Plan]] = {}
         # Sides that may turn out to be the other way round are not told apart beforehand.
         self._screening = not options.midstream and notes is None
@@ -384,6 +413,7 @@ class Engine:
         fresh: dict[int, set[int]] = {}
         asked: dict[int, set[int]] = {}
         self._heard_now.clear()
+        self._marks, self._flow_id, self._to_server = None, flow_id, to_server
         rows = np.flatnonzero(flow_id >= 0)
         if self.options.everything:
             everything = {plan.order for plan in self._by_flow}
@@ -418,6 +448,8 @@ class Engine:
             one = _Said(int(flow_id[row]), row, bool(to_server[row]), int(p.proto[row]), data, sound=whole_packets)
             if one.proto == TCP:
                 one.first = int(seq[start])
+            else:
+                one.starts = (ends[start:stop] - ends[start] + held[start] - held[start:stop]).tolist()
             if not ordered and one.proto == TCP:
                 one.as_it_came = data
                 one.first, one.data, agrees, holes = _by_sequence(
@@ -525,7 +557,7 @@ class Engine:
                 if held and self._screening:
                     screen = self._screen_for(plan)
                     if screen.chain is not None and so_far.sound:
-                        held = screen.chain_may(so_far.data, so_far.lower)
+                        held = screen.chain_may(so_far.data, so_far.lower, so_far.starts)
                     if held and screen.http and one.proto == TCP:
                         if heard is None:
                             heard = self._heard(p, known, of_flow, one)
@@ -541,65 +573,80 @@ class Engine:
 
     def _so_far(self, p: PacketBatch, known: _Known, one: _Said) -> _Text | None:
         """All that a direction has said; None where not all of it is known any more."""
+        if one.proto != TCP:
+            return _Text(one.data, b"", one.extra, one.sound, [], one.starts)
+        marks = self._marks_of(p, one)
         if known.whole:
-            data, sound, holes, extra = one.data, one.sound, one.holes, one.extra
-        else:
-            if known.coded is not None or known.mailed:
-                return None
-            before = self._said_before(one.flow_id, one.to_server)
-            if before is None:
-                return None
-            seq, size, data, sound = before
-            if data and one.first != (seq + size) & 0xFFFFFFFF:
-                return None
-            if one.as_it_came or not one.sound or not sound:
-                return None
-            data, holes, extra = data + one.data, one.holes, one.extra
-        return _Text(data, one.as_it_came, extra, sound, holes)
+            starts = None if one.holes else sorted({m for m in ((marks - one.first) & 0xFFFFFFFF).tolist() if m < len(one.data)} | {0})
+            return _Text(one.data, one.as_it_came, one.extra, one.sound, one.holes, starts)
+        if known.coded is not None or known.mailed:
+            return None
+        before = self._said_before(one.flow_id, one.to_server)
+        if before is None or not before.sound or not one.sound or one.as_it_came:
+            return None
+        first = before.first if before.data else one.first
+        if one.first != (first + len(before.data)) & 0xFFFFFFFF:
+            return None
+        data = before.data + one.data
+        marks = np.concatenate([before.marks, marks])
+        starts = sorted({m for m in ((marks - first) & 0xFFFFFFFF).tolist() if m < len(data)} | {0})
+        return _Text(data, b"", one.extra, True, [], starts)
 
-    def _said_before(self, number: int, to_server: bool) -> tuple[int, int, bytes, bool] | None:
-        """What a direction of a flow that is not taken up said before this batch: first sequence number, size, bytes, whether they
-        follow each other without contradiction or hole; None where not all is kept."""
+    def _marks_of(self, p: PacketBatch, one: _Said) -> NDArray[np.int64]:
+        """Sequence numbers at which packets of a direction begin and end in this batch, or up to which they were acknowledged."""
+        if self._marks is None:
+            rows = np.flatnonzero((self._flow_id >= 0) & (p.proto == TCP))
+            keys = self._flow_id[rows] * 2 + self._to_server[rows]
+            seq = p.seq[rows].astype(np.int64)
+            keys = np.concatenate([keys, keys, keys ^ 1])
+            values = np.concatenate([seq, seq + p.payload_len[rows], p.ack[rows].astype(np.int64)])
+            order = np.argsort(keys, kind="stable")
+            self._marks = keys[order], values[order]
+        keys, values = self._marks
+        key = one.flow_id * 2 + one.to_server
+        return values[np.searchsorted(keys, key) : np.searchsorted(keys, key + 1)]
+
+    def _said_before(self, number: int, to_server: bool) -> _Before | None:
+        """What a direction of a flow that is not taken up said before this batch; None where not all is kept."""
         held = self._held.get(number)
         if held is None or self._known[number].broken or number in self._taken or held.size > _MOST_SCREENED_BYTES:
             return None
         out = bytearray()
-        first = 0
-        sound = True
+        first, sound = 0, True
+        marks: list[NDArray[np.int64]] = []
         for rows, data in held.pieces:
             kept = np.frombuffer(rows, _KEPT)
-            seq, wire, offset, caplen, size, side = (
-                kept[name] for name in ("seq", "payload_len", "payload_offset", "payload_caplen", "size", "to_server")
+            seq, wire, offset, caplen, size = (
+                kept[name].astype(np.int64) for name in ("seq", "payload_len", "payload_offset", "payload_caplen", "size")
             )
-            at = np.cumsum(size, dtype=np.int64) - size
-            for k in np.flatnonzero((caplen > 0) & (offset >= 0) & (side == to_server)).tolist():
+            mine = kept["to_server"] == to_server
+            marks += [seq[mine], seq[mine] + wire[mine], kept["ack"][~mine].astype(np.int64)]
+            at = np.cumsum(size) - size
+            for k in np.flatnonzero((caplen > 0) & mine).tolist():
                 if not out:
                     first = int(seq[k])
                 elif int(seq[k]) != (first + len(out)) & 0xFFFFFFFF:
                     sound = False
-                sound = sound and caplen[k] == wire[k] and offset[k] + caplen[k] <= size[k]
+                sound = sound and caplen[k] == wire[k] and 0 <= offset[k] and offset[k] + caplen[k] <= size[k]
                 out += data[at[k] + offset[k] : at[k] + offset[k] + caplen[k]]
-        return first, len(out), bytes(out), sound
+        return _Before(first, bytes(out), sound, np.concatenate(marks) if marks else np.empty(0, np.int64))
 
     def _heard(self, p: PacketBatch, known: _Known, of_flow: list[_Said], one: _Said) -> Heard:
         """What the flow said so far, as HTTP. Read once for both of its directions."""
         if one.flow_id in self._heard_now:
             return self._heard_now[one.flow_id]
-        said = {}
+        said: dict[bool, list[bytes | int]] = {}
+        complete = True
         for each in of_flow:
             text = self._so_far(p, known, each)
-            if text is None or not text.sound or text.holes:
-                said = {True: b"", False: b""}
-                break
-            said[each.to_server] = text.data
+            complete = complete and text is not None and text.sound
+            said[each.to_server] = _pieces(text) if text is not None else []
         for side in (True, False):
             if side not in said:
-                before = (0, 0, b"", True) if known.whole else self._said_before(one.flow_id, side)
-                said[side] = before[2] if before is not None and before[3] else b""
-                if before is None or not before[3]:
-                    said = {True: b"", False: b""}
-                    break
-        heard = self._heard_now[one.flow_id] = Heard(said[True][:MAX_RULE_STREAM_BYTES], said[False][:MAX_RULE_STREAM_BYTES])
+                before = None if known.whole else self._said_before(one.flow_id, side)
+                complete = complete and (known.whole or (before is not None and before.sound))
+                said[side] = [before.data] if before is not None and before.data else []
+        heard = self._heard_now[one.flow_id] = Heard(said[True] if complete else [], said[False] if complete else [])
         return heard
 
     def _decoded(self, known: _Known, to_server: bool, proto: int, data: bytes, coded: bool) -> bytes:
@@ -877,12 +924,13 @@ def _place(m: Match) -> tuple[int, bool, int, int]:
 
 def _by_sequence(
     seq: NDArray[np.int64], begin: NDArray[np.int64], held: NDArray[np.int64], whole: bytes
-) -> tuple[int, bytes, bool, bool]:
+) -> tuple[int, bytes, bool, list[tuple[int, int]]]:
     """Segments in the order of their sequence numbers, without what comes twice: the first number, the bytes, whether what came twice
-    was the same, whether some are missing in between."""
+    was the same, and where how many are missing in between."""
     ahead = (seq - seq[0] + 0x80000000 & 0xFFFFFFFF) - 0x80000000
     out, reach = bytearray(), -(1 << 40)
-    agrees, holes = True, False
+    agrees = True
+    holes: list[tuple[int, int]] = []
     places = np.argsort(ahead, kind="stable").tolist()
     for k in places:
         at, size, start = int(ahead[k]), int(held[k]), int(begin[k])
@@ -890,9 +938,10 @@ def _by_sequence(
         if skip:
             again = min(skip, size)
             from_ = len(out) - skip
-            agrees = agrees and from_ >= 0 and not holes and out[from_ : from_ + again] == whole[start : start + again]
+            # What came twice must lie behind the last hole: only there is its place known.
+            agrees = agrees and from_ >= (holes[-1][0] if holes else 0) and out[from_ : from_ + again] == whole[start : start + again]
         elif out and at > reach:
-            holes = True
+            holes.append((len(out), at - reach))
         if skip < size:
             out += whole[start + skip : start + size]
             reach = at + size

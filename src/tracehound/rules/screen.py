@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from tracehound.limits import MAX_RULE_STREAM_BYTES
 from tracehound.rules.literals import without_ends
 from tracehound.rules.plan import GroupPlan, Plan
 from tracehound.rules.rule import ByteExtract, ByteJump, ByteMath, ByteTest, Content, IsDataAt, Pcre, Step
@@ -180,20 +181,55 @@ def runs_of(steps: tuple[Step, ...]) -> list[re.Pattern[bytes]]:
     return [re.compile(b"".join(run)) for run in sorted(runs, key=lambda run: -sum(map(len, run)))]
 
 
+def fixed_of(steps: tuple[Step, ...]) -> re.Pattern[bytes] | None:
+    """What must stand at places counted from the beginning of a packet or window."""
+    parts: list[bytes] = []
+    found = False
+    for step in steps:
+        if isinstance(step, Content) and not step.negated and not step.relative:
+            begin, size = _fixed(step), len(step.pattern)
+            offset = 0 if step.offset is None else step.offset
+            if begin is None and isinstance(offset, int) and isinstance(step.depth, int) and step.depth >= size:
+                last = offset + step.depth - size
+            elif begin is not None:
+                offset = last = begin
+            else:
+                continue
+            found = True
+            text = (b"(?i:" if step.nocase else b"(?:") + _escaped(step.pattern) + b")"
+            parts.append(b"(?=(?s:.{%d,%d}?)%s)" % (offset, last, text))
+        elif isinstance(step, ByteTest) and not step.relative and not step.digits and step.count == 1:
+            if isinstance(step.offset, int) and step.offset >= 0 and isinstance(step.value, int):
+                fits = bytes(n for n in range(256) if number_fits(step, n))
+                parts.append(b"(?=(?s:.{%d})[%s])" % (step.offset, _escaped(fits)) if fits else b"(?!)")
+    return re.compile(b"".join(parts)) if found or len(parts) > 1 else None
+
+
 # -- HTTP -------------------------------------------------------------------------------------------------------------------
 
 
-class Heard:
-    """What both sides of a flow said, as HTTP: its transactions when no more comes."""
+def _head(said: list[bytes | int]) -> bytes:
+    return said[0][:512] if said and isinstance(said[0], bytes) else b""
 
-    def __init__(self, requests: bytes, responses: bytes) -> None:
+
+class Heard:
+    """What both sides of a flow said, as HTTP: its transactions when no more comes. Between the bytes stands how many are missing."""
+
+    def __init__(self, requests: list[bytes | int], responses: list[bytes | int]) -> None:
         self.readable = False
         self._buffers: dict[tuple[int, str, bool], list[bytes | None]] = {}
-        if by_content(requests[:512], True) != "http" or by_content(responses[:512], False) not in (None, "http"):
+        if by_content(_head(requests), True) != "http" or by_content(_head(responses), False) not in (None, "http"):
             return
         reader = Http()
         for side, said in ((True, requests), (False, responses)):
-            reader.feed(side, said)
+            size = 0
+            for piece in said:
+                if isinstance(piece, int):
+                    reader.gap(side, piece)
+                    size += piece
+                else:
+                    reader.feed(side, piece[: max(0, MAX_RULE_STREAM_BYTES - size)])
+                    size += len(piece)
         turned = reader.upgrade is not None or reader.stopped
         odd = any(name == "request_body_unexpected" for tx in reader.transactions for name, _ in tx.events)
         for side in (True, False):
@@ -238,7 +274,7 @@ def _group_may(group: GroupPlan, chain: Chain, data: bytes | None, names: dict[s
 class Screen:
     """What one rule must find. chain: steps in the payload of its direction, folds: in lower case too; http: it is tried on
     what was heard as HTTP; chains: what must hold of all of a body, by group; runs: parts
-    of the chain that are found at once."""
+    of the chain that are found at once; fixed: what stands at places counted from the beginning."""
 
     plan: Plan
     chain: Chain | None
@@ -246,17 +282,22 @@ class Screen:
     folds: bool
     chains: dict[int, Chain | None]
     runs: list[re.Pattern[bytes]]
+    fixed: re.Pattern[bytes] | None
 
     @property
     def asks(self) -> bool:
         return self.chain is not None or self.http
 
-    def chain_may(self, data: bytes, lower: Callable[[], bytes]) -> bool:
-        """Whether the payload's steps may hold somewhere in these bytes."""
+    def chain_may(self, data: bytes, lower: Callable[[], bytes], starts: list[int] | None) -> bool:
+        """Whether the payload's steps may hold somewhere in these bytes. starts: where packets and windows may begin."""
         if self.chain is None:
             return True
         for run in self.runs:
             if run.search(data) is None:
+                return False
+        if self.fixed is not None and starts is not None:
+            match = self.fixed.match
+            if not any(match(data, start) for start in starts):
                 return False
         sight = Sight(data, budget=MOST_STEPS)
         if self.folds:
@@ -299,4 +340,5 @@ def screen_of(plan: Plan) -> Screen:
     http = plan.unit == "transaction" and not plan.transactional and any(g.name in Http.sources for g in plan.groups)
     grown = {g.number: _beginning_of(g) for g in plan.groups if g.name in Http.sources and Http.sources[g.name].grows} if http else {}
     runs = runs_of(chain.steps) if chain is not None else []
-    return Screen(plan, chain, http, chain is not None and any(isinstance(s, Content) and s.nocase for s in chain.steps), grown, runs)
+    fixed = fixed_of(plan.payload.chain.steps) if chain is not None and plan.payload is not None else None
+    return Screen(plan, chain, http, chain is not None and any(isinstance(s, Content) and s.nocase for s in chain.steps), grown, runs, fixed)
