@@ -193,7 +193,8 @@ def _mine(number: int, count: int) -> Callable[[PacketBatch], NDArray[np.bool_]]
 
 
 def _engine(ready: Ready, options: Options, number: int, count: int, notes: list[Note] | None) -> Engine:
-    return Engine(ready.plans, ready.filter, options, notes, _mine(number, count) if count > 1 else None)
+    mine = _mine(number, count) if count > 1 else None
+    return Engine(ready.plans, ready.filter, options, notes, mine, limits.MAX_RULE_HISTORY_BYTES // count)
 
 
 def _work(files: Sequence[EvidenceFile], ready: Ready, options: Options, number: int, count: int, out: IO[str]) -> None:

@@ -30,6 +30,7 @@ class Columns:
         self._dports[p.dport] = True
         self._sports = np.zeros(65536, np.bool_)
         self._sports[p.sport] = True
+        self._by_side: dict[str, tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int64]]] = {}
         self.by_head: dict[tuple[object, ...], NDArray[np.int64]] = {}
         self._by_proto: dict[frozenset[int], Mask] = {}
         self._protos = frozenset(np.unique(p.proto).tolist())
@@ -37,9 +38,27 @@ class Columns:
     def address(self, addresses: AddressSet, side: str) -> Mask | None:
         key = (id(addresses), side)
         if key not in self._masks:
-            p = self.p
-            self._masks[key] = in_addresses(addresses, *((p.src_hi, p.src_lo) if side == "src" else (p.dst_hi, p.dst_lo)))
+            if addresses.is_any:
+                self._masks[key] = None
+            else:
+                # Packets are many, hosts are few.
+                hi, lo, places = self._hosts(side)
+                mask = in_addresses(addresses, hi, lo)
+                self._masks[key] = None if mask is None else mask[places]
         return self._masks[key]
+
+    def _hosts(self, side: str) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int64]]:
+        """The addresses of one side, each once, and for each row its place among them."""
+        if side not in self._by_side:
+            p = self.p
+            hi, lo = (p.src_hi, p.src_lo) if side == "src" else (p.dst_hi, p.dst_lo)
+            order = np.lexsort((lo, hi)) if hi.any() else np.argsort(lo, kind="stable")
+            new = np.ones(order.size, np.bool_)
+            new[1:] = (hi[order[1:]] != hi[order[:-1]]) | (lo[order[1:]] != lo[order[:-1]])
+            places = np.empty(order.size, np.int64)
+            places[order] = np.cumsum(new) - 1
+            self._by_side[side] = hi[order[new]], lo[order[new]], places
+        return self._by_side[side]
 
     def port(self, ports: PortSet, side: str) -> Mask | None:
         key = (id(ports), side + "port")
@@ -204,12 +223,15 @@ def _held(test: Test, p: PacketBatch, columns: Columns, rows: NDArray[np.int64])
         held: Mask = {
             "=": have == bits, "+": (have & bits) == bits, "*": (have & bits) != 0, "!": (have & bits) == 0,
         }[test.mode]  # fmt: skip
-        return held & (p.proto[rows] == 6 if tcp else p.ip_version[rows] == 4)
+        held &= p.proto[rows] == 6 if tcp else p.ip_version[rows] == 4
+        return held
     elif isinstance(test, WordTest):
         if test.keyword == "ipopts" and columns.header_len is not None:
-            return columns.header_len[rows] > 20
+            longer: Mask = columns.header_len[rows] > 20
+            return longer
         if test.keyword == "sameip":
-            return (p.src_hi[rows] == p.dst_hi[rows]) & (p.src_lo[rows] == p.dst_lo[rows])
+            same: Mask = (p.src_hi[rows] == p.dst_hi[rows]) & (p.src_lo[rows] == p.dst_lo[rows])
+            return same
     elif isinstance(test, Event) and test.kind == "decode":
         return _may_be_odd(test.name, columns)[rows]
     return None

@@ -35,7 +35,7 @@ from tracehound.rules.outline import BOTH_SIDES, Outline
 from tracehound.rules.packet import TCP, UDP, WITH_PORTS, Packet
 from tracehound.rules.plan import Plan
 from tracehound.rules.predicates import covers
-from tracehound.rules.prefilter import CODED, MAILED, Prefilter, has_all
+from tracehound.rules.prefilter import CODED, MAILED, Others, Prefilter, has_all
 from tracehound.rules.rule import Event
 from tracehound.rules.screen import Heard, Screen, screen_of
 from tracehound.rules.services import catalog
@@ -116,7 +116,7 @@ class _Said:
     """What one direction of a flow says in a batch. row: its first packet; data: its bytes in order; as_it_came: where the packets were
     not in order, their bytes as they were; extra: texts decoded from it; sound: all bytes are there that the packets had, and those that
     came twice were the same; holes: (place in data, how many) are missing there; first: sequence number of the first; starts: of datagrams,
-    where each begins."""
+    where each begins; found: patterns that are in it."""
 
     flow_id: int
     row: int
@@ -129,6 +129,7 @@ class _Said:
     holes: list[tuple[int, int]] = field(default_factory=list)
     first: int = 0
     starts: list[int] = field(default_factory=list)
+    found: frozenset[int] = frozenset()
 
 
 class _Text:
@@ -235,7 +236,7 @@ class Engine:
     """The rules over one run. `add` takes batches in order, `finish` ends what is open."""
 
     def __init__(self, plans: Sequence[Plan], prefilter: Prefilter, options: Options, notes: list[Note] | None = None,
-                 mine: Callable[[PacketBatch], Mask] | None = None) -> None:
+                 mine: Callable[[PacketBatch], Mask] | None = None, history_bytes: int = MAX_RULE_HISTORY_BYTES) -> None:
         self.plans = plans
         self.prefilter = prefilter
         self.options = options
@@ -247,6 +248,7 @@ class Engine:
         self._places: NDArray[np.int64] = np.empty(0, np.int64)
         self._ends: dict[int, tuple[Packet | None, Packet | None]] = {}
         self._mine = mine
+        self._history_bytes = history_bytes
         self._decode = DecodeState(verify_checksums=options.verify_checksums)
         self._chains: dict[int, FlowState] = {}
         self._next_flow = 1
@@ -497,7 +499,7 @@ class Engine:
             if mine:
                 self._screen(p, one, mine, by_flow[one.flow_id], fresh)
 
-    def _patterns_of(self, p: PacketBatch, one: _Said, fresh: dict[int, set[int]]) -> set[int]:
+    def _patterns_of(self, p: PacketBatch, one: _Said, fresh: dict[int, set[int]]) -> frozenset[int]:
         """Patterns that are found in what one direction says, in whatever form."""
         known = self._known[one.flow_id]
         data = one.data
@@ -518,7 +520,8 @@ class Engine:
             found += self.prefilter.found(one.extra)
         if self._by_service and not known.looked & (2 if one.to_server else 1):
             self._service_rules(known, one.proto, one.to_server, data, _ends_of(p, one.row, one.to_server), one.flow_id, fresh)
-        return set(found)
+        one.found = frozenset(found)
+        return one.found
 
     def _header_allows(self, p: PacketBatch, said: list[_Said], of: NDArray[np.int64], orders: NDArray[np.int64]) -> Mask:
         """Whether the header of each rule holds of the direction that it was found in (`of`: place in `said`)."""
@@ -546,14 +549,13 @@ class Engine:
         """Take those rules that may hold in all that this direction has said; keep the others in mind."""
         known = self._known[one.flow_id]
         mine = fresh.setdefault(one.flow_id, set())
-        others = self.prefilter.outline.others
         so_far = self._so_far(p, known, one)
         heard: Heard | None = None
         for order in orders:
             plan = self.plans[order]
             if so_far is not None and not plan.transactional:
-                literals = others.get(order)
-                held = literals is None or has_all(literals, so_far.texts, so_far.folded)
+                others = self.prefilter.others(order)
+                held = others is None or self._has(others, one, known, so_far, order)
                 if held and self._screening:
                     screen = self._screen_for(plan)
                     if screen.chain is not None and so_far.sound:
@@ -570,6 +572,13 @@ class Engine:
             mine.add(order)
         if not mine:
             del fresh[one.flow_id]
+
+    def _has(self, others: Others, one: _Said, known: _Known, so_far: _Text, order: int) -> bool:
+        """Whether the further literals of a rule are in what was said."""
+        if one.found >= others.numbers:
+            return has_all(others.rest, so_far.texts, so_far.folded)
+        # What was not found in this batch may have been in one before.
+        return not known.whole and has_all(self.prefilter.outline.others[order], so_far.texts, so_far.folded)
 
     def _so_far(self, p: PacketBatch, known: _Known, one: _Said) -> _Text | None:
         """All that a direction has said; None where not all of it is known any more."""
@@ -889,7 +898,7 @@ class Engine:
             took = last - first + _KEPT.itemsize * (stop - start)
             held.size += took
             self._held_bytes += took
-        while self._held_bytes > MAX_RULE_HISTORY_BYTES and self._held:
+        while self._held_bytes > self._history_bytes and self._held:
             number, oldest = self._held.popitem(last=False)
             if number in self._known:
                 self._known[number].broken = True

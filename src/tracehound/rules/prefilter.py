@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import hyperscan
 import numpy as np
 from numpy.typing import NDArray
 
 from tracehound.rules.literals import Literal, chosen, expression, without_ends
-from tracehound.rules.outline import Outline
+from tracehound.rules.outline import Outline, Pattern
 from tracehound.rules.plan import Plan
 from tracehound.rules.rule import Pcre
 
@@ -36,6 +36,18 @@ _ENDS: Final = re.compile(rb"(?<!\\)(?<!\[)\^|(?<!\\)\$|\\[AzZbB]")
 _FLAGS: Final = {"i": hyperscan.HS_FLAG_CASELESS, "s": hyperscan.HS_FLAG_DOTALL, "m": hyperscan.HS_FLAG_MULTILINE}
 
 
+class Others(NamedTuple):
+    """Literals of a rule beside the one that it is looked for by. numbers: those that the scan finds as well; rest: the others."""
+
+    numbers: frozenset[int]
+    rest: list[Literal]
+
+
+def pattern_of(literal: Literal) -> Pattern:
+    """A literal as the scan looks for it."""
+    return expression(literal), hyperscan.HS_FLAG_SINGLEMATCH | (hyperscan.HS_FLAG_CASELESS if literal.nocase else 0)
+
+
 @dataclass(slots=True)
 class Prefilter:
     """database: compiled patterns; outline: which rules they stand for."""
@@ -43,6 +55,23 @@ class Prefilter:
     database: Any
     outline: Outline
     _orders: tuple[Counts, Counts, Counts] | None = None
+    _numbers: dict[Pattern, int] | None = None
+    _others: dict[int, Others] = field(default_factory=dict)
+
+    def others(self, order: int) -> Others | None:
+        """The further literals of a rule: which of them are patterns themselves, and which are to be looked for; None: it has none."""
+        literals = self.outline.others.get(order)
+        if not literals:
+            return None
+        found = self._others.get(order)
+        if found is None:
+            if self._numbers is None:
+                self._numbers = {pattern: number for number, pattern in enumerate(self.outline.expressions)}
+            numbers = {literal: self._numbers.get(pattern_of(literal)) for literal in literals}
+            found = self._others[order] = Others(
+                frozenset(n for n in numbers.values() if n is not None), [x for x, n in numbers.items() if n is None]
+            )
+        return found
 
     def found(self, data: bytes) -> list[int]:
         """Numbers of the patterns that are in `data`."""
@@ -108,8 +137,7 @@ def outline_of(plans: Sequence[Plan]) -> Outline:
         literal, rest = chosen(plan.rule) if plan.unit != "ip_only" else (None, [])
         pattern: tuple[bytes, int] | None = None
         if literal is not None:
-            flags = hyperscan.HS_FLAG_SINGLEMATCH | (hyperscan.HS_FLAG_CASELESS if literal.nocase else 0)
-            pattern = expression(literal), flags
+            pattern = pattern_of(literal)
             if rest:
                 out.others[plan.order] = rest
         elif plan.unit == "packet" and (made := _expression_of_pcre(plan)) is not None and _compiles(*made):

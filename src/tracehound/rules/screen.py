@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tracehound.limits import MAX_RULE_STREAM_BYTES
 from tracehound.rules.literals import without_ends
@@ -19,7 +19,7 @@ from tracehound.rules.plan import GroupPlan, Plan
 from tracehound.rules.rule import ByteExtract, ByteJump, ByteMath, ByteTest, Content, IsDataAt, Pcre, Step
 from tracehound.rules.services.http import Http
 from tracehound.rules.services.identify import by_content
-from tracehound.rules.services.service import COMPLETE
+from tracehound.rules.services.service import Source
 from tracehound.rules.transforms import apply
 from tracehound.rules.verify import Chain, Sight, number_fits
 
@@ -73,7 +73,7 @@ class _Relaxing:
             self.out.append(Content(step.pattern, nocase=step.nocase, distance=distance, within=distance + size))
             self.place = begin + size
         elif never:
-            self.out.append(Pcre(b"(?!" + _escaped(never) + b")" + (b"(?i:" if step.nocase else b"(?:") + _escaped(step.pattern) + b")", "s"))
+            self.out.append(Pcre(b"(?!" + _escaped(never) + b")(?i:" + _escaped(step.pattern) + b")", "s"))
             self.place = (begin or 0) + size
         else:
             self.out.append(Content(step.pattern, nocase=step.nocase))
@@ -136,7 +136,9 @@ def _never_there(steps: tuple[Step, ...], step: Content) -> bytes:
     if begin is None or not step.nocase:
         return b""
     for other in steps:
-        if isinstance(other, Content) and other.negated and not other.nocase and _fixed(other) == begin and len(other.pattern) == len(step.pattern):
+        if not isinstance(other, Content) or not other.negated or other.nocase or _fixed(other) != begin:
+            continue
+        if len(other.pattern) == len(step.pattern):
             return other.pattern
     return b""
 
@@ -217,7 +219,7 @@ class Heard:
 
     def __init__(self, requests: list[bytes | int], responses: list[bytes | int]) -> None:
         self.readable = False
-        self._buffers: dict[tuple[int, str, bool], list[bytes | None]] = {}
+        self._buffers: dict[tuple[int, str, bool], list[tuple[bytes, bytes] | None]] = {}
         if by_content(_head(requests), True) != "http" or by_content(_head(responses), False) not in (None, "http"):
             return
         reader = Http()
@@ -241,13 +243,14 @@ class Heard:
         )
 
 
-    def buffer(self, tx: Any, name: str, side: bool) -> list[bytes | None]:
-        """What a buffer of a transaction holds: one value, several, or one None where it does not exist."""
+    def buffer(self, tx: Any, name: str, side: bool) -> list[tuple[bytes, bytes] | None]:
+        """What a buffer of a transaction holds, beside it in lower case: one value, several, or one None where it does not exist."""
         key = (tx.number, name, side)
         values = self._buffers.get(key)
         if values is None:
             data = Http.sources[name].get(tx, side)
-            values = self._buffers[key] = (data or [None]) if isinstance(data, list) else [data]
+            found = (data or [None]) if isinstance(data, list) else [data]
+            values = self._buffers[key] = [None if value is None else (value, value.lower()) for value in found]
         return values
 
 
@@ -261,26 +264,55 @@ def _asks_sets(chain: Chain) -> bool:
     return chain.sets is not None and any(type(s).__name__ in ("Dataset", "Datarep") for s in chain.steps)
 
 
-def _group_may(group: GroupPlan, chain: Chain, data: bytes | None, names: dict[str, int]) -> bool:
-    if data is None:
+def _group_may(asked: Asked, value: tuple[bytes, bytes] | None, names: dict[str, int]) -> bool:
+    group = asked.group
+    if value is None:
         return bool(group.absent)
     if group.absent == "only":
         return False
-    sight = Sight(apply(data, group.transforms) if group.transforms else data, names=names)
-    return chain.holds(sight) or sight.exhausted or sight.budget < 0
+    if asked.chain is None:
+        return True
+    data, lower = value
+    if asked.literal is not None and asked.literal not in (lower if asked.folds else data):
+        return False
+    if group.transforms:
+        sight = Sight(apply(data, group.transforms), names=names)
+    else:
+        sight = Sight(data, names=names)
+        sight._lower = lower
+    return asked.chain.holds(sight) or sight.exhausted or sight.budget < 0
+
+
+class Asked(NamedTuple):
+    """What a rule asks of one buffer of HTTP. chain: None where nothing can be told; literal: the longest of it, folds: in lower case."""
+
+    group: GroupPlan
+    source: Source
+    chain: Chain | None
+    literal: bytes | None
+    folds: bool
+
+
+def _asked(group: GroupPlan, source: Source) -> Asked:
+    chain = _beginning_of(group) if source.grows else None if _asks_sets(group.chain) else group.chain
+    contents = [s for s in (chain.steps if chain is not None and not group.transforms else ()) if isinstance(s, Content) and not s.negated]
+    longest = max(contents, key=lambda s: len(s.pattern), default=None)
+    if longest is None:
+        return Asked(group, source, chain, None, False)
+    return Asked(group, source, chain, longest.pattern.lower() if longest.nocase else longest.pattern, longest.nocase)
 
 
 @dataclass(slots=True)
 class Screen:
     """What one rule must find. chain: steps in the payload of its direction, folds: in lower case too; http: it is tried on
-    what was heard as HTTP; chains: what must hold of all of a body, by group; runs: parts
+    what was heard as HTTP; asked: what it asks of them; runs: parts
     of the chain that are found at once; fixed: what stands at places counted from the beginning."""
 
     plan: Plan
     chain: Chain | None
     http: bool
     folds: bool
-    chains: dict[int, Chain | None]
+    asked: list[Asked]
     runs: list[re.Pattern[bytes]]
     fixed: re.Pattern[bytes] | None
 
@@ -313,20 +345,13 @@ class Screen:
             if late.name == "urilen" and late.check(tx, to_server) is False:
                 return False
         names: dict[str, int] = {}
-        for group in self.plan.groups:
-            source = Http.sources.get(group.name)
-            if source is None:
-                return False
+        for asked in self.asked:
+            group, source = asked.group, asked.source
             side = source.to_server if source.to_server is not None else group.side if group.side is not None else to_server
-            if side != to_server:
+            if side != to_server or tx.progress[side] < source.progress:
                 return False
-            if tx.progress[side] < min(source.progress, COMPLETE):
-                return False
-            chain = self.chains[group.number] if source.grows else group.chain
-            if chain is None or _asks_sets(group.chain):
-                continue
             values = heard.buffer(tx, group.name, side)
-            if not any(_group_may(group, chain, value, names) for value in values):
+            if not any(_group_may(asked, value, names) for value in values):
                 return False
         return True
 
@@ -337,8 +362,10 @@ def screen_of(plan: Plan) -> Screen:
     if plan.payload is not None and not plan.payload.transforms and not plan.payload.absent:
         steps = relaxed(plan.payload.chain.steps)
         chain = Chain(steps) if steps else None
-    http = plan.unit == "transaction" and not plan.transactional and any(g.name in Http.sources for g in plan.groups)
-    grown = {g.number: _beginning_of(g) for g in plan.groups if g.name in Http.sources and Http.sources[g.name].grows} if http else {}
+    http = plan.unit == "transaction" and not plan.transactional and bool(plan.groups)
+    http = http and all(g.name in Http.sources for g in plan.groups)
+    asked = [_asked(g, Http.sources[g.name]) for g in plan.groups] if http else []
     runs = runs_of(chain.steps) if chain is not None else []
     fixed = fixed_of(plan.payload.chain.steps) if chain is not None and plan.payload is not None else None
-    return Screen(plan, chain, http, chain is not None and any(isinstance(s, Content) and s.nocase for s in chain.steps), grown, runs, fixed)
+    folds = chain is not None and any(isinstance(s, Content) and s.nocase for s in chain.steps)
+    return Screen(plan, chain, http, folds, asked, runs, fixed)
