@@ -636,7 +636,7 @@ class Engine:
                     first = int(seq[k])
                 elif int(seq[k]) != (first + len(out)) & 0xFFFFFFFF:
                     sound = False
-                sound = sound and caplen[k] == wire[k] and 0 <= offset[k] and offset[k] + caplen[k] <= size[k]
+                sound = sound and caplen[k] == wire[k] and offset[k] >= 0 and offset[k] + caplen[k] <= size[k]
                 out += data[at[k] + offset[k] : at[k] + offset[k] + caplen[k]]
         return _Before(first, bytes(out), sound, np.concatenate(marks) if marks else np.empty(0, np.int64))
 
