@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.rules.alerting import in_batches
 from tests.wire import Wire
 from tracehound.rules.literals import without_ends
+from tracehound.rules.rule import ByteTest, Content
 from tracehound.rules.ruleset import parse_rules
 from tracehound.rules.screen import relaxed
 from tracehound.rules.settings import Settings
@@ -138,6 +139,8 @@ def test_what_is_left_of_a_rule_that_may_stand_anywhere():
     text = rules_of(['content:"ab"; offset:2; depth:2; content:!"x"; byte_test:1,>,3,5;']).splitlines()[0]
     (rule,) = parse_rules([("x", text)], Settings().variables).rules
     first, second = relaxed(rule.groups[0].steps)
+    assert isinstance(first, Content)
+    assert isinstance(second, ByteTest)
     assert (first.offset, first.depth) == (None, None)
     # Byte 5 of the buffer is the first behind "ab" at 2 and one more.
     assert (second.relative, second.offset) == (True, 1)
