@@ -1,9 +1,10 @@
 """In: rules, batches of capture records. Out: matches in packet order, and the state that lasts from batch to batch.
 START HERE for rules. Never here: reading files, printing.
 
-A batch goes through five steps: what is inside tunnels becomes rows (frames.py); flows are assigned; the payload of each
+A batch goes through six steps: what is inside tunnels becomes rows (frames.py); flows are assigned; the payload of each
 direction is scanned once for the literals of all rules (prefilter.py), rules that look at headers only are masks over columns
-(columns.py); flows in which a rule may match are taken up; their packets, and single packets that a header rule may match, go
+(columns.py); rules whose literal is found are screened on all that the direction said (screen.py), and held back where they cannot hold
+in it so far; flows in which a rule may match are taken up; their packets, and single packets that a header rule may match, go
 through inspect.py in order.
 
 Most flows are never taken up. Their packets are kept (compactly, and up to a bound) until they end, so that a flow in which
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from tracehound.capture.records import RawBatch
 from tracehound.flows import assemble as flows
 from tracehound.flows.state import FLOW_ID, NEXT_ID, FlowState
-from tracehound.limits import MAX_RULE_COUNTERS, MAX_RULE_HISTORY_BYTES, MAX_RULE_STREAM_BYTES
+from tracehound.limits import MAX_RULE_COUNTERS, MAX_RULE_HISTORY_BYTES, MAX_RULE_SCREENED_BYTES, MAX_RULE_STREAM_BYTES
 from tracehound.packets.batch import NOTE, PacketBatch
 from tracehound.packets.decode import DecodeState, decode
 from tracehound.rules.columns import Columns, Mask, header_mask, rows_that_may_match
@@ -54,9 +55,6 @@ _TAIL_BYTES: Final = 128
 """Last bytes of a direction that are scanned again with its next ones: more than any literal has."""
 _REQUEST: Final = re.compile(rb"(?m)^[A-Z-]{3,20}[ \t]([^\r\n]*(?:%[0-9a-fA-F]{2}|//|/\.|\\)[^\r\n]*)")
 _BASE64_LINES: Final = re.compile(rb"(?:[A-Za-z0-9+/]{60,76}={0,2}\r?\n){1,}[A-Za-z0-9+/]*={0,2}")
-
-_MOST_SCREENED_BYTES: Final = 1 << 19
-"""What is kept of a flow beyond this is not looked through again with each batch: its rules are tried."""
 
 _COLUMNS: Final = (
     "packet_id", "ts", "ip_version", "proto", "sport", "dport", "tcp_flags", "seq", "ack", "window", "payload_len", "note",
@@ -618,7 +616,7 @@ class Engine:
     def _said_before(self, number: int, to_server: bool) -> _Before | None:
         """What a direction of a flow that is not taken up said before this batch; None where not all is kept."""
         held = self._held.get(number)
-        if held is None or self._known[number].broken or number in self._taken or held.size > _MOST_SCREENED_BYTES:
+        if held is None or self._known[number].broken or number in self._taken or held.size > MAX_RULE_SCREENED_BYTES:
             return None
         out = bytearray()
         first, sound = 0, True

@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from tracehound.limits import MAX_RULE_STREAM_BYTES
+from tracehound.limits import MAX_RULE_SCREEN_STEPS, MAX_RULE_STREAM_BYTES
 from tracehound.rules.literals import without_ends
 from tracehound.rules.plan import GroupPlan, Plan
 from tracehound.rules.rule import ByteExtract, ByteJump, ByteMath, ByteTest, Content, IsDataAt, Pcre, Step
@@ -22,10 +22,6 @@ from tracehound.rules.services.identify import by_content
 from tracehound.rules.services.service import Source
 from tracehound.rules.transforms import apply
 from tracehound.rules.verify import Chain, Sight, number_fits
-
-MOST_STEPS: Final = 20_000
-"""Steps after which the answer is yes."""
-
 
 # -- the payload ------------------------------------------------------------------------------------------------------------
 
@@ -331,7 +327,7 @@ class Screen:
             match = self.fixed.match
             if not any(match(data, start) for start in starts):
                 return False
-        sight = Sight(data, budget=MOST_STEPS)
+        sight = Sight(data, budget=MAX_RULE_SCREEN_STEPS)
         if self.folds:
             sight._lower = lower()
         return self.chain.holds(sight) or sight.exhausted or sight.budget < 0
