@@ -387,7 +387,13 @@ MAX_RULE_COUNTERS: Final = 1_048_576
 ALERT_JOBS_FROM_BYTES: Final = 16 * MIB
 """Evidence of this size and more is inspected by several processes unless told otherwise."""
 MAX_RULE_HISTORY_BYTES: Final = 256 * MIB
-"""Packets kept of open TCP flows in which no rule may match so far; beyond it the flows begun first are inspected from the middle."""
+"""Packets kept of open TCP flows in which no rule may match so far, by all processes; beyond it the flows begun first are inspected from
+the middle."""
+MAX_RULE_SCREENED_BYTES: Final = 512 * KIB
+"""Packets kept of an open TCP flow that are looked through again when more of it comes, for rules that did not hold so far; where there are
+more, such rules are tried packet by packet."""
+MAX_RULE_SCREEN_STEPS: Final = 20_000
+"""Steps of a search for what a rule must find in all that one side of a flow said, after which the rule is tried packet by packet."""
 
 # -- web ----------------------------------------------------------------------------------------------------------------
 MIN_PASSWORD_CHARACTERS: Final = 10

@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -27,7 +28,7 @@ from tracehound.packets.batch import PacketBatch
 from tracehound.rules import plan as plans
 from tracehound.rules import prefilter
 from tracehound.rules.engine import Engine, Options
-from tracehound.rules.hits import Descriptions
+from tracehound.rules.hits import Descriptions, Ends, ends_of
 from tracehound.rules.honours import HONOURS
 from tracehound.rules.inspect import Match, Note
 from tracehound.rules.outline import looked_at
@@ -147,7 +148,7 @@ def _found(m: Match, say: Descriptions) -> Found:
     flow_id = p.flow.flow_id if p.flow is not None else p.flow_id
     return Found(
         (p.number, p.pseudo, p.place, m.plan.order), m.plan, Told(p.ts, p.src, p.dst, p.sport, p.dport, flow_id),
-        p.number >> EVIDENCE_SHIFT, lambda path: say.eve(m, path), lambda: say.fast(m),
+        p.number >> EVIDENCE_SHIFT, lambda path: say.eve(m, path), lambda: say.fast(m.plan.rule, ends_of(p)),
     )  # fmt: skip
 
 
@@ -193,7 +194,8 @@ def _mine(number: int, count: int) -> Callable[[PacketBatch], NDArray[np.bool_]]
 
 
 def _engine(ready: Ready, options: Options, number: int, count: int, notes: list[Note] | None) -> Engine:
-    return Engine(ready.plans, ready.filter, options, notes, _mine(number, count) if count > 1 else None)
+    mine = _mine(number, count) if count > 1 else None
+    return Engine(ready.plans, ready.filter, options, notes, mine, limits.MAX_RULE_HISTORY_BYTES // count)
 
 
 def _work(files: Sequence[EvidenceFile], ready: Ready, options: Options, number: int, count: int, out: IO[str]) -> None:
@@ -203,7 +205,9 @@ def _work(files: Sequence[EvidenceFile], ready: Ready, options: Options, number:
     def tell(matches: list[Match]) -> None:
         for m in matches:
             found = _found(m, ready.descriptions)
-            out.write(json.dumps([found.place, m.plan.order, found.told, found.eve(""), found.fast()]) + "\n")
+            # What is never printed need not be described.
+            eve = None if m.plan.quiet else found.eve("")
+            out.write(json.dumps([found.place, m.plan.order, found.told, eve, ends_of(m.packet)]) + "\n")
         out.write(_END + "\n")
 
     for raw in read_batches(files):
@@ -247,9 +251,10 @@ class _Helper:
         for line in self._in:
             if line == _END + "\n":
                 return out
-            place, order, told, eve, fast = json.loads(line)
+            place, order, told, eve, ends = json.loads(line)
             plan = self._ready.plans[order]
-            out.append(Found(tuple(place), plan, Told(*told), place[0] >> EVIDENCE_SHIFT, _with_path(eve), _said(fast)))
+            fast = partial(self._ready.descriptions.fast, plan.rule, Ends(*ends))
+            out.append(Found(tuple(place), plan, Told(*told), place[0] >> EVIDENCE_SHIFT, _with_path(eve or {}), fast))
         raise RuleError("alerts", 0, "a process that inspects flows ended before its time")
 
     def finish(self, told: Summary) -> None:
@@ -269,10 +274,6 @@ class _Helper:
         if not self._in.closed:
             self._in.close()
             os.waitpid(self.pid, 0)
-
-
-def _said(text: str) -> Callable[[], str]:
-    return lambda: text
 
 
 def _with_path(eve: dict[str, Any]) -> Callable[[str], dict[str, Any]]:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracehound.packets.batch import PacketBatch
+from tracehound.rules.packet import WITH_PORTS
 from tracehound.rules.plan import Plan
-from tracehound.rules.rule import AddressSet, Event, FlagTest, Numbers, NumberTest, PortSet, WordTest
+from tracehound.rules.rule import AddressSet, Event, FlagTest, Numbers, NumberTest, PortSet, Test, WordTest
 
 Mask = NDArray[np.bool_]
 _ALL: Final = 0xFFFFFFFFFFFFFFFF
@@ -29,20 +30,46 @@ class Columns:
         self._dports[p.dport] = True
         self._sports = np.zeros(65536, np.bool_)
         self._sports[p.sport] = True
+        self._by_side: dict[str, tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int64]]] = {}
+        self.by_head: dict[tuple[object, ...], NDArray[np.int64]] = {}
+        self._by_proto: dict[frozenset[int], Mask] = {}
         self._protos = frozenset(np.unique(p.proto).tolist())
 
     def address(self, addresses: AddressSet, side: str) -> Mask | None:
         key = (id(addresses), side)
         if key not in self._masks:
-            p = self.p
-            self._masks[key] = in_addresses(addresses, *((p.src_hi, p.src_lo) if side == "src" else (p.dst_hi, p.dst_lo)))
+            if addresses.is_any:
+                self._masks[key] = None
+            else:
+                # Packets are many, hosts are few.
+                hi, lo, places = self._hosts(side)
+                mask = in_addresses(addresses, hi, lo)
+                self._masks[key] = None if mask is None else mask[places]
         return self._masks[key]
+
+    def _hosts(self, side: str) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int64]]:
+        """The addresses of one side, each once, and for each row its place among them."""
+        if side not in self._by_side:
+            p = self.p
+            hi, lo = (p.src_hi, p.src_lo) if side == "src" else (p.dst_hi, p.dst_lo)
+            order = np.lexsort((lo, hi)) if hi.any() else np.argsort(lo, kind="stable")
+            new = np.ones(order.size, np.bool_)
+            new[1:] = (hi[order[1:]] != hi[order[:-1]]) | (lo[order[1:]] != lo[order[:-1]])
+            places = np.empty(order.size, np.int64)
+            places[order] = np.cumsum(new) - 1
+            self._by_side[side] = hi[order[new]], lo[order[new]], places
+        return self._by_side[side]
 
     def port(self, ports: PortSet, side: str) -> Mask | None:
         key = (id(ports), side + "port")
         if key not in self._masks:
             self._masks[key] = in_ports(ports, self.p.sport if side == "src" else self.p.dport)
         return self._masks[key]
+
+    def protos(self, wanted: frozenset[int]) -> Mask:
+        if wanted not in self._by_proto:
+            self._by_proto[wanted] = np.isin(self.p.proto, list(wanted))
+        return self._by_proto[wanted]
 
     def has(self, plan: Plan) -> bool:
         """Whether any packet has the protocol and the ports of a rule."""
@@ -137,16 +164,33 @@ def _may_be_odd(name: str, columns: Columns) -> Mask:
     return out
 
 
-def may_match(plan: Plan, columns: Columns) -> Mask:
-    """Rows that protocol, addresses, ports and the simple header tests do not exclude."""
+def header_mask(plan: Plan, columns: Columns) -> Mask:
+    """Rows that a rule's protocol, addresses and ports hold of: the exact answer where the rows have whole headers."""
     p = columns.p
     if not columns.has(plan):
         return np.zeros(p.ts.size, np.bool_)
+    out: Mask = p.ip_version > 0 if not plan.link_only else np.ones(p.ts.size, np.bool_)
+    if plan.protos is not None:
+        out = out & columns.protos(plan.protos)
+    if plan.family:
+        out = out & (p.ip_version == plan.family)
+    if plan.sports is not None or plan.dports is not None:
+        out = out & columns.protos(WITH_PORTS)
+    ends = _ends(plan, columns, swapped=False)
+    if plan.both_ways and ends is not None:
+        other = _ends(plan, columns, swapped=True)
+        ends = ends | other if other is not None else None
+    return out if ends is None else out & ends
+
+
+def _header_rows(plan: Plan, columns: Columns) -> NDArray[np.int64]:
+    """Rows that protocol, addresses and ports do not exclude; many rules share them."""
+    p = columns.p
+    if not columns.has(plan):
+        return np.empty(0, np.int64)
     out: Mask | None = None
     if plan.protos is not None:
-        for proto in plan.protos:
-            out = p.proto == proto if out is None else out | (p.proto == proto)
-        out = _and(out, p.ip_version > 0)
+        out = columns.protos(plan.protos) & (p.ip_version > 0)
     elif not plan.link_only:
         out = p.ip_version > 0
     if plan.family:
@@ -156,32 +200,55 @@ def may_match(plan: Plan, columns: Columns) -> Mask:
         other = _ends(plan, columns, swapped=True)
         ends = ends | other if other is not None else None
     out = _and(out, ends)
-    if plan.payload is not None and any(not getattr(s, "negated", False) for s in plan.payload.chain.steps):
-        out = _and(out, p.payload_caplen > 0)
+    return np.flatnonzero(out) if out is not None else np.arange(p.ts.size)
+
+
+def _held(test: Test, p: PacketBatch, columns: Columns, rows: NDArray[np.int64]) -> Mask | None:
+    """Which of the rows a test of the header holds of; None where it is not told by columns."""
+    if isinstance(test, NumberTest):
+        if test.keyword in _COLUMNS:
+            return _within(test.numbers, getattr(p, _COLUMNS[test.keyword])[rows].astype(np.int64))
+        if test.keyword == "fragoffset" and columns.fragment is not None:
+            return _within(test.numbers, (columns.fragment[rows] & 0x1FFF).astype(np.int64))
+        if test.keyword == "id":
+            return _within(test.numbers, p.ip_id[rows].astype(np.int64))
+    elif isinstance(test, FlagTest):
+        tcp = test.keyword == "tcp.flags"
+        if tcp:
+            have, bits = p.tcp_flags[rows] & (0xFF & ~test.ignored), test.bits & ~test.ignored
+        elif columns.fragment is not None:
+            have, bits = (columns.fragment[rows] >> 13) & (7 & ~test.ignored), test.bits
+        else:
+            return None
+        held: Mask = {
+            "=": have == bits, "+": (have & bits) == bits, "*": (have & bits) != 0, "!": (have & bits) == 0,
+        }[test.mode]  # fmt: skip
+        held &= p.proto[rows] == 6 if tcp else p.ip_version[rows] == 4
+        return held
+    elif isinstance(test, WordTest):
+        if test.keyword == "ipopts" and columns.header_len is not None:
+            longer: Mask = columns.header_len[rows] > 20
+            return longer
+        if test.keyword == "sameip":
+            same: Mask = (p.src_hi[rows] == p.dst_hi[rows]) & (p.src_lo[rows] == p.dst_lo[rows])
+            return same
+    elif isinstance(test, Event) and test.kind == "decode":
+        return _may_be_odd(test.name, columns)[rows]
+    return None
+
+
+def rows_that_may_match(plan: Plan, columns: Columns) -> NDArray[np.int64]:
+    """Rows that protocol, addresses, ports and the simple header tests do not exclude."""
+    rows = columns.by_head.get(plan.head)
+    if rows is None:
+        rows = columns.by_head[plan.head] = _header_rows(plan, columns)
+    p = columns.p
+    if rows.size and plan.payload is not None and any(not getattr(s, "negated", False) for s in plan.payload.chain.steps):
+        rows = rows[p.payload_caplen[rows] > 0]
     for test in plan.rule.tests:
-        if isinstance(test, NumberTest) and test.keyword in _COLUMNS:
-            out = _and(out, _within(test.numbers, getattr(p, _COLUMNS[test.keyword]).astype(np.int64)))
-        elif isinstance(test, FlagTest) and test.keyword == "tcp.flags":
-            have = p.tcp_flags & (0xFF & ~test.ignored)
-            bits = test.bits & ~test.ignored
-            held = {
-                "=": have == bits, "+": (have & bits) == bits, "*": (have & bits) != 0, "!": (have & bits) == 0,
-            }[test.mode]  # fmt: skip
-            out = _and(out, held & (p.proto == 6))
-        elif isinstance(test, FlagTest) and columns.fragment is not None:
-            have = (columns.fragment >> 13) & (7 & ~test.ignored)
-            held = {
-                "=": have == test.bits, "+": (have & test.bits) == test.bits, "*": (have & test.bits) != 0, "!": (have & test.bits) == 0,
-            }[test.mode]  # fmt: skip
-            out = _and(out, held & (p.ip_version == 4))
-        elif isinstance(test, NumberTest) and test.keyword == "fragoffset" and columns.fragment is not None:
-            out = _and(out, _within(test.numbers, (columns.fragment & 0x1FFF).astype(np.int64)))
-        elif isinstance(test, NumberTest) and test.keyword == "id":
-            out = _and(out, _within(test.numbers, p.ip_id.astype(np.int64)))
-        elif isinstance(test, WordTest) and test.keyword == "ipopts" and columns.header_len is not None:
-            out = _and(out, columns.header_len > 20)
-        elif isinstance(test, WordTest) and test.keyword == "sameip":
-            out = _and(out, (p.src_hi == p.dst_hi) & (p.src_lo == p.dst_lo))
-        elif isinstance(test, Event) and test.kind == "decode":
-            out = _and(out, _may_be_odd(test.name, columns))
-    return out if out is not None else np.ones(p.ts.size, np.bool_)
+        if not rows.size:
+            break
+        held = _held(test, p, columns, rows)
+        if held is not None:
+            rows = rows[held]
+    return rows

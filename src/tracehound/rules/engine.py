@@ -1,9 +1,10 @@
 """In: rules, batches of capture records. Out: matches in packet order, and the state that lasts from batch to batch.
 START HERE for rules. Never here: reading files, printing.
 
-A batch goes through five steps: what is inside tunnels becomes rows (frames.py); flows are assigned; the payload of each
+A batch goes through six steps: what is inside tunnels becomes rows (frames.py); flows are assigned; the payload of each
 direction is scanned once for the literals of all rules (prefilter.py), rules that look at headers only are masks over columns
-(columns.py); flows in which a rule may match are taken up; their packets, and single packets that a header rule may match, go
+(columns.py); rules whose literal is found are screened on all that the direction said (screen.py), and held back where they cannot hold
+in it so far; flows in which a rule may match are taken up; their packets, and single packets that a header rule may match, go
 through inspect.py in order.
 
 Most flows are never taken up. Their packets are kept (compactly, and up to a bound) until they end, so that a flow in which
@@ -15,7 +16,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,20 +24,21 @@ from numpy.typing import NDArray
 from tracehound.capture.records import RawBatch
 from tracehound.flows import assemble as flows
 from tracehound.flows.state import FLOW_ID, NEXT_ID, FlowState
-from tracehound.limits import MAX_RULE_COUNTERS, MAX_RULE_HISTORY_BYTES, MAX_RULE_STREAM_BYTES
+from tracehound.limits import MAX_RULE_COUNTERS, MAX_RULE_HISTORY_BYTES, MAX_RULE_SCREENED_BYTES, MAX_RULE_STREAM_BYTES
 from tracehound.packets.batch import NOTE, PacketBatch
 from tracehound.packets.decode import DecodeState, decode
-from tracehound.rules.columns import Columns, Mask, may_match
+from tracehound.rules.columns import Columns, Mask, header_mask, rows_that_may_match
 from tracehound.rules.events import decode_events
 from tracehound.rules.frames import Frames, frames, inside_ip
 from tracehound.rules.inspect import Clock, Flow, Inspector, Match, Note
 from tracehound.rules.link_events import link_events
-from tracehound.rules.outline import Outline
+from tracehound.rules.outline import BOTH_SIDES, Outline
 from tracehound.rules.packet import TCP, UDP, WITH_PORTS, Packet
 from tracehound.rules.plan import Plan
 from tracehound.rules.predicates import covers
-from tracehound.rules.prefilter import CODED, MAILED, Prefilter, has_all
+from tracehound.rules.prefilter import CODED, MAILED, Others, Prefilter, has_all
 from tracehound.rules.rule import Event
+from tracehound.rules.screen import Heard, Screen, screen_of
 from tracehound.rules.services import catalog
 from tracehound.rules.services.http import Http
 from tracehound.rules.services.identify import by_content
@@ -59,6 +61,14 @@ _COLUMNS: Final = (
 )  # fmt: skip
 
 
+_KEPT: Final = np.dtype([
+    ("packet_id", "<i8"), ("ts", "<i8"), ("ip_version", "u1"), ("proto", "u1"), ("sport", "<u2"), ("dport", "<u2"), ("tcp_flags", "u1"),
+    ("seq", "<u4"), ("ack", "<u4"), ("window", "<u2"), ("payload_len", "<i4"), ("note", "u1"), ("src_hi", "<u8"), ("src_lo", "<u8"),
+    ("dst_hi", "<u8"), ("dst_lo", "<u8"), ("payload_offset", "<i8"), ("payload_caplen", "<i4"), ("size", "<i4"), ("to_server", "?"),
+])  # fmt: skip
+"""What is kept of a packet beside its bytes. payload_offset: from its IP header on; size: its bytes from there on."""
+
+
 @dataclass(slots=True)
 class Options:
     """midstream: follow sessions without handshake; verify_checksums: leave out packets with wrong ones; everything: do not
@@ -74,14 +84,16 @@ class Options:
 class _Held:
     """Packets of a flow that has not been taken up: rows as columns, and their bytes."""
 
-    pieces: list[tuple[list[NDArray[Any]], bytes]] = field(default_factory=list)
+    pieces: list[tuple[bytes, bytes]] = field(default_factory=list)
     size: int = 0
 
 
 @dataclass(slots=True)
 class _Known:
     """What is kept of every open flow. end: who sent its first packet (a hash); sides: bits 1 to_client seen, 2 to_server seen;
-    service: recognised by content; coded: reader of decoded bodies; once: sides for which IP-only rules are done."""
+    service: recognised by content; coded: reader of decoded bodies; once: sides for which IP-only rules are done; whole: all of it is in
+    this batch; held_back: by direction, rules that may hold when more is said; broken: its beginning is
+    not kept any more."""
 
     end: int
     sides: int = 0
@@ -93,6 +105,79 @@ class _Known:
     tails: list[bytes] = field(default_factory=lambda: [b"", b""])
     asked: int = 0
     whole: bool = True
+    broken: bool = False
+    held_back: tuple[set[int], set[int]] = field(default_factory=lambda: (set(), set()))
+
+
+@dataclass(slots=True)
+class _Said:
+    """What one direction of a flow says in a batch. row: its first packet; data: its bytes in order; as_it_came: where the packets were
+    not in order, their bytes as they were; extra: texts decoded from it; sound: all bytes are there that the packets had, and those that
+    came twice were the same; holes: (place in data, how many) are missing there; first: sequence number of the first; starts: of datagrams,
+    where each begins; found: patterns that are in it."""
+
+    flow_id: int
+    row: int
+    to_server: bool
+    proto: int
+    data: bytes
+    sound: bool
+    as_it_came: bytes = b""
+    extra: bytes = b""
+    holes: list[tuple[int, int]] = field(default_factory=list)
+    first: int = 0
+    starts: list[int] = field(default_factory=list)
+    found: frozenset[int] = frozenset()
+
+
+class _Text:
+    """All that a direction has said: data in order, texts with whatever else is to be looked through for literals; starts: where
+    packets and windows of the stream may begin, None where that is not known."""
+
+    __slots__ = ("_folded", "_lower", "data", "holes", "sound", "starts", "texts")
+
+    def __init__(
+        self, data: bytes, as_it_came: bytes, extra: bytes, sound: bool, holes: list[tuple[int, int]], starts: list[int] | None
+    ) -> None:
+        self.data = data
+        self.starts = starts
+        self.sound = sound
+        self.holes = holes
+        self.texts = data + b"\0" + as_it_came if as_it_came else data
+        if extra:
+            self.texts += b"\0" + extra
+        self._lower: bytes | None = None
+        self._folded: bytes | None = None
+
+    def lower(self) -> bytes:
+        if self._lower is None:
+            self._lower = self.data.lower()
+        return self._lower
+
+    def folded(self) -> bytes:
+        if self._folded is None:
+            self._folded = self.texts.lower() if self.texts is not self.data else self.lower()
+        return self._folded
+
+
+def _pieces(text: _Text) -> list[bytes | int]:
+    """The bytes of a direction, and between them how many are missing."""
+    out: list[bytes | int] = []
+    begin = 0
+    for place, missing in text.holes:
+        out += [text.data[begin:place], missing]
+        begin = place
+    return [*out, text.data[begin:]]
+
+
+class _Before(NamedTuple):
+    """What a direction said in batches before: first sequence number, bytes, whether they follow each other without contradiction or
+    hole, sequence numbers at which packets begin and end or that were acknowledged."""
+
+    first: int
+    data: bytes
+    sound: bool
+    marks: NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -149,7 +234,7 @@ class Engine:
     """The rules over one run. `add` takes batches in order, `finish` ends what is open."""
 
     def __init__(self, plans: Sequence[Plan], prefilter: Prefilter, options: Options, notes: list[Note] | None = None,
-                 mine: Callable[[PacketBatch], Mask] | None = None) -> None:
+                 mine: Callable[[PacketBatch], Mask] | None = None, history_bytes: int = MAX_RULE_HISTORY_BYTES) -> None:
         self.plans = plans
         self.prefilter = prefilter
         self.options = options
@@ -161,6 +246,7 @@ class Engine:
         self._places: NDArray[np.int64] = np.empty(0, np.int64)
         self._ends: dict[int, tuple[Packet | None, Packet | None]] = {}
         self._mine = mine
+        self._history_bytes = history_bytes
         self._decode = DecodeState(verify_checksums=options.verify_checksums)
         self._chains: dict[int, FlowState] = {}
         self._next_flow = 1
@@ -187,6 +273,16 @@ class Engine:
                 self._by_header.append(plan)
         self._setters = _setters(outline, frozenset(p.order for p in (*self._ip_only, *self._by_header)))
         self._silent, self._readers = _silent(outline)
+        self._heads: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+        self._like: dict[int, int] = {}
+        self._screens: dict[int, Screen] = {}
+        self._heard_now: dict[int, Heard] = {}
+        self._marks: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+        self._flow_id: NDArray[np.int64] = np.empty(0, np.int64)
+        self._to_server: Mask = np.empty(0, np.bool_)
+        self._may_speak: dict[str | None, list[Plan]] = {}
+        # Sides that may turn out to be the other way round are not told apart beforehand.
+        self._screening = not options.midstream and notes is None
 
     # -- batches ----------------------------------------------------------------------------------------------------------
 
@@ -288,13 +384,11 @@ class Engine:
             if rows.size:
                 part = Columns(_rows(p, rows))
                 for plan in self._ip_only:
-                    for row in rows[may_match(plan, part)].tolist():
+                    for row in rows[rows_that_may_match(plan, part)].tolist():
                         out.setdefault(row, []).append(plan)
         columns = Columns(p, seen.fragment, seen.header_len)
         for plan in self._by_header:
-            if not columns.has(plan):
-                continue
-            for row in np.flatnonzero(may_match(plan, columns)).tolist():
+            for row in rows_that_may_match(plan, columns).tolist():
                 out.setdefault(row, []).append(plan)
         return out
 
@@ -317,6 +411,9 @@ class Engine:
     def _scan(self, p: PacketBatch, flow_id: NDArray[np.int64], to_server: Mask) -> dict[int, set[int]]:
         """Rules that each flow of the batch is to be tried with beside those it has: flow -> orders."""
         fresh: dict[int, set[int]] = {}
+        asked: dict[int, set[int]] = {}
+        self._heard_now.clear()
+        self._marks, self._flow_id, self._to_server = None, flow_id, to_server
         rows = np.flatnonzero(flow_id >= 0)
         if self.options.everything:
             everything = {plan.order for plan in self._by_flow}
@@ -324,7 +421,7 @@ class Engine:
                 fresh[number] = set(everything)
             return fresh
         if self._by_flow:
-            self._flow_rules(p, rows, flow_id, fresh)
+            self._flow_rules(p, rows, flow_id, fresh, asked)
         with_payload = rows[(p.payload_caplen[rows] > 0) & (p.payload_offset[rows] >= 0)]
         if not with_payload.size:
             return fresh
@@ -339,79 +436,225 @@ class Engine:
         stops = np.append(starts[1:], keys.size)
         whole = joined.tobytes()
         seq = p.seq[with_payload].astype(np.int64)
+        wire = p.payload_len[with_payload].astype(np.int64)
         follows = np.ones(keys.size, np.bool_)
-        follows[1:] = (seq[1:] == (seq[:-1] + p.payload_len[with_payload][:-1]) & 0xFFFFFFFF) | (keys[1:] != keys[:-1])
+        follows[1:] = (seq[1:] == (seq[:-1] + wire[:-1]) & 0xFFFFFFFF) | (keys[1:] != keys[:-1])
         in_order = np.logical_and.reduceat(follows, starts).tolist()
-        for start, stop, ordered in zip(starts.tolist(), stops.tolist(), in_order, strict=True):
-            begin = int(ends[start] - held[start])
-            data = whole[begin : int(ends[stop - 1])]
+        uncut = np.logical_and.reduceat(held == wire, starts).tolist()
+        said: list[_Said] = []
+        for start, stop, ordered, whole_packets in zip(starts.tolist(), stops.tolist(), in_order, uncut, strict=True):
+            data = whole[int(ends[start] - held[start]) : int(ends[stop - 1])]
             row = int(with_payload[start])
-            as_it_came = b""
-            if not ordered and p.proto[row] == TCP:
-                as_it_came = data
-                data = _by_sequence(seq[start:stop], ends[start:stop] - held[start:stop], held[start:stop], whole)
-            self._scan_direction(p, row, int(flow_id[row]), bool(to_server[row]), data, as_it_came, fresh)
+            one = _Said(int(flow_id[row]), row, bool(to_server[row]), int(p.proto[row]), data, sound=whole_packets)
+            if one.proto == TCP:
+                one.first = int(seq[start])
+            else:
+                one.starts = (ends[start:stop] - ends[start] + held[start] - held[start:stop]).tolist()
+            if not ordered and one.proto == TCP:
+                one.as_it_came = data
+                one.first, one.data, agrees, holes = _by_sequence(
+                    seq[start:stop], ends[start:stop] - held[start:stop], held[start:stop], whole
+                )
+                one.sound, one.holes = one.sound and agrees, holes
+            said.append(one)
+        self._choose(p, said, asked, fresh)
         return fresh
 
-    def _scan_direction(
-        self, p: PacketBatch, row: int, flow_id: int, to_server: bool, data: bytes, as_it_came: bytes,
-        fresh: dict[int, set[int]],
-    ) -> None:
-        known = self._known[flow_id]
-        proto = int(p.proto[row])
-        if proto == TCP:
+    def _choose(self, p: PacketBatch, said: list[_Said], asked: dict[int, set[int]], fresh: dict[int, set[int]]) -> None:
+        """The rules that each direction of the batch may match: by their literals and headers, then by what else they must find."""
+        found: list[int] = []
+        counts = np.zeros(len(said), np.int64)
+        for k, one in enumerate(said):
+            numbers = self._patterns_of(p, one, fresh)
+            found += numbers
+            counts[k] = len(numbers)
+        orders, many = self.prefilter.orders(np.array(found, np.int64))
+        of = np.repeat(np.repeat(np.arange(len(said)), counts), many)
+        keep = self._header_allows(p, said, of, orders)
+        of, orders = of[keep], orders[keep]
+        bounds = np.searchsorted(of, np.arange(len(said) + 1)).tolist()
+        chosen = orders.tolist()
+        by_flow: dict[int, list[_Said]] = {}
+        for one in said:
+            by_flow.setdefault(one.flow_id, []).append(one)
+        for k, one in enumerate(said):
+            known = self._known[one.flow_id]
+            mine = set(chosen[bounds[k] : bounds[k + 1]])
+            if one.flow_id in asked:
+                mine |= asked[one.flow_id]
+            back = known.held_back[one.to_server]
+            if back:
+                mine |= back
+                back.clear()
+            if not mine:
+                continue
+            taken = self._taken.get(one.flow_id)
+            if taken is not None:
+                mine -= taken.chosen
+            have = fresh.get(one.flow_id)
+            if have:
+                mine -= have
+            if mine:
+                self._screen(p, one, mine, by_flow[one.flow_id], fresh)
+
+    def _patterns_of(self, p: PacketBatch, one: _Said, fresh: dict[int, set[int]]) -> frozenset[int]:
+        """Patterns that are found in what one direction says, in whatever form."""
+        known = self._known[one.flow_id]
+        data = one.data
+        found: list[int] = []
+        if one.proto == TCP:
             # What began in the batch before may end in this one.
-            before = known.tails[to_server]
-            known.tails[to_server] = data[-_TAIL_BYTES:] if len(data) >= _TAIL_BYTES else (before + data)[-_TAIL_BYTES:]
-            found = self.prefilter.found(before + data)
+            before = known.tails[one.to_server]
+            known.tails[one.to_server] = data[-_TAIL_BYTES:] if len(data) >= _TAIL_BYTES else (before + data)[-_TAIL_BYTES:]
+            found = self.prefilter.found(before + data if before else data)
         else:
             found = self.prefilter.found(data)
-        texts = data + b"\0" + as_it_came if as_it_came else data
-        if as_it_came:
-            found += self.prefilter.found(as_it_came)
+        if one.as_it_came:
+            found += self.prefilter.found(one.as_it_came)
         if MAILED in found:
             known.mailed = True
-        extra = self._decoded(known, to_server, proto, data, CODED in found)
-        if extra:
-            found = found + self.prefilter.found(extra)
-            texts += b"\0" + extra
-        ends = _ends_of(p, row, to_server)
-        if self._by_service and not known.looked & (2 if to_server else 1):
-            self._service_rules(known, proto, to_server, data, ends, flow_id, fresh)
-        if not found:
-            return
-        lower: list[bytes] = []
+        one.extra = self._decoded(known, one.to_server, one.proto, data, CODED in found)
+        if one.extra:
+            found += self.prefilter.found(one.extra)
+        if self._by_service and not known.looked & (2 if one.to_server else 1):
+            self._service_rules(known, one.proto, one.to_server, data, _ends_of(p, one.row, one.to_server), one.flow_id, fresh)
+        one.found = frozenset(found)
+        return one.found
 
-        def folded() -> bytes:
-            if not lower:
-                lower.append(texts.lower())
-            return lower[0]
+    def _header_allows(self, p: PacketBatch, said: list[_Said], of: NDArray[np.int64], orders: NDArray[np.int64]) -> Mask:
+        """Whether the header of each rule holds of the direction that it was found in (`of`: place in `said`)."""
+        if self._heads is None:
+            outline = self.prefilter.outline
+            self._heads = np.array(outline.heads, np.int64), np.array(outline.sides, np.int64)
+            for order, head in enumerate(outline.heads):
+                self._like.setdefault(head, order)
+        heads, sides = self._heads
+        to_server = np.array([one.to_server for one in said], np.int64)
+        asks = sides[orders]
+        keep: Mask = (asks < 0) | (asks == to_server[of])
+        if self.options.midstream:
+            keep[:] = True
+        rows = np.flatnonzero(keep & (asks != BOTH_SIDES))
+        if rows.size:
+            columns = Columns(_rows(p, np.array([one.row for one in said], np.int64)))
+            # Thousands of rules share a few headers.
+            distinct, place = np.unique(heads[orders[rows]], return_inverse=True)
+            holds = np.array([header_mask(self.plans[self._like[head]], columns) for head in distinct.tolist()])
+            keep[rows] = holds[place, of[rows]]
+        return keep
 
-        taken = self._taken.get(flow_id)
-        have = taken.chosen if taken is not None else ()
-        mine = fresh.get(flow_id)
-        heads: dict[tuple[object, ...], bool] = {}
-        for number in set(found):
-            for order in self.prefilter.outline.by_pattern[number]:
-                if order in have or (mine is not None and order in mine):
+    def _screen(self, p: PacketBatch, one: _Said, orders: set[int], of_flow: list[_Said], fresh: dict[int, set[int]]) -> None:
+        """Take those rules that may hold in all that this direction has said; keep the others in mind."""
+        known = self._known[one.flow_id]
+        mine = fresh.setdefault(one.flow_id, set())
+        so_far = self._so_far(p, known, one)
+        heard: Heard | None = None
+        for order in orders:
+            plan = self.plans[order]
+            if so_far is not None and not plan.transactional:
+                others = self.prefilter.others(order)
+                held = others is None or self._has(others, one, known, so_far, order)
+                if held and self._screening:
+                    screen = self._screen_for(plan)
+                    if screen.chain is not None and so_far.sound:
+                        held = screen.chain_may(so_far.data, so_far.lower, so_far.starts)
+                    if held and screen.http and one.proto == TCP:
+                        if heard is None:
+                            heard = self._heard(p, known, of_flow, one)
+                        held = not heard.readable or screen.http_may(heard, one.to_server)
+                if not held:
+                    if one.proto == TCP:
+                        known.held_back[one.to_server].add(order)
                     continue
-                plan = self.plans[order]
-                if not plan.transactional:
-                    if plan.side is not None and plan.side != to_server and not self.options.midstream:
-                        continue
-                    # Thousands of rules share a few headers.
-                    held = heads.get(plan.head)
-                    if held is None:
-                        held = heads[plan.head] = plan.header_holds(ends)
-                    if not held:
-                        continue
-                others = self.prefilter.outline.others.get(order)
-                if others and known.whole and not plan.transactional and not has_all(others, texts, folded):
-                    continue
-                plan.counts.candidates += 1
-                if mine is None:
-                    mine = fresh.setdefault(flow_id, set())
-                mine.add(plan.order)
+            plan.counts.candidates += 1
+            mine.add(order)
+        if not mine:
+            del fresh[one.flow_id]
+
+    def _has(self, others: Others, one: _Said, known: _Known, so_far: _Text, order: int) -> bool:
+        """Whether the further literals of a rule are in what was said."""
+        if one.found >= others.numbers:
+            return has_all(others.rest, so_far.texts, so_far.folded)
+        # What was not found in this batch may have been in one before.
+        return not known.whole and has_all(self.prefilter.outline.others[order], so_far.texts, so_far.folded)
+
+    def _so_far(self, p: PacketBatch, known: _Known, one: _Said) -> _Text | None:
+        """All that a direction has said; None where not all of it is known any more."""
+        if one.proto != TCP:
+            return _Text(one.data, b"", one.extra, one.sound, [], one.starts)
+        marks = self._marks_of(p, one)
+        if known.whole:
+            starts = None if one.holes else sorted({m for m in ((marks - one.first) & 0xFFFFFFFF).tolist() if m < len(one.data)} | {0})
+            return _Text(one.data, one.as_it_came, one.extra, one.sound, one.holes, starts)
+        if known.coded is not None or known.mailed:
+            return None
+        before = self._said_before(one.flow_id, one.to_server)
+        if before is None or not before.sound or not one.sound or one.as_it_came:
+            return None
+        first = before.first if before.data else one.first
+        if one.first != (first + len(before.data)) & 0xFFFFFFFF:
+            return None
+        data = before.data + one.data
+        marks = np.concatenate([before.marks, marks])
+        starts = sorted({m for m in ((marks - first) & 0xFFFFFFFF).tolist() if m < len(data)} | {0})
+        return _Text(data, b"", one.extra, True, [], starts)
+
+    def _marks_of(self, p: PacketBatch, one: _Said) -> NDArray[np.int64]:
+        """Sequence numbers at which packets of a direction begin and end in this batch, or up to which they were acknowledged."""
+        if self._marks is None:
+            rows = np.flatnonzero((self._flow_id >= 0) & (p.proto == TCP))
+            keys = self._flow_id[rows] * 2 + self._to_server[rows]
+            seq = p.seq[rows].astype(np.int64)
+            keys = np.concatenate([keys, keys, keys ^ 1])
+            values = np.concatenate([seq, seq + p.payload_len[rows], p.ack[rows].astype(np.int64)])
+            order = np.argsort(keys, kind="stable")
+            self._marks = keys[order], values[order]
+        keys, values = self._marks
+        key = one.flow_id * 2 + one.to_server
+        return values[np.searchsorted(keys, key) : np.searchsorted(keys, key + 1)]
+
+    def _said_before(self, number: int, to_server: bool) -> _Before | None:
+        """What a direction of a flow that is not taken up said before this batch; None where not all is kept."""
+        held = self._held.get(number)
+        if held is None or self._known[number].broken or number in self._taken or held.size > MAX_RULE_SCREENED_BYTES:
+            return None
+        out = bytearray()
+        first, sound = 0, True
+        marks: list[NDArray[np.int64]] = []
+        for rows, data in held.pieces:
+            kept = np.frombuffer(rows, _KEPT)
+            seq, wire, offset, caplen, size = (
+                kept[name].astype(np.int64) for name in ("seq", "payload_len", "payload_offset", "payload_caplen", "size")
+            )
+            mine = kept["to_server"] == to_server
+            marks += [seq[mine], seq[mine] + wire[mine], kept["ack"][~mine].astype(np.int64)]
+            at = np.cumsum(size) - size
+            for k in np.flatnonzero((caplen > 0) & mine).tolist():
+                if not out:
+                    first = int(seq[k])
+                elif int(seq[k]) != (first + len(out)) & 0xFFFFFFFF:
+                    sound = False
+                sound = sound and caplen[k] == wire[k] and offset[k] >= 0 and offset[k] + caplen[k] <= size[k]
+                out += data[at[k] + offset[k] : at[k] + offset[k] + caplen[k]]
+        return _Before(first, bytes(out), sound, np.concatenate(marks) if marks else np.empty(0, np.int64))
+
+    def _heard(self, p: PacketBatch, known: _Known, of_flow: list[_Said], one: _Said) -> Heard:
+        """What the flow said so far, as HTTP. Read once for both of its directions."""
+        if one.flow_id in self._heard_now:
+            return self._heard_now[one.flow_id]
+        said: dict[bool, list[bytes | int]] = {}
+        complete = True
+        for each in of_flow:
+            text = self._so_far(p, known, each)
+            complete = complete and text is not None and text.sound
+            said[each.to_server] = _pieces(text) if text is not None else []
+        for side in (True, False):
+            if side not in said:
+                before = None if known.whole else self._said_before(one.flow_id, side)
+                complete = complete and (known.whole or (before is not None and before.sound))
+                said[side] = [before.data] if before is not None and before.data else []
+        heard = self._heard_now[one.flow_id] = Heard(said[True] if complete else [], said[False] if complete else [])
+        return heard
 
     def _decoded(self, known: _Known, to_server: bool, proto: int, data: bytes, coded: bool) -> bytes:
         """Texts that are in the payload in another form: URIs with escapes, bodies with codings, mail in base64."""
@@ -448,22 +691,42 @@ class Engine:
             name = catalog.by_datagram(data, to_server, ends.sport, ends.dport)
         else:
             return
-        for plan in self._by_service:
-            if _may_speak(plan, name) and _either_way(plan, ends):
+        plans = self._may_speak.get(name)
+        if plans is None:
+            plans = self._may_speak[name] = [plan for plan in self._by_service if _may_speak(plan, name)]
+        heads: dict[tuple[object, ...], bool] = {}
+        for plan in plans:
+            fits = heads.get(plan.head)
+            if fits is None:
+                fits = heads[plan.head] = _either_way(plan, ends)
+            if not fits:
+                continue
+            if proto == TCP and self._screening and plan.side is not None and not plan.transactional and self._screen_for(plan).asks:
+                known.held_back[plan.side].add(plan.order)
+            else:
                 fresh.setdefault(flow_id, set()).add(plan.order)
 
-    def _flow_rules(self, p: PacketBatch, rows: NDArray[np.int64], flow_id: NDArray[np.int64], fresh: dict[int, set[int]]) -> None:
-        """Rules without literal that ask about the flow: tried in all flows that their header allows."""
+    def _screen_for(self, plan: Plan) -> Screen:
+        screen = self._screens.get(plan.order)
+        if screen is None:
+            screen = self._screens[plan.order] = screen_of(plan)
+        return screen
+
+    def _flow_rules(
+        self, p: PacketBatch, rows: NDArray[np.int64], flow_id: NDArray[np.int64], fresh: dict[int, set[int]], asked: dict[int, set[int]]
+    ) -> None:
+        """Rules without literal that ask about the flow: tried in all flows that their header allows. asked: those of them that must
+        find something in the payload."""
         if not rows.size:
             return
         columns = Columns(_rows(p, rows))
         for plan in self._by_flow:
-            if not columns.has(plan):
-                continue
-            for number in np.unique(flow_id[rows[may_match(plan, columns)]]).tolist():
+            screened = self._screening and plan.unit == "packet" and self._screen_for(plan).chain is not None
+            where = asked if screened else fresh
+            for number in np.unique(flow_id[rows[rows_that_may_match(plan, columns)]]).tolist():
                 taken = self._taken.get(number)
                 if taken is None or plan.order not in taken.chosen:
-                    fresh.setdefault(number, set()).add(plan.order)
+                    where.setdefault(number, set()).add(plan.order)
 
     # -- carrying out -------------------------------------------------------------------------------------------------------
 
@@ -602,35 +865,41 @@ class Engine:
         rows = np.flatnonzero((flow_id >= 0) & (p.proto == TCP))
         if not rows.size:
             return
-        order = np.argsort(flow_id[rows], kind="stable")
-        rows = rows[order]
-        ids = flow_id[rows]
-        starts = np.flatnonzero(np.append(True, ids[1:] != ids[:-1]))
-        stops = np.append(starts[1:], ids.size)
-        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-            number = int(ids[start])
-            known = self._known[number]
-            if number in self._taken:
-                known.whole = False
-                continue
+        ids, starts = np.unique(flow_id[rows], return_index=True)
+        for number in ids.tolist():
+            self._known[number].whole = False
+        if self._taken:
+            rows = rows[~np.isin(flow_id[rows], np.fromiter(self._taken, np.int64, len(self._taken)))]
+            if not rows.size:
+                return
+        rows = rows[np.argsort(flow_id[rows], kind="stable")]
+        ids, starts = np.unique(flow_id[rows], return_index=True)
+        stops = np.append(starts[1:], rows.size)
+        begin = np.maximum(seen.ip_at[rows], 0)
+        size = np.where(seen.ip_at[rows] >= 0, seen.ip_end[rows] - begin, 0).astype(np.int64)
+        table = np.empty(rows.size, _KEPT)
+        for name in (*_COLUMNS, "src_hi", "src_lo", "dst_hi", "dst_lo", "payload_caplen"):
+            table[name] = getattr(p, name)[rows]
+        table["payload_offset"] = p.payload_offset[rows] - seen.ip_at[rows]
+        table["size"], table["to_server"] = size, to_server[rows]
+        places = np.append(0, np.cumsum(size))
+        data = np.empty(int(places[-1]), np.uint8)
+        gather(p.buffer, begin, size, data)
+        view = data.data
+        for number, start, stop, first, last in zip(
+            ids.tolist(), starts.tolist(), stops.tolist(), places[starts].tolist(), places[stops].tolist(), strict=True
+        ):
             held = self._held.setdefault(number, _Held())
-            known.whole = False
             if held.size > 2 * MAX_RULE_STREAM_BYTES:
                 continue
-            part = rows[start:stop]
-            begin = np.maximum(seen.ip_at[part], 0)
-            size = np.where(seen.ip_at[part] >= 0, seen.ip_end[part] - begin, 0).astype(np.int64)
-            data = np.empty(int(size.sum()), np.uint8)
-            gather(p.buffer, begin, size, data)
-            columns: list[NDArray[Any]] = [getattr(p, name)[part] for name in _COLUMNS]
-            columns += [p.src_hi[part], p.src_lo[part], p.dst_hi[part], p.dst_lo[part], p.payload_offset[part] - seen.ip_at[part],
-                        p.payload_caplen[part], size, to_server[part]]  # fmt: skip
-            held.pieces.append((columns, data.tobytes()))
-            took = data.nbytes + 120 * part.size
+            held.pieces.append((table[start:stop].tobytes(), bytes(view[first:last])))
+            took = last - first + _KEPT.itemsize * (stop - start)
             held.size += took
             self._held_bytes += took
-        while self._held_bytes > MAX_RULE_HISTORY_BYTES and self._held:
-            _, oldest = self._held.popitem(last=False)
+        while self._held_bytes > self._history_bytes and self._held:
+            number, oldest = self._held.popitem(last=False)
+            if number in self._known:
+                self._known[number].broken = True
             self._held_bytes -= oldest.size
             self.lost.flows += 1
 
@@ -641,9 +910,9 @@ class Engine:
             return []
         self._held_bytes -= held.size
         out: list[Packet] = []
-        for columns, data in held.pieces:
+        for rows, data in held.pieces:
             at = 0
-            for values in zip(*(c.tolist() for c in columns), strict=True):
+            for values in np.frombuffer(rows, _KEPT).tolist():
                 packet = _packet(values[: len(_COLUMNS)], values[-1])
                 src_hi, src_lo, dst_hi, dst_lo, offset, caplen, size = values[len(_COLUMNS) : -1]
                 packet.src, packet.dst = src_hi << 64 | src_lo, dst_hi << 64 | dst_lo
@@ -660,17 +929,30 @@ def _place(m: Match) -> tuple[int, bool, int, int]:
     return m.packet.number, m.packet.pseudo, m.packet.place, m.plan.order
 
 
-def _by_sequence(seq: NDArray[np.int64], begin: NDArray[np.int64], held: NDArray[np.int64], whole: bytes) -> bytes:
-    """Segments in the order of their sequence numbers, without what comes twice."""
+def _by_sequence(
+    seq: NDArray[np.int64], begin: NDArray[np.int64], held: NDArray[np.int64], whole: bytes
+) -> tuple[int, bytes, bool, list[tuple[int, int]]]:
+    """Segments in the order of their sequence numbers, without what comes twice: the first number, the bytes, whether what came twice
+    was the same, and where how many are missing in between."""
     ahead = (seq - seq[0] + 0x80000000 & 0xFFFFFFFF) - 0x80000000
-    out, reach = [], -(1 << 40)
-    for k in np.argsort(ahead, kind="stable").tolist():
+    out, reach = bytearray(), -(1 << 40)
+    agrees = True
+    holes: list[tuple[int, int]] = []
+    places = np.argsort(ahead, kind="stable").tolist()
+    for k in places:
         at, size, start = int(ahead[k]), int(held[k]), int(begin[k])
         skip = max(0, reach - at) if reach > -(1 << 39) else 0
+        if skip:
+            again = min(skip, size)
+            from_ = len(out) - skip
+            # What came twice must lie behind the last hole: only there is its place known.
+            agrees = agrees and from_ >= (holes[-1][0] if holes else 0) and out[from_ : from_ + again] == whole[start : start + again]
+        elif out and at > reach:
+            holes.append((len(out), at - reach))
         if skip < size:
-            out.append(whole[start + skip : start + size])
+            out += whole[start + skip : start + size]
             reach = at + size
-    return b"".join(out)
+    return int(seq[places[0]]), bytes(out), agrees, holes
 
 
 def _rows(p: PacketBatch, rows: NDArray[np.int64]) -> PacketBatch:

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from tracehound.flows.key import community_id
 from tracehound.packets.addresses import address_text as canonical
@@ -34,25 +35,50 @@ def short_address_text(address: int, family: int) -> str:
     return canonical(address >> 64, address & 0xFFFFFFFFFFFFFFFF, family)
 
 
+@lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
+
+
 def timestamp(ts_ns: int) -> str:
     """2010-01-01T00:00:00.000000+0000, as Suricata prints it."""
     seconds, rest = divmod(ts_ns, 1_000_000_000)
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{rest // 1000:06d}+0000"
+    return f"{_second(seconds)}{rest // 1000:06d}+0000"
 
 
 def flow_number(p: Packet) -> str:
     """Community ID of the packet's flow."""
-    family = p.family
-    ends = [address.to_bytes(16, "big")[12 if family == 4 else 0 :] for address in (p.src, p.dst)]
-    ports = p.proto in (6, 17, 132)
-    if p.proto in (ICMP, ICMPV6):
+    return _flow_number(p.family, p.proto, p.src, p.dst, p.sport, p.dport)
+
+
+@lru_cache(maxsize=4096)
+def _flow_number(family: int, proto: int, src: int, dst: int, sport: int, dport: int) -> str:
+    ends = [address.to_bytes(16, "big")[12 if family == 4 else 0 :] for address in (src, dst)]
+    ports = proto in (6, 17, 132)
+    if proto in (ICMP, ICMPV6):
         from tracehound.flows.key import ICMP_PAIRS, ICMPV6_PAIRS
 
-        answer = (ICMP_PAIRS if p.proto == ICMP else ICMPV6_PAIRS).get(p.sport)
+        answer = (ICMP_PAIRS if proto == ICMP else ICMPV6_PAIRS).get(sport)
         return community_id(
-            ends[0], ends[1], p.proto, p.sport, answer if answer is not None else p.dport, one_way=answer is None, has_ports=True
+            ends[0], ends[1], proto, sport, answer if answer is not None else dport, one_way=answer is None, has_ports=True
         )
-    return community_id(ends[0], ends[1], p.proto, p.sport, p.dport, one_way=False, has_ports=ports)
+    return community_id(ends[0], ends[1], proto, sport, dport, one_way=False, has_ports=ports)
+
+
+class Ends(NamedTuple):
+    """Of a packet what a line of fast.log says."""
+
+    ts: int
+    family: int
+    proto: int
+    src: int
+    dst: int
+    sport: int
+    dport: int
+
+
+def ends_of(p: Packet) -> Ends:
+    return Ends(p.ts, p.family, p.proto, p.src, p.dst, p.sport, p.dport)
 
 
 class Descriptions:
@@ -123,9 +149,8 @@ class Descriptions:
             out["direction"] = "to_server" if p.to_server else "to_client"
         return out
 
-    def fast(self, m: Match) -> str:
+    def fast(self, rule: Rule, p: Ends) -> str:
         """A line as in Suricata's fast.log."""
-        p, rule = m.packet, m.plan.rule
         seconds, rest = divmod(p.ts, 1_000_000_000)
         when = datetime.fromtimestamp(seconds, UTC).strftime("%m/%d/%Y-%H:%M:%S.") + f"{rest // 1000:06d}"
         ends = [self.address(p.src, p.family) if p.family else "", self.address(p.dst, p.family) if p.family else ""]

@@ -220,3 +220,35 @@ def expression(literal: Literal) -> bytes:
     return b"".join(b"\\x%02x" % b for b in literal.data)
 
 
+_NOT_MORE_BYTES: Final = re.compile(rb"\(\?(?:[>(|#]|[0-9+R&]|P>|[a-zA-Z-]*\))|\(\*|\\[GRXCQEK]|[*+?}]\+")
+_PART: Final = re.compile(rb"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?(?:<?[!=])?|.", re.S)
+_ENDS: Final = frozenset((b"^", b"$", b"\\A", b"\\z", b"\\Z", b"\\b", b"\\B"))
+_LOOKS: Final = frozenset((b"(?!", b"(?<!", b"(?<="))
+_MANY: Final = frozenset((b"*", b"+", b"?", b"{"))
+
+
+def without_ends(pattern: bytes, *, starts: bool = False) -> bytes | None:
+    """An expression without what asks for the ends of the bytes or of words, or for what must not stand there, so that it matches
+    within more bytes wherever it did; None where other parts of it may stop matching when there are more bytes. starts: `^` and
+    `\\A` are left, as the bytes begin where they did."""
+    parts = _PART.findall(pattern)
+    if _NOT_MORE_BYTES.search(b"".join(b"." if p[:1] == b"[" else p if p != b"\\\\" else b"." for p in parts)):
+        return None
+    out: list[bytes] = []
+    k = 0
+    while k < len(parts):
+        part, begin = parts[k], k
+        k += 1
+        if part in _LOOKS:
+            depth = 1
+            while depth and k < len(parts):
+                depth += (parts[k][:1] == b"(") - (parts[k] == b")")
+                k += 1
+            if depth or b"(" in parts[begin + 1 : k]:
+                return None
+        elif part not in _ENDS or (starts and part in (b"^", b"\\A")):
+            out.append(part)
+            continue
+        if k < len(parts) and parts[k] in _MANY:
+            return None
+    return b"".join(out)

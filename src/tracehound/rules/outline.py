@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import Any, Final, overload
 
 from tracehound.rules.literals import Literal
 from tracehound.rules.plan import Plan
@@ -15,6 +15,8 @@ from tracehound.rules.rule import Bits, Dataset, Event
 
 Pattern = tuple[bytes, int]
 """An expression and its flags, as Hyperscan takes them."""
+EITHER_SIDE: Final = -1
+BOTH_SIDES: Final = -2
 
 
 @dataclass(slots=True)
@@ -22,7 +24,9 @@ class Outline:
     """Rules are named by their order. expressions: all patterns; by_pattern: rules of each; others: further literals of a rule;
     without: rules that no pattern stands for; ip_only: rules of addresses alone; bit_setters, bit_readers: rules by flow bit;
     asked: of rules that ask for flow bits, the names of each condition; silent: of rules that do nothing but set flow bits, their
-    names; decode_events, stream_events: some rule asks for them; shared: some rule remembers over flows while it matches."""
+    names; decode_events, stream_events: some rule asks for them; shared: some rule remembers over flows while it matches. heads: of
+    each rule the number of its header, which thousands share; sides: of each the direction it asks for (1 to the server, 0 to the client,
+    -1 either), -2 where it looks at both sides of a transaction."""
 
     expressions: list[Pattern] = field(default_factory=list)
     by_pattern: list[list[int]] = field(default_factory=list)
@@ -36,6 +40,15 @@ class Outline:
     decode_events: bool = False
     stream_events: bool = False
     shared: bool = False
+    heads: list[int] = field(default_factory=list)
+    sides: list[int] = field(default_factory=list)
+
+    def add_headers(self, plans: Sequence[Plan]) -> None:
+        """Which rules have the same header, and the direction they ask for."""
+        numbers: dict[tuple[object, ...], int] = {}
+        for plan in plans:
+            self.heads.append(numbers.setdefault(plan.head, len(numbers)))
+            self.sides.append(BOTH_SIDES if plan.transactional else EITHER_SIDE if plan.side is None else int(plan.side))
 
     def add_states(self, plans: Sequence[Plan]) -> None:
         """What rules remember, and which events they ask for."""
@@ -80,6 +93,8 @@ class Outline:
             "decode_events": self.decode_events,
             "stream_events": self.stream_events,
             "shared": self.shared,
+            "heads": self.heads,
+            "sides": self.sides,
         }
 
 
@@ -98,6 +113,8 @@ def outline_from_json(said: dict[str, Any]) -> Outline:
         bool(said["decode_events"]),
         bool(said["stream_events"]),
         bool(said["shared"]),
+        said["heads"],
+        said["sides"],
     )
 
 

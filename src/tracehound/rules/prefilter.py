@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import hyperscan
+import numpy as np
+from numpy.typing import NDArray
 
-from tracehound.rules.literals import Literal, chosen, expression
-from tracehound.rules.outline import Outline
+from tracehound.rules.literals import Literal, chosen, expression, without_ends
+from tracehound.rules.outline import Outline, Pattern
 from tracehound.rules.plan import Plan
 from tracehound.rules.rule import Pcre
+
+Counts = NDArray[np.int64]
 
 CODED: Final = 0
 MAILED: Final = 1
@@ -28,7 +32,20 @@ _CODED: Final = (
     rb"\r?\n(?i:content-encoding)[ \t]*:[ \t]*(?i:x-)?(?i:gzip|deflate|lzma)",
 )
 _MAILED: Final = rb"\n(?i:content-transfer-encoding)[ \t]*:[ \t]*(?i:base64|quoted-printable)"
+_ENDS: Final = re.compile(rb"(?<!\\)(?<!\[)\^|(?<!\\)\$|\\[AzZbB]")
 _FLAGS: Final = {"i": hyperscan.HS_FLAG_CASELESS, "s": hyperscan.HS_FLAG_DOTALL, "m": hyperscan.HS_FLAG_MULTILINE}
+
+
+class Others(NamedTuple):
+    """Literals of a rule beside the one that it is looked for by. numbers: those that the scan finds as well; rest: the others."""
+
+    numbers: frozenset[int]
+    rest: list[Literal]
+
+
+def pattern_of(literal: Literal) -> Pattern:
+    """A literal as the scan looks for it."""
+    return expression(literal), hyperscan.HS_FLAG_SINGLEMATCH | (hyperscan.HS_FLAG_CASELESS if literal.nocase else 0)
 
 
 @dataclass(slots=True)
@@ -37,6 +54,24 @@ class Prefilter:
 
     database: Any
     outline: Outline
+    _orders: tuple[Counts, Counts, Counts] | None = None
+    _numbers: dict[Pattern, int] | None = None
+    _others: dict[int, Others] = field(default_factory=dict)
+
+    def others(self, order: int) -> Others | None:
+        """The further literals of a rule: which of them are patterns themselves, and which are to be looked for; None: it has none."""
+        literals = self.outline.others.get(order)
+        if not literals:
+            return None
+        found = self._others.get(order)
+        if found is None:
+            if self._numbers is None:
+                self._numbers = {pattern: number for number, pattern in enumerate(self.outline.expressions)}
+            numbers = {literal: self._numbers.get(pattern_of(literal)) for literal in literals}
+            found = self._others[order] = Others(
+                frozenset(n for n in numbers.values() if n is not None), [x for x, n in numbers.items() if n is None]
+            )
+        return found
 
     def found(self, data: bytes) -> list[int]:
         """Numbers of the patterns that are in `data`."""
@@ -44,6 +79,20 @@ class Prefilter:
         if data:
             self.database.scan(data, match_event_handler=_collect, context=out)
         return out
+
+
+    def orders(self, patterns: Counts) -> tuple[Counts, Counts]:
+        """The rules of each of the given patterns, one behind the other, and how many each pattern has."""
+        if self._orders is None:
+            sizes = np.array([len(orders) for orders in self.outline.by_pattern], np.int64)
+            self._orders = (
+                np.fromiter((o for orders in self.outline.by_pattern for o in orders), np.int64, int(sizes.sum())),
+                np.cumsum(sizes) - sizes, sizes,
+            )  # fmt: skip
+        flat, starts, sizes = self._orders
+        many = sizes[patterns]
+        ends = np.cumsum(many)
+        return flat[np.repeat(starts[patterns] - (ends - many), many) + np.arange(int(many.sum()))], many
 
 
 def _collect(number: int, _start: int, _end: int, _flags: int, context: list[int]) -> None:
@@ -59,11 +108,12 @@ def _expression_of_pcre(plan: Plan) -> tuple[bytes, int] | None:
             flags = hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_SINGLEMATCH
             for letter in step.flags:
                 flags |= _FLAGS.get(letter, 0)
-            pattern = step.pattern.removeprefix(b"^")
-            if re.search(rb"(?<!\\)(?<!\[)\^|(?<!\\)\$|\\[AzZbB]", pattern):
-                # What is joined for the scan has other ends than the packet that the expression is meant for.
-                return None
-            return pattern, flags
+            # What is joined for the scan has other ends than the packet that the expression is meant for.
+            pattern = without_ends(step.pattern)
+            if pattern is None and not _ENDS.search(step.pattern):
+                # Hyperscan leaves out what it does not understand, and so finds more.
+                pattern = step.pattern
+            return (pattern, flags) if pattern else None
     return None
 
 
@@ -87,8 +137,7 @@ def outline_of(plans: Sequence[Plan]) -> Outline:
         literal, rest = chosen(plan.rule) if plan.unit != "ip_only" else (None, [])
         pattern: tuple[bytes, int] | None = None
         if literal is not None:
-            flags = hyperscan.HS_FLAG_SINGLEMATCH | (hyperscan.HS_FLAG_CASELESS if literal.nocase else 0)
-            pattern = expression(literal), flags
+            pattern = pattern_of(literal)
             if rest:
                 out.others[plan.order] = rest
         elif plan.unit == "packet" and (made := _expression_of_pcre(plan)) is not None and _compiles(*made):
@@ -103,6 +152,7 @@ def outline_of(plans: Sequence[Plan]) -> Outline:
             out.by_pattern.append([])
         out.by_pattern[number].append(plan.order)
     out.add_states(plans)
+    out.add_headers(plans)
     return out
 
 
@@ -140,4 +190,7 @@ MAKER: Final = f"hyperscan {metadata.version('hyperscan')}"
 
 def has_all(literals: list[Literal], data: bytes, lower: Callable[[], bytes]) -> bool:
     """Whether all literals are in the data."""
-    return all((literal.data in lower()) if literal.nocase else (literal.data in data) for literal in literals)
+    for literal in literals:  # noqa: SIM110 (it is asked very often)
+        if literal.data not in (lower() if literal.nocase else data):
+            return False
+    return True

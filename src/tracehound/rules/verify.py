@@ -322,6 +322,11 @@ _COMPARE: Final[dict[str, Callable[[int, int], bool]]] = {
 }  # fmt: skip
 
 
+def number_fits(step: ByteTest, number: int) -> bool:
+    """Whether a number that was read is what a test with a fixed value asks for."""
+    return isinstance(step.value, int) and _COMPARE[step.operator](_masked(number, step.bitmask), step.value) != step.negated
+
+
 def _byte_test(step: ByteTest, _retry: bool) -> Callable[[Chain, Sight, int], bool]:
     compare = _COMPARE[step.operator]
 
