@@ -61,6 +61,9 @@ Of each, every other malicious flow was the sample, and the rule was tried with 
 over and on all flows of all other captures ({files:,} files, {flows:,} flows). *Exposure* says how many of those passed the rule's header,
 have the buffer that it looks at, and hold its fast pattern: a zero over few says little. What gave no rule is listed with the reason.
 
+Which flows are malicious is a condition written beside each. The conditions were narrowed while this page was first made, where flows
+to the same port showed nothing of the attack, and have stood as they are since; read the figures as those of somebody who knows the case.
+
 """
 
 

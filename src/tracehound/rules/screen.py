@@ -66,7 +66,7 @@ class _Relaxing:
             self.place = None
         elif begin is not None and self.place is not None and not never:
             distance = begin - self.place
-            self.out.append(Content(step.pattern, nocase=step.nocase, distance=distance, within=distance + size))
+            self.out.append(Content(step.pattern, nocase=step.nocase, distance=distance, within=size))
             self.place = begin + size
         elif never:
             self.out.append(Pcre(b"(?!" + _escaped(never) + b")(?i:" + _escaped(step.pattern) + b")", "s"))
@@ -166,7 +166,7 @@ def runs_of(steps: tuple[Step, ...]) -> list[re.Pattern[bytes]]:
             text = _escaped(step.pattern) if not step.nocase else b"(?i:" + _escaped(step.pattern) + b")"
             distance, within, size = step.distance or 0, step.within, len(step.pattern)
             if together and step.relative and isinstance(distance, int) and isinstance(within, int) and distance >= 0:
-                runs[-1].append(b"(?s:.{%d,%d}?)" % (distance, max(within - size, distance)) + text)
+                runs[-1].append(b"(?s:.{%d,%d}?)" % (distance, distance + max(within - size, 0)) + text)
             else:
                 runs.append([text])
             together = True
