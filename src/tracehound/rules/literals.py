@@ -191,9 +191,11 @@ def literals_of(rule: Rule) -> list[Literal]:
     """All literals of a rule that must stand in the payload, the rarest first."""
     # SMB writes names in UTF-16: no rule that may speak of it is looked for by the name of a file.
     wide = (not rule.header.protocol.service and not rule.services) or "smb" in (rule.header.protocol.service, *rule.services)
-    found = {
-        c for group in rule.groups if not (wide and group.buffer.name == "file.name") for c in _candidates(group) if weight(c.data)
-    }  # fmt: skip
+    named = {c for group in rule.groups if group.buffer.name == "file.name" for c in _candidates(group) if weight(c.data)}
+    found = {c for group in rule.groups if group.buffer.name != "file.name" for c in _candidates(group) if weight(c.data)}
+    # The request names the file, the response brings it: one side need not say both.
+    if not found and not wide:
+        found = named
     return sorted((best_window(c) for c in found), key=lambda c: (-weight(c.data), c.data))
 
 
