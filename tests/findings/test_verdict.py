@@ -445,3 +445,32 @@ def test_overrides_reach_the_detector():
         "block_scans": {"few_pairs": 9999, "min_pairs": 9999},
     }
     assert accused(verdict(e, overrides=high)) == []
+
+
+def test_flow_records_that_reach_back_beyond_the_capture_beside_them():
+    """Five days of flow records, packets and DNS of the last only: what was visited before may have had a name."""
+    e = Evidence()
+    lists = {"10.0.0.80": [e.outside() for _ in range(150)], "10.0.0.90": [e.outside() for _ in range(150)]}
+    for host, targets in lists.items():
+        for n, at in enumerate(range(T0, T0 + 5 * DAY, 6 * MINUTE)):
+            stray = e.random.random() < 0.05 and host == "10.0.0.90"
+            dst = e.outside() if stray else targets[n % len(targets)]
+            e.lookup(at, host, f"site{n if stray else n % len(targets)}.example", dst)
+            if stray or (n % len(targets) % 15 == 0 and host == "10.0.0.80"):
+                e.unanswered(at + S, host, dst)
+            else:
+                e.answered(at + S, host, dst, sent=200 + n % 90)
+    for at in range(T0, T0 + 4 * DAY, HOUR):
+        e.answered(at, "10.0.0.31", "128.143.10.9", 80, sent=150, service=None)
+    e.browse(HOST, T0, T0 + 5 * DAY, visits_per_hour=5)
+    e.probe(HOST, T0, T0 + 5 * DAY - 3 * HOUR, 1, targets=[e.outside() for _ in range(63)])
+    background(e, 5 * DAY, hosts=1)
+    for row in e.flows:
+        if row["start"] < T0 + 4 * DAY:
+            row.update(first_packet_id=None, last_packet_id=None, syn_window=None, syn_options=None, ttl_src=None)
+            if row["dport"] == 80:
+                row["service"] = None
+    e.dns = [row for row in e.dns if row["ts"] >= T0 + 4 * DAY]
+    v = verdict(e)
+    assert one(v).host == HOST and one(v).targets == 63
+    assert not [f for f in v.findings if f.kind == "beacon"]
