@@ -40,20 +40,24 @@ pairs AS (
          CAST(SUM(CASE WHEN class = 'failure' THEN 1 ELSE 0 END) AS BIGINT) AS failures,
          CAST(SUM(CASE WHEN class = 'success' THEN 1 ELSE 0 END) AS BIGINT) AS successes,
          CAST(SUM(CASE WHEN outcome = 'answered' THEN 1 ELSE 0 END) AS BIGINT) AS answered,
-         CAST(SUM(CASE WHEN outcome = 'accepted' THEN 1 ELSE 0 END) AS BIGINT) AS accepted,
          CAST(SUM(CASE WHEN outcome = 'unreachable' THEN 1 ELSE 0 END) AS BIGINT) AS unreachable,
-         MIN(start_ns) AS first_ns, MAX(start_ns) AS last_ns, ARG_MIN(flow_id, moment) AS first_flow_id,
-         ARG_MIN(class, moment) AS first_class, ARG_MIN(first_packet_id IS NOT NULL, moment) AS captured,
-         CAST(SUM(CASE WHEN class = 'failure' THEN tries ELSE 0 END) AS BIGINT) AS failed_tries,
+         MIN(start_ns) AS first_ns, MAX(start_ns) AS last_ns, ARG_MIN(said, moment) AS first_said,
          MIN(CASE WHEN class = 'success' OR proto <> 6 THEN payload_src END) AS request_min,
          MAX(CASE WHEN class = 'success' OR proto <> 6 THEN payload_src END) AS request_max,
          CAST(SUM(payload_src) AS BIGINT) AS payload_src, CAST(SUM(payload_dst) AS BIGINT) AS payload_dst,
-         MAX(end_ns - start_ns) AS longest_ns,
-         MIN(sport) AS sport_min, MAX(sport) AS sport_max,
-         MIN(syn_options) AS options_min, MAX(syn_options) AS options_max, MAX(icmp_type) AS icmp_type
+         MIN(sport) AS sport_min, MAX(sport) AS sport_max, MAX(syn_options) AS options_max
   -- Numbers of flows follow time within one source only: a moment is a time, and of equal ones the lower number.
-  FROM (SELECT *, CAST(start_ns AS HUGEINT) * 1152921504606846976 + flow_id AS moment FROM attempts)
+  -- What the first contact said is one number: its flow, how it fared, whether a capture saw it.
+  FROM (SELECT *, CAST(start_ns AS HUGEINT) * 1152921504606846976 + flow_id AS moment,
+               flow_id * 8 + CASE class WHEN 'failure' THEN 0 WHEN 'success' THEN 2 ELSE 4 END
+               + CASE WHEN first_packet_id IS NULL THEN 0 ELSE 1 END AS said
+        FROM attempts) AS told
   GROUP BY src, dst, proto, dport),
+firsts AS (
+  SELECT * EXCLUDE (first_said), first_said // 8 AS first_flow_id,
+         CASE first_said % 8 // 2 WHEN 0 THEN 'failure' WHEN 1 THEN 'success' ELSE 'neutral' END AS first_class,
+         first_said % 2 = 1 AS captured
+  FROM pairs),
 sizes AS (
   SELECT src, proto, dport, request_min AS size, COUNT(*) AS targets, CAST(SUM(attempts) AS BIGINT) AS attempts,
          CAST(SUM(CASE WHEN attempts >= $steady_visits THEN 1 ELSE 0 END) AS BIGINT) AS steady
@@ -79,7 +83,7 @@ placed AS (
          CASE WHEN NOT p.captured AND w.stretch IS NULL THEN n.address IS NOT NULL
               WHEN a.lookups IS NULL THEN COALESCE(n.named_ns <= p.first_ns, FALSE)
               ELSE COALESCE(o.named_ns <= p.first_ns, FALSE) END AS named
-  FROM pairs AS p
+  FROM firsts AS p
   LEFT JOIN watch AS w ON w.stretch = p.first_ns // $watch_ns
   LEFT JOIN askers AS a ON a.src = p.src
   LEFT JOIN own_names AS o ON o.src = p.src AND o.address = p.dst

@@ -32,6 +32,9 @@ def _quoted(path: str | Path) -> str:
 
 
 _ROWS_GATHERED: Final = 60_000
+_ROWS_OF_A_PART: Final = 2_000
+"""Rows of each of many parts that are written at once: of fewer, more would be said about them than they say."""
+_MOST_ROWS_GATHERED: Final = 200_000
 
 
 class Duck:
@@ -94,7 +97,8 @@ class Duck:
         self._connection.execute("SET search_path = 'divided,memory'")
         self._connection.execute(f"SET partitioned_write_max_open_files = {parts + 1}")
         # Rows that each thread gathers before it writes some of each part: more would not fit.
-        self._connection.execute(f"SET partitioned_write_flush_threshold = {_ROWS_GATHERED}")
+        gathered = min(max(_ROWS_GATHERED, parts * _ROWS_OF_A_PART), _MOST_ROWS_GATHERED)
+        self._connection.execute(f"SET partitioned_write_flush_threshold = {gathered}")
         left_out = f" EXCLUDE ({', '.join(without)})" if without else ""
         self._connection.execute(
             f'COPY (SELECT *{left_out}, CAST(hash(src) % {parts} AS INTEGER) AS part FROM "{name}") TO {_quoted(folder)} '
