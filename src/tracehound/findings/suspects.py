@@ -210,7 +210,8 @@ def _mail_service(row: Row, role: Row | None, _outage: Row | None) -> Innocent |
         return None
     clients = role["mail_clients"]
     share = row["reached"] / row["targets"]
-    if share >= 0.6 or (clients >= 2 and share >= 0.35):
+    # Whoever only sends, and finds many exchangers dead, sends what nobody asked for.
+    if share >= (0.6 if clients else 0.75) or (clients >= 2 and share >= 0.35):
         return Innocent(
             host=row["src"],
             looked_like=f"a host that probes {_looked(row)}",
