@@ -16,7 +16,7 @@ DUCKDB_MEMORY_BYTES: Final = 384 * MIB
 """DuckDB's share of the ceiling; beyond it DuckDB spills to the work folder."""
 STORE_MEMORY_BYTES: Final = 192 * MIB
 """Finished rows of all tables kept as Arrow; beyond it they are written to the work folder as Parquet."""
-FLOWS_AT_ONCE: Final = 2_000_000
+FLOWS_AT_ONCE: Final = 1_000_000
 """Flows that a detector is asked about at once: of more evidence, one part of the sources after the other."""
 
 # -- capture files ----------------------------------------------------------------------------------------------------

@@ -445,3 +445,71 @@ def test_overrides_reach_the_detector():
         "block_scans": {"few_pairs": 9999, "min_pairs": 9999},
     }
     assert accused(verdict(e, overrides=high)) == []
+
+
+def test_flow_records_that_reach_back_beyond_the_capture_beside_them():
+    """Five days of flow records, packets and DNS of the last only: what was visited before may have had a name."""
+    e = Evidence()
+    lists = {"10.0.0.80": [e.outside() for _ in range(150)], "10.0.0.90": [e.outside() for _ in range(150)]}
+    for host, targets in lists.items():
+        for n, at in enumerate(range(T0, T0 + 5 * DAY, 6 * MINUTE)):
+            stray = e.random.random() < 0.05 and host == "10.0.0.90"
+            dst = e.outside() if stray else targets[n % len(targets)]
+            e.lookup(at, host, f"site{n if stray else n % len(targets)}.example", dst)
+            if stray or (n % len(targets) % 15 == 0 and host == "10.0.0.80"):
+                e.unanswered(at + S, host, dst)
+            else:
+                e.answered(at + S, host, dst, sent=200 + n % 90)
+    for at in range(T0, T0 + 4 * DAY, HOUR):
+        e.answered(at, "10.0.0.31", "128.143.10.9", 80, sent=150, service=None)
+    e.browse(HOST, T0, T0 + 5 * DAY, visits_per_hour=5)
+    e.probe(HOST, T0, T0 + 5 * DAY - 3 * HOUR, 1, targets=[e.outside() for _ in range(63)])
+    background(e, 5 * DAY, hosts=1)
+    for row in e.flows:
+        if row["start"] < T0 + 4 * DAY:
+            row.update(first_packet_id=None, last_packet_id=None, syn_window=None, syn_options=None, ttl_src=None)
+            if row["dport"] == 80:
+                row["service"] = None
+    e.dns = [row for row in e.dns if row["ts"] >= T0 + 4 * DAY]
+    v = verdict(e)
+    assert one(v).host == HOST and one(v).targets == 63
+    assert not [f for f in v.findings if f.kind == "beacon"]
+
+
+def test_a_host_that_only_sends_mail_and_finds_many_exchangers_dead():
+    e = Evidence()
+    exchangers = [e.outside() for _ in range(300)]
+    for n, at in enumerate(range(T0, T0 + 6 * HOUR, 12 * S)):
+        dst = exchangers[n * 7 % 300]
+        # Of the living, most turn it away at first.
+        if n * 7 % 300 % 10 < 3 or n % 3:
+            e.unanswered(at, HOST, dst, 25, syns=3)
+        else:
+            e.answered(at, HOST, dst, 25, sent=3300, got=900, service=None)
+    e.mail_server("10.0.0.25", T0, T0 + 6 * HOUR, lookups=False)
+    background(e, 6 * HOUR, hosts=2)
+    for row in e.flows:
+        row.update(first_packet_id=None, last_packet_id=None, syn_window=None, syn_options=None, ttl_src=None)
+    v = verdict(e, "dns", "http", "heads")
+    assert accused(v) == [HOST]
+    assert one(v).dport == 25
+
+
+@pytest.mark.parametrize(("every", "strange"), [(25, False), (2, True)])
+def test_many_people_behind_one_address_where_nobody_watched_for_names(every, strange):
+    """A dead server now and then, never come back to, is people; as many dead as live ones are not."""
+    e = Evidence()
+    places = [e.outside() for _ in range(60)]
+    at = T0
+    for _ in range(3000):
+        at += int(e.random.expovariate(1 / 60) * S)
+        if e.random.random() < 1 / every:
+            e.unanswered(at, HOST, e.outside(), syns=3)
+        else:
+            e.answered(at, HOST, e.random.choice(places), sent=e.random.randrange(180, 900), service=None)
+    for row in e.flows:
+        row.update(first_packet_id=None, last_packet_id=None, syn_window=None, syn_options=None, ttl_src=None)
+    v = verdict(e, "dns", "http", "heads")
+    assert accused(v) == ([HOST] if strange else [])
+    if not strange:
+        assert innocent(v, HOST).startswith("client, or many clients behind one address")

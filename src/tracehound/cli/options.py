@@ -4,6 +4,7 @@ Never here: a verb."""
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING, Final
 from tracehound.edges.progress import progress_line
 from tracehound.edges.reading import PassOn, Reading, read
 from tracehound.edges.table_output import FORMATS, STDOUT, write_answer
+from tracehound.errors import UsageError
 from tracehound.pipeline import Wanted
 from tracehound.protocols.session import Keep
 
 if TYPE_CHECKING:
+    from tracehound.flowlogs.reader import Options
     from tracehound.packets.bpf_machine import Filter
 
 EXIT_PARTLY: Final = 4
@@ -37,6 +40,15 @@ def add_evidence(p: argparse.ArgumentParser) -> None:
         "-k", dest="checksums", choices=("none", "all", "auto"), default="none",
         help="verify checksums: none (default; hosts that offload leave them wrong), all (bad ones are left out), "
         "auto (as none: nothing is left out silently)",
+    )  # fmt: skip
+    p.add_argument(
+        "--year", type=int, metavar="YYYY",
+        help="of the first line of logs whose lines tell no year (default: the latest before the file was written)",
+    )  # fmt: skip
+    p.add_argument("--utc-offset", metavar="+HH:MM", help="zone of logs whose times tell none (default: UTC); =-HH:MM west of it")
+    p.add_argument(
+        "--log-columns", metavar="NAME=TITLE,...",
+        help="which columns of delimited text say what: src=client,dst=server,start=when; numbers from 1 where there is no title line",
     )  # fmt: skip
     p.add_argument("-q", "--quiet", action="store_true", help="no progress and no notes on standard error")
 
@@ -83,7 +95,35 @@ def reading_of(
         verify_checksums=args.checksums == "all", file_details=file_details, link_addresses=link_addresses, only=_compiled(expression),
     )  # fmt: skip
     with progress_line(quiet=args.quiet) as progress:
-        return read(evidence, wanted=wanted, hashes=hashes, progress=progress, keep=keep, flows_to=flows_to)
+        return read(
+            evidence, wanted=wanted, hashes=hashes, progress=progress, keep=keep, flows_to=flows_to, log_options=log_options(args)
+        )
+
+
+_ZONE: Final = re.compile(r"([+-])(\d\d):?(\d\d)", re.ASCII)
+_YEARS: Final = range(1970, 2262)
+
+
+def log_options(args: argparse.Namespace) -> Options | None:
+    """What the command line says of flow logs that do not say it themselves."""
+    if args.year is None and args.utc_offset is None and args.log_columns is None:
+        return None
+    from tracehound.flowlogs.delimited_titles import TITLES
+    from tracehound.flowlogs.reader import Options
+
+    if args.year is not None and args.year not in _YEARS:
+        raise UsageError(f"--year: {args.year} is not between {_YEARS.start} and {_YEARS.stop - 1}")
+    zone = _ZONE.fullmatch(args.utc_offset or "+00:00")
+    if zone is None or int(zone[2]) > 14 or int(zone[3]) > 59:
+        raise UsageError(f"--utc-offset: {args.utc_offset!r} is no distance from UTC such as +12:00 or -05:30")
+    seconds = (int(zone[2]) * 60 + int(zone[3])) * 60
+    columns: dict[str, str] = {}
+    for part in args.log_columns.split(",") if args.log_columns else ():
+        name, sign, title = part.partition("=")
+        if not sign or not title or name.strip() not in TITLES:
+            raise UsageError(f"--log-columns: {part!r} is not NAME=TITLE with one of the names {', '.join(TITLES)}")
+        columns[name.strip()] = title.strip()
+    return Options(columns=columns, utc_offset_s=-seconds if zone[1] == "-" else seconds, year=args.year)
 
 
 def evidence_and_filter(args: argparse.Namespace) -> tuple[list[str], str | None]:

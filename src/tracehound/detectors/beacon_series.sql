@@ -50,7 +50,7 @@ series AS (
          CAST(MEDIAN(payload_src) AS DOUBLE) AS size_median, CAST(MAD(payload_src) AS DOUBLE) AS size_mad,
          CAST(SUM(CASE WHEN class = 'failure' THEN 1 ELSE 0 END) AS BIGINT) AS failures,
          CAST(SUM(CASE WHEN outcome = 'answered' THEN 1 ELSE 0 END) AS BIGINT) AS answered,
-         MODE(outcome) AS usual_outcome, MODE(service) AS service, MODE(dst) AS dst, COUNT(DISTINCT dst) AS addresses,
+         COUNT(first_packet_id) AS captured, MODE(outcome) AS usual_outcome, MODE(service) AS service, MODE(dst) AS dst, COUNT(DISTINCT dst) AS addresses,
          CAST(SUM(CASE WHEN bare THEN 1 ELSE 0 END) AS BIGINT) AS bare,
          CAST(SUM(CASE WHEN self_signed THEN 1 ELSE 0 END) AS BIGINT) AS self_signed,
          CAST(SUM(CASE WHEN nameless THEN 1 ELSE 0 END) AS BIGINT) AS nameless,

@@ -60,7 +60,10 @@ groups AS (
          CASE WHEN MIN(request_min) = MAX(request_max) AND MAX(request_max) > 0 THEN 1 ELSE 0 END AS one_size,
          CAST(MEDIAN(request_max) AS DOUBLE) AS request_median, CAST(MEDIAN(payload_dst) AS DOUBLE) AS reply_median,
          CASE WHEN MIN(sport_min) = MAX(sport_max) THEN 1 ELSE 0 END AS one_sport,
-         MAX(options_max) AS options_max, MAX(CASE WHEN asks_dns THEN 1 ELSE 0 END) AS asks_dns
+         MAX(options_max) AS options_max,
+         -- Of most of its targets it must be known whether a name led there.
+         CASE WHEN 2 * SUM(CASE WHEN asks_dns THEN 1 ELSE 0 END) >= COUNT(*) THEN 1 ELSE 0 END AS asks_dns,
+         CASE WHEN 2 * SUM(CASE WHEN watched THEN 1 ELSE 0 END) >= COUNT(*) THEN 1 ELSE 0 END AS watched
   FROM unnamed
   GROUP BY src, proto, dport
   -- Only what a rule could call probing: enough failed, or the targets lie together, so that an order may show.
@@ -69,6 +72,13 @@ groups AS (
           OR SUM(CASE WHEN successes = 0 AND attempts >= $revisit_attempts THEN 1 ELSE 0 END) >= $revisit_targets
           OR (COUNT(*) >= $mixed_targets AND (proto IN (1, 58) OR COUNT(DISTINCT net) <= 0.5 * COUNT(*)))
           OR $every_group = 1)),
+-- Beside them, what names led to: where it is not known of most that none did, a client is judged by all that it visits.
+visits AS (
+  SELECT c.src, c.proto, c.dport, COUNT(*) AS all_targets, CAST(SUM(c.attempts) AS BIGINT) AS all_attempts,
+         CAST(SUM(CASE WHEN c.successes > 0 THEN 1 ELSE 0 END) AS BIGINT) AS all_reached
+  FROM contacts AS c JOIN groups AS g ON g.src = c.src AND g.proto = c.proto AND g.dport = c.dport
+  WHERE NOT c.wanted OR c.named
+  GROUP BY c.src, c.proto, c.dport),
 steps AS (
   SELECT u.src, u.proto, u.dport,
          u.first_ns - LAG(u.first_ns) OVER w AS gap_ns, u.address - LAG(u.address) OVER w AS step
@@ -92,11 +102,13 @@ largest AS (
   GROUP BY src, proto, dport),
 features AS (
   SELECT g.*, m.gap_median_ns, d.gap_mad_ns, m.ascending, m.neighbours, l.largest_net,
+         v.all_targets, v.all_attempts, v.all_reached,
          CAST(g.dead + CASE WHEN g.proto IN (1, 6, 58) THEN 0 ELSE g.silent END AS DOUBLE) AS failed,
          CAST(g.targets AS DOUBLE) AS n
   FROM groups AS g
   JOIN medians AS m ON m.src = g.src AND m.proto = g.proto AND m.dport = g.dport
   JOIN spreads AS d ON d.src = g.src AND d.proto = g.proto AND d.dport = g.dport
+  JOIN visits AS v ON v.src = g.src AND v.proto = g.proto AND v.dport = g.dport
   JOIN largest AS l ON l.src = g.src AND l.proto = g.proto AND l.dport = g.dport),
 bounded AS (
   SELECT *, failed / n AS fail_share,
@@ -128,6 +140,7 @@ SELECT src, proto, dport,
        END AS rule,
        targets, dead, silent, reached, accepted_only, dead_revisited, unreachable, attempts, first_ns, last_ns,
        visits_median, nets, subnets, largest_net, fail_share, fail_lo, gap_median_ns, gap_mad_ns, ascending, neighbours,
-       one_size, request_median, reply_median, one_sport, regular, in_order, spread, wordless, no_options, traits, asks_dns
+       one_size, request_median, reply_median, one_sport, regular, in_order, spread, wordless, no_options, traits, asks_dns,
+       watched, all_targets, all_attempts, all_reached
 FROM scored
 ORDER BY targets DESC, src, proto, dport

@@ -23,7 +23,7 @@ WITH groups AS (
          CAST(SUM(CASE WHEN dport BETWEEN 33434 AND 33690 THEN 1 ELSE 0 END) AS BIGINT) AS traceroute_ports,
          CAST(SUM(attempts) AS BIGINT) AS attempts, MIN(first_ns) AS first_ns, MAX(last_ns) AS last_ns,
          MAX(CASE WHEN named THEN 1 ELSE 0 END) AS named, CAST(SUM(payload_dst) AS BIGINT) AS payload_dst,
-         COUNT(DISTINCT CASE WHEN dport < 1024 THEN dport END) AS low_ports
+         CAST(SUM(CASE WHEN dport < 1024 THEN 1 ELSE 0 END) AS BIGINT) AS low_ports
   FROM contacts
   WHERE proto IN (6, 17, 132)
   GROUP BY src, dst, proto

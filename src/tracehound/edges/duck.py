@@ -32,6 +32,10 @@ def _quoted(path: str | Path) -> str:
 
 
 _ROWS_GATHERED: Final = 60_000
+_PARTS_AT_ONCE: Final = 16
+"""Parts that are written at once: each holds a writer with its buffers. For more, the table is read again."""
+_ROWS_WAITING: Final = 1_000_000
+"""Rows of all parts together that wait for the row group of their part to be full."""
 
 
 class Duck:
@@ -90,18 +94,22 @@ class Duck:
         if self._work_folder is None:
             raise UsageError(f"{name}: there is no work folder to lay it out in")
         folder = self._work_folder / f"{name}-parts"
+        folder.mkdir()
         self._connection.execute(f"ATTACH {_quoted(self._work_folder / 'divided.duckdb')} AS divided")
         self._connection.execute("SET search_path = 'divided,memory'")
-        self._connection.execute(f"SET partitioned_write_max_open_files = {parts + 1}")
+        self._connection.execute(f"SET partitioned_write_max_open_files = {_PARTS_AT_ONCE + 1}")
         # Rows that each thread gathers before it writes some of each part: more would not fit.
         self._connection.execute(f"SET partitioned_write_flush_threshold = {_ROWS_GATHERED}")
         left_out = f" EXCLUDE ({', '.join(without)})" if without else ""
-        self._connection.execute(
-            f'COPY (SELECT *{left_out}, CAST(hash(src) % {parts} AS INTEGER) AS part FROM "{name}") TO {_quoted(folder)} '
-            "(FORMAT parquet, PARTITION_BY (part), COMPRESSION zstd, COMPRESSION_LEVEL 1)"
-        )
+        for begin in range(0, parts, _PARTS_AT_ONCE):
+            self._connection.execute(
+                f'COPY (SELECT *{left_out}, CAST(hash(src) % {parts} AS INTEGER) AS part FROM "{name}" '
+                f"WHERE hash(src) % {parts} BETWEEN {begin} AND {begin + _PARTS_AT_ONCE - 1}) TO {_quoted(folder / str(begin))} "
+                f"(FORMAT parquet, PARTITION_BY (part), COMPRESSION zstd, COMPRESSION_LEVEL 1, "
+                f"ROW_GROUP_SIZE {_ROWS_WAITING // _PARTS_AT_ONCE})"
+            )
         for part in range(parts):
-            files = sorted((folder / f"part={part}").glob("*.parquet"))
+            files = sorted(folder.glob(f"*/part={part}/*.parquet"))
             rows = f"read_parquet([{', '.join(map(_quoted, files))}], hive_partitioning = false)"
             if not files:
                 rows = f'(SELECT *{left_out} FROM "{name}" LIMIT 0)'

@@ -383,13 +383,15 @@ def _fill(source: _Source, target: memoryview) -> int:
 # -- which files there are ----------------------------------------------------------------------------------------------
 
 
-def list_evidence(paths: Sequence[str], *, skipped: Callable[[str, str], None] | None = None) -> list[EvidenceFile]:
+def list_evidence(
+    paths: Sequence[str], *, options: Options | None = None, skipped: Callable[[str, str], None] | None = None
+) -> list[EvidenceFile]:
     """The evidence that `paths` name: files, folders (read through, in order of names), '-' for standard input.
 
     Kind and compression are decided from content. The result is in order of first packets (files without packets last)
     and numbered from 1. Files inside folders that are no evidence are left out; `skipped(path, what it looks like)` hears
     of each. A path named directly that is missing, empty or no evidence raises EvidenceError, as does a folder that holds
-    none. A file named twice is read once."""
+    none. A file named twice is read once. `options`: what the user says of logs."""
     found: list[EvidenceFile] = []
     seen: set[str] = set()
     try:
@@ -400,7 +402,7 @@ def list_evidence(paths: Sequence[str], *, skipped: Callable[[str, str], None] |
                     continue
                 seen.add(identity)
                 try:
-                    found.append(_examine(name))
+                    found.append(_examine(name, options))
                 except EvidenceError as problem:
                     if named:
                         raise
@@ -436,7 +438,7 @@ def _expand(path: str) -> Iterator[tuple[str, bool]]:
                 yield str(inner), False
 
 
-def _examine(path: str) -> EvidenceFile:
+def _examine(path: str, options: Options | None) -> EvidenceFile:
     """Open `path`, tell its kind, and find the time of its first packet."""
     raw = _Raw(path)
     keep = False
@@ -444,7 +446,7 @@ def _examine(path: str) -> EvidenceFile:
         source, squeezed, data = _open(raw)
         kind = kinds.capture_kind(data[: kinds.HEAD_BYTES])
         if kind is None:
-            file = _examine_log(path, raw, source, squeezed, data)
+            file = _examine_log(path, raw, source, squeezed, data, options)
         else:
             if _FORMATS[kind][0](data) is None:
                 raise EvidenceError(path, f"a {kind} file that is cut short within its file header", offset=len(data))
@@ -458,17 +460,20 @@ def _examine(path: str) -> EvidenceFile:
             raw.close()
 
 
-def _examine_log(path: str, raw: _Raw, source: _Source, squeezed: str | None, data: bytes) -> EvidenceFile:
+def _examine_log(
+    path: str, raw: _Raw, source: _Source, squeezed: str | None, data: bytes, told: Options | None
+) -> EvidenceFile:
     from tracehound.flowlogs.formats import log_kind, open_log
     from tracehound.flowlogs.reader import Options
 
+    options = replace(told or Options(), details=False, written_s=raw.written_s)
     data += _read(source, limits.LOG_HEAD_BYTES - len(data))
-    kind = log_kind(data)
+    kind = log_kind(data, options)
     if kind is None:
         raise EvidenceError(path, _no_capture(data, squeezed, source.damage))
     more = data + _read(source, _FIRST_PEEK_BYTES * 16)
     # A cut in the middle of a record is no damage yet: not the last bytes of the file.
-    took = open_log(kind, data, Options(details=False)).feed(np.frombuffer(bytearray(more), np.uint8), len(more), final=False)
+    took = open_log(kind, data, options).feed(np.frombuffer(bytearray(more), np.uint8), len(more), final=False)
     first = min((int(block.start.min()) for block in took.blocks if len(block)), default=None)
     return EvidenceFile(path, kind, squeezed, raw.size, first)
 
@@ -755,7 +760,7 @@ def _read_log(file: EvidenceFile, raw: _Raw, options: Options, chunk_bytes: int)
 
     source, squeezed, carry = _open(raw)
     carry += _read(source, limits.LOG_HEAD_BYTES - len(carry))
-    if log_kind(carry) != file.kind or squeezed != file.compression:
+    if log_kind(carry, options) != file.kind or squeezed != file.compression:
         raise EvidenceError(file.path, "is no longer the file that was listed")
     reader = open_log(file.kind, carry, options)
     size = max(chunk_bytes, len(carry))

@@ -207,7 +207,7 @@ def read(
         from tracehound.packets.bpf_machine import compiled
 
         wanted = replace(wanted, only=compiled(bpf))
-    files = list_evidence([paths] if isinstance(paths, str) else list(paths))
+    files = list_evidence([paths] if isinstance(paths, str) else list(paths), options=log_options)
     wait = hash_in_background(files) if hashes else None
     store = Store()
     shards = _shards(files, wanted, store) if keep is None else None

@@ -240,7 +240,7 @@ def _signs(row: Mapping[str, Any], hosts: int) -> tuple[tuple[float, str], ...]:
         (failures >= 0.8 * beats and beats >= 30, 0.5, f"that is {beats} contacts in vain"),
         (row["asks_dns"] and not row["named"], 1.0, "no name led to the address"),
         ((row["proto"], row["dport"]) not in COMMON_PORTS, 1.0, "the port is not one of common services"),
-        (spoken and row["service"] is None, 1.0, "what is spoken there is no known protocol"),
+        (spoken and row["service"] is None and row["captured"] >= 0.5 * beats, 1.0, "what is spoken there is no known protocol"),
         (row["bare"] >= 0.8 * beats, 1.0, "its requests name no User-Agent"),
         (row["self_signed"] >= 1, 0.5, "the server's certificate is signed by itself"),
         (row["nameless"] >= 0.8 * beats, 0.5, "its handshakes ask for no server by name"),

@@ -98,7 +98,7 @@ def choose(answers: Answers, home: Collection[str] = ()) -> tuple[list[Suspect],
         excuse = explained(row, roles.get(row["src"]), outages.get(key)) or _many_users(
             row, roles.get(row["src"]), agents.get(row["src"], 0)
         )
-        if excuse is None and not names:
+        if excuse is None and not (names and row["watched"]):
             excuse = _led_by_names(row) or _shared_address(row)
         if excuse is not None:
             innocents.setdefault((row["src"], excuse.looked_like), excuse)
@@ -210,7 +210,8 @@ def _mail_service(row: Row, role: Row | None, _outage: Row | None) -> Innocent |
         return None
     clients = role["mail_clients"]
     share = row["reached"] / row["targets"]
-    if share >= 0.6 or (clients >= 2 and share >= 0.35):
+    # Whoever only sends, and finds many exchangers dead, sends what nobody asked for.
+    if share >= (0.6 if clients else 0.75) or (clients >= 2 and share >= 0.35):
         return Innocent(
             host=row["src"],
             looked_like=f"a host that probes {_looked(row)}",
@@ -258,40 +259,41 @@ def _many_users(row: Row, role: Row | None, agents: int) -> Innocent | None:
 
 
 def _led_by_names(row: Row) -> Innocent | None:
-    """Flow logs alone, or a capture without DNS: a client that returns to a few dead servers among many live ones was most likely led
-    to all of them by names, which this evidence does not show."""
-    if row["rule"] != "revisits" or row["reached"] < 0.8 * row["targets"]:
+    """Nobody watched for lookups (flow logs alone, a capture without DNS): a client that returns to a few dead servers among many
+    live ones was most likely led to all of them by names, which this evidence does not show."""
+    if row["rule"] != "revisits" or row["all_reached"] < 0.8 * row["all_targets"]:
         return None
     return Innocent(
         host=row["src"],
         looked_like=f"a host that probes {_looked(row)}",
         reason=(
-            f"client of many servers: {row['reached']:,} of {row['targets']:,} answered it; whether names led to those that did not "
-            "needs DNS in the evidence"
+            f"client of many servers: {row['all_reached']:,} of {row['all_targets']:,} answered it; whether names led to those "
+            "that did not needs DNS in the evidence"
         ),
-        figures=(("servers answered", percent(row["reached"] / row["targets"])),),
+        figures=(("servers answered", percent(row["all_reached"] / row["all_targets"])),),
     )
 
 
 def _shared_address(row: Row) -> Innocent | None:
-    """Flow logs alone, or a capture without DNS: many people behind one address, or one busy client. Nearly all visits go to servers
-    that answer and are come back to; a dead one is met now and then, at no machine's pace, and let be. Kinds of browser would tell,
-    and need packets. Over days the dead grow in number while the servers that people like do not: visits are compared, not targets."""
-    if row["dport"] not in (80, 443, 8080) or row["rule"] not in ("few", "failures", "mixed") or row["reached"] < 20:
+    """Nobody watched for lookups (flow logs alone, a capture without DNS): many people behind one address, or one busy client. Nearly
+    all visits go to servers that answer and are come back to; a dead one is met now and then, at no machine's pace, and let be. Kinds
+    of browser would tell, and need packets. Over days the dead grow in number while the servers that people like do not: visits are
+    compared, not targets."""
+    if row["dport"] not in (80, 443, 8080) or row["rule"] not in ("few", "failures", "mixed") or row["all_reached"] < 20:
         return None
     between_ns = (row["last_ns"] - row["first_ns"]) / max(1, row["dead"])
     steady = row["regular"] or row["in_order"] or row["one_size"] or row["no_options"] or row["wordless"]
-    if row["dead"] > 0.1 * row["attempts"] or between_ns < 480 * S_NS or row["dead_revisited"] or steady:
+    if row["dead"] > 0.1 * row["all_attempts"] or between_ns < 480 * S_NS or row["dead_revisited"] or steady:
         return None
     return Innocent(
         host=row["src"],
         looked_like=f"a host that probes {_looked(row)}",
         reason=(
-            f"client, or many clients behind one address: of {row['attempts']:,} visits nearly all went to {row['reached']:,} servers "
-            f"that answered; {row['dead']:,} did not, one every {duration(between_ns)} and none for long; whether names led to them "
-            "needs DNS in the evidence"
+            f"client, or many clients behind one address: of {row['all_attempts']:,} visits nearly all went to {row['all_reached']:,} "
+            f"servers that answered; {row['dead']:,} did not, one every {duration(between_ns)} and none for long; whether names "
+            "led to them needs DNS in the evidence"
         ),
-        figures=(("servers answered", f"{row['reached']:,}"), ("servers dead", f"{row['dead']:,}")),
+        figures=(("servers answered", f"{row['all_reached']:,}"), ("servers dead", f"{row['dead']:,}")),
     )
 
 

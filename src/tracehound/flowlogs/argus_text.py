@@ -412,6 +412,9 @@ def _options(text: str) -> int:
 # -- readers --------------------------------------------------------------------------------------------------------------
 
 
+_BAD_LINES: Final = "lines that could not be read"
+
+
 class _Lines:
     """What the readers of this file share: lines, counted."""
 
@@ -421,12 +424,22 @@ class _Lines:
         self.options = options
         self.line = 0
         self.base = 0
+        self.last_bad = 0
 
     def count(self, item: str, number: int, note: str | None) -> None:
         self.counts[item] = (self.counts.get(item, (0, None))[0] + number, note)
 
-    def bad(self, number: int = 1) -> None:
-        self.count("lines that could not be read", number, "left out")
+    def bad(self, line: int, number: int = 1) -> None:
+        """Lines that do not read, the last of which is `line`."""
+        self.last_bad = line
+        self.count(_BAD_LINES, number, "left out")
+
+    def cut_line(self) -> str:
+        """The last line does not read and has no end: the file was cut there."""
+        left = self.counts.pop(_BAD_LINES, (1, None))[0] - 1
+        if left:
+            self.count(_BAD_LINES, left, "left out")
+        return f"line {self.line}: the last line is cut"
 
     def rows(self, cut: Cut) -> Iterable[Rows]:
         raise NotImplementedError
@@ -442,6 +455,8 @@ class _Lines:
                 block = block_of(rows, self.options, self.count)
                 if block is not None:
                     took.blocks.append(block)
+        if cut.open_end and self.last_bad == self.line:
+            took.damage = self.cut_line()
         self.base += cut.consumed
         return took
 
@@ -465,14 +480,16 @@ class RaText(_Lines):
             if self.header.delimiter == " ":
                 yield self._by_pattern(numbers, [line for _, line in part])
                 continue
-            text = b"\n".join(self._padded(line) for _, line in part) + b"\n"
+            # A last line without an end that lacks a field was cut.
+            whole = len(part) - 1 if cut.open_end and part[-1][0] == self.line else len(part)
+            text = b"\n".join([*(self._padded(line) for _, line in part[:whole]), *(line for _, line in part[whole:])]) + b"\n"
             places = self.header.places
             columns, kept, bad = csv_columns(
                 text, 0, len(part), self.header.delimiter, self.header.width, list(places.values()),
                 untrimmed=[places[t] for t in ("Flgs", "TcpOpt") if t in places],
             )  # fmt: skip
             if bad:
-                self.bad(len(bad))
+                self.bad(int(numbers[bad[-1]]), len(bad))
             yield Rows(numbers[kept], {title: columns[place] for title, place in places.items()})
 
     def _is_header(self, line: bytes) -> bool:
@@ -490,7 +507,7 @@ class RaText(_Lines):
         for number, line in zip(numbers.tolist(), lines, strict=True):
             match = pattern.match(decoded(line))
             if match is None:
-                self.bad()
+                self.bad(number)
                 continue
             kept.append(number)
             found.append({title: value or None for title, value in match.groupdict().items()})
@@ -536,7 +553,7 @@ class RaJson(_Lines):
         lines = split(cut.text)
         first = self.line + 1
         self.line += len(lines)
-        objects = json_objects(lines, first, lambda _: self.bad())
+        objects = json_objects(lines, first, self.bad)
         objects = [(n, o) for n, o in objects if o.get("type", "flow") in ("flow", "netflow", "aflow")]
         titles = {key for _, o in objects for key in o if key in NAMES}
         columns: dict[str, pa.Array] = {NAMES[key]: text_array([o.get(key) for _, o in objects]) for key in titles}
@@ -554,11 +571,12 @@ class RaXml(_Lines):
         lines = split(cut.text)
         found: list[dict[str, str]] = []
         numbers = []
+        last = self.line + len(lines)
         for number, line in enumerate(lines, self.line + 1):
             match = _XML_RECORD.search(line)
             if match is None:
-                if b"Record" in line and b"<Argus" in line:
-                    self.bad()
+                if (b"Record" in line and b"<Argus" in line) or (number == last and cut.open_end and line.strip()):
+                    self.bad(number)
                 continue
             values = {
                 ATTRIBUTES[name]: value.decode("utf-8", "backslashreplace")

@@ -73,6 +73,10 @@ class Flows:
             "tcp_flags_src", "tcp_flags_dst", "icmp_type", "icmp_code", "ttl_src", "syn_count",
         ):  # fmt: skip
             setattr(self, name, number(name))
+        # Packets that nobody counted, of an end that sent bytes: one at least.
+        for side in ("src", "dst"):
+            pkts, sent = getattr(self, f"pkts_{side}"), getattr(self, f"bytes_{side}")
+            setattr(self, f"pkts_{side}", np.where((pkts < 0) & (sent > 0), 1, pkts))
         self.src, self.dst, self.teller = address("src"), address("dst"), address("icmp_from")
 
     def __getattr__(self, name: str) -> NDArray[np.int64]:

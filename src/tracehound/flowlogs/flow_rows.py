@@ -332,7 +332,9 @@ def conn_states(rows: j.Rows, src: NDArray[np.int64]) -> NDArray[np.int64]:
     known = tcp & ((f >= 0) | (g >= 0))
     f, g = np.maximum(f, 0), np.maximum(g, 0)
     # Of an originator that nobody counted it is known that it was there; of a responder it is not.
-    here, there = _of_side(rows, j.PKTS, src) != 0, _of_side(rows, j.PKTS, dst) > 0
+    # Packets that nobody counted show as bytes or flags.
+    pkts_dst, bytes_dst = _of_side(rows, j.PKTS, dst), _of_side(rows, j.BYTES, dst)
+    here, there = _of_side(rows, j.PKTS, src) != 0, (pkts_dst > 0) | ((pkts_dst < 0) & ((bytes_dst > 0) | (tcp & (g > 0))))
     mention = rows[:, j.JOINS] == MENTION
     syn, syn_ack = f & 2 > 0, g & 2 > 0
     code = {name: n for n, name in enumerate(CONN_STATES)}

@@ -35,9 +35,13 @@ FORMATS: Final[dict[str, Format]] = {
 }
 
 
-def log_kind(head: bytes) -> str | None:
-    """The flow log that begins with `head` (limits.LOG_HEAD_BYTES of it, or all there is), or None."""
-    return next((name for name, form in FORMATS.items() if form.recognise(head)), None)
+def log_kind(head: bytes, options: Options | None = None) -> str | None:
+    """The flow log that begins with `head` (limits.LOG_HEAD_BYTES of it, or all there is), or None. Where the user names the columns of
+    delimited text, what no program's log is may still be that."""
+    kind = next((name for name, form in FORMATS.items() if form.recognise(head)), None)
+    if kind is None and options is not None and options.columns and delimited.dialect(head, options.columns) is not None:
+        return "csv"
+    return kind
 
 
 def open_log(kind: str, head: bytes, options: Options) -> Reader:

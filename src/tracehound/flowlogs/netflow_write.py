@@ -52,8 +52,8 @@ def _direction(flows: Flows, pick: NDArray[np.bool_], boot_ms: int, *, back: boo
 
 
 def write_flows(batches: Iterator[pa.RecordBatch] | Iterator[pa.Table]) -> Iterator[bytes]:
-    """Datagrams of these flows (in order of time), piece by piece. Flows of IPv6, and directions in which nobody counted packets,
-    cannot be told in v5 and are left out."""
+    """Datagrams of these flows (in order of time), piece by piece. Flows of IPv6, and directions in which nobody counted packets
+    nor bytes, cannot be told in v5 and are left out."""
     sequence = 0
     boot_ms = -1
     for batch in batches:

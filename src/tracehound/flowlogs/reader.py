@@ -162,7 +162,7 @@ class Options:
 
     columns       generic CSV: our column name -> title in the file
     utc_offset_s  of times without a zone; 0 = they are UTC
-    year          of syslog lines, which have none; None = the year that makes the times rise towards `written_s`
+    year          of the first syslog line, which has none; None = the year that makes the times rise towards `written_s`
     written_s     when the file was last written, s since 1970; None = unknown
     details       whether rows of `records` and of the source's own table are wanted: a reader may leave `texts` and those tables out
                   where they are not (columns that flows carry, service, history and tunnel, are always wanted)"""

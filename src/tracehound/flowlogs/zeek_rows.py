@@ -245,6 +245,7 @@ def _conn(c: Columns) -> Block:
     attempts = (proto == 6) & (_codes(history, {"S": 1}) == 1)
     vlan = c.number_of("vlan")
     outcome = outcomes(proto, state, history, (pkts_src, pkts_dst), payload_dst)
+    bytes_dst = _counter(c.number_of("resp_ip_bytes"))
     return Block(
         **ends,
         end=ends["start"] + np.clip(duration, 0, 2**60),
@@ -253,11 +254,11 @@ def _conn(c: Columns) -> Block:
         pkts_src=pkts_src,
         pkts_dst=pkts_dst,
         bytes_src=_counter(c.number_of("orig_ip_bytes")),
-        bytes_dst=_counter(c.number_of("resp_ip_bytes")),
+        bytes_dst=bytes_dst,
         payload_src=payload_src,
         payload_dst=payload_dst,
-        # Without state, history and packets (columns may be cut out) the line says that the connection was there, not how it went.
-        joins=np.where((pkts_dst == MISSING) & (outcome == MISSING), MENTION, WHOLE).astype(np.uint8),
+        # Without state, history, packets and bytes (columns may be cut out) the line says that the connection was there, not how it went.
+        joins=np.where((pkts_dst == MISSING) & (bytes_dst == MISSING) & (outcome == MISSING), MENTION, WHOLE).astype(np.uint8),
         # A retransmitted SYN leaves no second letter: where the history is "S", every packet was one.
         syn_count=np.where(attempts, pkts_src, MISSING),
         outcome=outcome,
