@@ -30,6 +30,7 @@ class Exhibit(NamedTuple):
     title: str
     family: str
     flows: str
+    category: str = "malware"
 
 
 _P: Final = "%malcolm/plugins/"
@@ -38,19 +39,19 @@ EXHIBITS: Final = (
     Exhibit("%chrissanders/ratinfected.pcapng", "A host under remote control", "RAT", "dport = 4433"),
     Exhibit(
         _P + "zeek-EternalSafety/eternalblue-success%", "EternalBlue against Windows 7", "EternalBlue",
-        "dport = 445 AND coalesce(payload_dst, 0) = 0",
+        "dport = 445 AND coalesce(payload_dst, 0) = 0", "exploit"
     ),
-    Exhibit(_P + "zerologon/CVE-2020-1472%", "Zerologon against domain controllers", "Zerologon", "dport IN (49670, 49668)"),
-    Exhibit(_P + "ripple20/dns_caa%", "Ripple20, a flood of CAA queries", "Ripple20", "dport = 53 AND proto = 17"),
-    Exhibit("%zeek/ftp/bruteforce.pcap", "Passwords guessed over FTP", "FTP Guessing", "dport = 21"),
-    Exhibit(_P + "zeek-EternalSafety/esteemedaudit%", "EsteemAudit against RDP", "EsteemAudit", "dport = 3389"),
+    Exhibit(_P + "zerologon/CVE-2020-1472%", "Zerologon against domain controllers", "Zerologon", "dport IN (49670, 49668)", "exploit"),
+    Exhibit(_P + "ripple20/dns_caa%", "Ripple20, a flood of CAA queries", "Ripple20", "dport = 53 AND proto = 17", "exploit"),
+    Exhibit("%zeek/ftp/bruteforce.pcap", "Passwords guessed over FTP", "FTP Guessing", "dport = 21", "tool"),
+    Exhibit(_P + "zeek-EternalSafety/esteemedaudit%", "EsteemAudit against RDP", "EsteemAudit", "dport = 3389", "exploit"),
     Exhibit(_P + "cve-2021-44228/%", "Log4Shell, the request to the attacker's LDAP server", "Log4Shell", "dport = 1389"),
     Exhibit(
         "%chrissanders/http_dvwa_sql%", "SQL injection", "SQL Injection",
-        "flow_id IN (SELECT flow_id FROM http WHERE uri LIKE '%/sqli/?id=%')",
+        "flow_id IN (SELECT flow_id FROM http WHERE uri LIKE '%/sqli/?id=%')", "exploit",
     ),
     Exhibit(_P + "CVE-2022-3602/%", "SpookySSL, a certificate that overflows", "SpookySSL", "dport = 3000"),
-    Exhibit(_P + "CVE-2022-30216/%", "Relay through the server service", "CVE-2022-30216", "dport = 8412"),
+    Exhibit(_P + "CVE-2022-30216/%", "Relay through the server service", "CVE-2022-30216", "dport = 8412", "exploit"),
     Exhibit(_P + "Pingback/%", "Orders in echo requests", "Pingback", "proto = 1"),
 )
 INTRO: Final = """<!-- Written by `make rule-cases`; changes here are lost. -->
@@ -92,7 +93,8 @@ def _page(reading: Reading, captures: Path, exhibits: Sequence[Exhibit]) -> str:
         ids = [int(r["flow_id"]) for r in rows]
         half, chosen = frozenset(ids[::2]), frozenset(ids)
         ports = {r["dport"] for r in rows}
-        naming = Naming(sid, MADE, e.family, (), rows[0]["proto"] if rows else 6, ports.pop() if len(ports) == 1 else None)
+        port = ports.pop() if len(ports) == 1 else None
+        naming = Naming(sid, MADE, e.family, (), rows[0]["proto"] if rows else 6, port, category=e.category)
         results = rule_lab.Material(
             rule_lab.Chosen(chosen), [s for s in samples if s.flow_id in half], [s for s in samples if s.flow_id not in chosen],
             [n for n in names if n.flow_id in half], [n for n in names if n.flow_id not in chosen],
