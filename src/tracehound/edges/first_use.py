@@ -2,7 +2,8 @@
 waits. Never here: a kernel.
 
 numba compiles one kernel at a time in a process, and keeps the result on disk for all. The flow kernel takes as long as all
-others together; so when a first use begins to compile, a second process compiles that one."""
+others together; so when a first use begins to compile, a second process compiles that one, and this one compiles what is needed
+afterwards while it would only wait."""
 
 from __future__ import annotations
 
@@ -49,6 +50,8 @@ def after_helper(items: Iterator[T]) -> Iterator[T]:
     """Hand `items` on, the first one not before the second process (if any) has finished."""
     for item in items:
         while _helper:
+            if _helper[0].poll() is None:
+                compile_tables()
             # Whether it succeeded does not matter: what it did not compile is compiled here.
             _helper.pop().wait()
         yield item
@@ -63,6 +66,16 @@ def compile_flows() -> None:
     state = FlowState()
     assemble(no_packets(), state)
     finish(state)
+
+
+def compile_tables() -> None:
+    """Compile the kernels that make a table of finished flows: call them with two of nothing, since one row has no layout."""
+    import numpy as np
+
+    from tracehound.flows.state import KEPT
+    from tracehound.flows.tcp_outcome import flow_table
+
+    flow_table(np.zeros((2, KEPT), np.int64).T)
 
 
 if __name__ == "__main__":
